@@ -1,0 +1,82 @@
+"""Vitrail: from a folder of labelled images to a packaged, honestly judged Vision Transformer.
+
+The four things to know: `check` looks at a data set, `fit` makes a package from it, `load` makes a predictor from the
+package, and every error has a hint. Nothing heavy is imported until one of them is called.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vitrail.basics.events import Event, nobody
+
+if TYPE_CHECKING:
+    from vitrail.data.inspection import Inspection
+    from vitrail.prediction.predictor import Predictor
+    from vitrail.workflows.fit import FitResult
+
+__version__ = "0.1.0"
+__all__ = ["check", "fit", "load"]
+
+
+def check(data: Any, *, workers: int | None = None, emit: Callable[[Event], None] = nobody) -> "Inspection":
+    """Look at a data set: classes, splits, unreadable files, duplicates, leaks, telltale file properties.
+
+    Args:
+        data: a folder, a CSV or Parquet file, a pyarrow table, a pandas frame, or `"digits"`.
+        workers: processes that read images; None: one per core.
+        emit: receives progress events.
+
+    Returns:
+        Findings by severity, a summary, and the table with what was learned of every file.
+
+    Raises:
+        InputError: there is no such data, it holds no images, or a column is missing.
+    """
+    from vitrail.workflows.check import check as run
+
+    return run(data, workers=workers, emit=emit)
+
+
+def fit(
+    data: Any,
+    *,
+    model: str | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    emit: Callable[[Event], None] = nobody,
+    **settings: Any,
+) -> "FitResult":
+    """Fit a classifier on labelled images and package it.
+
+    Args:
+        data: as for `check`.
+        model: timm name, `hf-hub:org/name`, `local-dir:FOLDER`, a folder, or a weights file.
+        out: the run folder; None: `runs/NAME-OF-THE-DATA`.
+        overwrite: replace a run that stands there.
+        emit: receives progress events.
+        settings: any of `FitSettings`' names, e.g. `seed=1`, `image_size=96`, `on_bad_image="skip"`.
+
+    Raises:
+        FindingsError: the check found what must be mended first.
+        InputError: data, model or settings are not as expected.
+        SystemFault: disk, permission or network.
+    """
+    from vitrail.workflows.fit_start import start_fit
+
+    # The images are read in other processes while this one imports torch, timm and scikit-learn.
+    started = start_fit(data, out=out, overwrite=overwrite, workers=settings.pop("workers", None))
+    from vitrail.workflows.fit import finish_fit
+
+    return finish_fit(started, model=model, settings=settings, emit=emit)
+
+
+def load(package: str | Path, *, device: str = "auto") -> "Predictor":
+    """Load a package into a predictor: `load("runs/ants/package").predict("photo.jpg")`.
+
+    Raises:
+        PackageError: the folder is no package, is damaged, or was written by a newer Vitrail.
+    """
+    from vitrail.prediction.predictor import load as run
+
+    return run(package, device=device)

@@ -1,0 +1,192 @@
+"""The run folder: everything one run leaves behind, and the journal of what was decided on the way.
+
+`settings.json` (the resolved settings), `journal.jsonl` (one decision per line), `report.html`, `report.json`,
+`package/`, and while the run is going on `work/`, from which an interrupted run continues.
+"""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import filelock
+
+from vitrail.basics.errors import InputError
+from vitrail.basics.files import explained_os_errors, write_json
+
+
+class RunFolder:
+    """One run's folder, locked against other processes until `close` or the end of a `with` block."""
+
+    def __init__(self, path: Path, lock: filelock.FileLock, *, resumed: bool) -> None:
+        self.path = path
+        self.resumed = resumed
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path, settings: dict[str, Any], *, overwrite: bool = False) -> Self:
+        """Make a new run folder, or continue an interrupted run that has the same settings.
+
+        Args:
+            path: the folder; its parents are made.
+            settings: the resolved settings, JSON-able; stored on the first open, compared on the next.
+            overwrite: replace a run that stands there. Never replaces a folder that is not a run.
+
+        Raises:
+            InputError: a finished run, an interrupted run with other settings, or something else stands there, or
+                another process is working on it.
+            SystemFault: the disk is full or the place may not be written.
+        """
+        with explained_os_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+            lock = _locked(path)
+        try:
+            resumed = _make_room(path, settings, overwrite=overwrite)
+            with explained_os_errors(path):
+                (path / "work").mkdir(exist_ok=True)
+                write_json(path / "settings.json", settings)
+        except BaseException:
+            lock.release()
+            raise
+        run = cls(path, lock, resumed=resumed)
+        run.note("resumed" if resumed else "started")
+        return run
+
+    @property
+    def work(self) -> Path:
+        """Folder for what is only needed until the run is finished."""
+        return self.path / "work"
+
+    def note(self, decision: str, **facts: Any) -> None:
+        """Append one line to the journal, on disk before this returns."""
+        line = json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "decision": decision, **facts})
+        with explained_os_errors(self.path), open(self.path / "journal.jsonl", "a", encoding="utf-8") as journal:
+            journal.write(line + "\n")
+            journal.flush()
+            os.fsync(journal.fileno())
+
+    def noted(self, decision: str) -> dict[str, Any] | None:
+        """The last journal line with this decision, from this run or the interrupted one it continues."""
+        lines = [line for line in _journal(self.path) if line["decision"] == decision]
+        return lines[-1] if lines else None
+
+    def finish(self) -> None:
+        """Remove `work/` and mark the run as finished."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.note("finished")
+
+    def close(self) -> None:
+        """Let other processes in."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def refuse_occupied(path: Path, *, overwrite: bool) -> None:
+    """Raise what `RunFolder.open` would raise for a folder that is finished or not ours; touch nothing.
+
+    Raises:
+        InputError: a finished run stands there and may not be replaced, or something that is not a run.
+    """
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise InputError(f"{path}: a file stands where the run folder should be", hint="choose another --out")
+    others = sorted(entry.name for entry in path.iterdir() if entry.name != ".lock")
+    if others and not (path / "journal.jsonl").exists():
+        raise InputError(
+            f"{path}: the folder exists, is not empty and is not a run of ours ({', '.join(others[:3])})",
+            hint="choose another --out; Vitrail never replaces what it did not make",
+        )
+    if not overwrite and _finished(path):
+        raise InputError(
+            f"{path}: a finished run stands there", hint="choose another --out, or replace it with --overwrite"
+        )
+
+
+def unused_run_path(name: str, *, parent: Path) -> Path:
+    """`parent/name`, or `parent/name-2`, `-3` … when a finished run stands there."""
+    candidate, number = parent / name, 1
+    while candidate.exists() and _finished(candidate):
+        number += 1
+        candidate = parent / f"{name}-{number}"
+    return candidate
+
+
+def _locked(path: Path) -> filelock.FileLock:
+    lock = filelock.FileLock(path / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise InputError(
+            f"{path}: another process is working on this run", hint="wait for it, or choose another --out"
+        ) from None
+    return lock
+
+
+def _make_room(path: Path, settings: dict[str, Any], *, overwrite: bool) -> bool:
+    """Whether an interrupted run stands in `path` and can be continued; raises where it must not be touched."""
+    refuse_occupied(path, overwrite=overwrite)
+    if overwrite:
+        _remove_run(path)
+        return False
+    if not (path / "journal.jsonl").exists():
+        return False
+    before = _stored_settings(path)
+    if before is None:
+        return True
+    differences = _differences(before, settings)
+    if differences:
+        raise InputError(
+            f"{path}: an interrupted run with other settings stands there:\n" + "\n".join(differences),
+            hint="repeat it with the same settings, choose another --out, or replace it with --overwrite",
+        )
+    return True
+
+
+def _stored_settings(path: Path) -> dict[str, Any] | None:
+    file = path / "settings.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    lines = []
+    for name in sorted(before.keys() | now.keys()):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            lines += _differences(old, new, f"{prefix}{name}.")
+        elif old != new:
+            lines.append(f"  - {prefix}{name}: was {old!r}, now {new!r}")
+    return lines
+
+
+def _finished(path: Path) -> bool:
+    return any(line["decision"] == "finished" for line in _journal(path))
+
+
+def _journal(path: Path) -> list[dict[str, Any]]:
+    """The journal's lines; a last line cut short by a crash is left out."""
+    file = path / "journal.jsonl"
+    if not file.exists():
+        return []
+    lines = []
+    for text in file.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            continue
+    return lines
+
+
+def _remove_run(path: Path) -> None:
+    """Remove what runs leave behind, and nothing else that someone may have put beside it."""
+    for name in ("work", "package"):
+        shutil.rmtree(path / name, ignore_errors=True)
+    for name in ("settings.json", "journal.jsonl", "metrics.jsonl", "report.html", "report.json", "contact_sheet.jpg"):
+        (path / name).unlink(missing_ok=True)

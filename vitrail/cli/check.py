@@ -1,0 +1,56 @@
+"""`vitrail check`: what is in a data set, and what must be mended."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vitrail.cli.progress import TerminalProgress
+
+if TYPE_CHECKING:
+    from vitrail.data.inspection import Inspection
+
+_STYLES = {"error": "red", "warning": "yellow", "note": "cyan"}
+_SHOWN_DETAILS = 8
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(rich_help_panel="First proof")(check)
+
+
+def check(
+    data: Annotated[str, typer.Argument(help="Folder of class folders, CSV or Parquet file, or `digits`.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet of every class to this image file.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="List every file of every finding.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes that read images; default: one per core.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Look at a data set: classes, splits, unreadable files, duplicates, leaks, telltale file properties.
+
+    Ends with exit code 1 when something must be fixed.
+    """
+    from vitrail.workflows.check import check as run_check
+
+    with TerminalProgress(quiet=quiet) as progress:
+        inspection = run_check(data, workers=workers, emit=progress)
+    if sheet is not None:
+        _write_sheet(inspection, sheet)
+    if as_json:
+        typer.echo(json.dumps(inspection.as_json(), indent=2, ensure_ascii=False))
+    else:
+        show(inspection, full=full)
+        if sheet is not None:
+            typer.echo(f"\ncontact sheet: {sheet}")
+    raise typer.Exit(1 if inspection.errors else 0)
+
+
+def _write_sheet(inspection: "Inspection", sheet: Path) -> None:
+    from vitrail.basics.files import explained_os_errors
+    from vitrail.data.inspection.contact_sheet import contact_sheet
+
+    with explained_os_errors(sheet):
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        contact_sheet(inspection.table).save(sheet)

@@ -1,0 +1,52 @@
+"""The `vitrail` command: its commands in the order of a user's days, and how errors end."""
+
+import sys
+
+import click
+import typer
+
+from vitrail.basics.errors import VitrailError
+from vitrail.cli import check, demo, fit, predict
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="vitrail",
+    help="From a folder of labelled images to a packaged, honestly judged Vision Transformer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for family in (check, fit, predict, demo):
+    family.register(app)
+
+
+def main() -> None:
+    """Entry point: run the command, print errors as text with a hint, end with their exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except VitrailError as error:
+        code = _tell(error)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        typer.echo("\nstopped; the same command continues where it was", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has left: that is no fault of ours
+        code = 0
+    sys.exit(code)
+
+
+def _tell(error: VitrailError) -> int:
+    typer.secho(f"error: {error.message}", fg=typer.colors.RED, err=True)
+    if error.hint:
+        typer.secho(f"hint: {error.hint}", fg=typer.colors.CYAN, err=True)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""`vitrail predict`: a package and images to answers."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vitrail.prediction.predictor import Prediction
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(rich_help_panel="First proof")(predict)
+
+
+def predict(
+    package: Annotated[str, typer.Argument(help="A package folder, e.g. runs/ants/package.")],
+    images: Annotated[list[str], typer.Argument(help="Image files, folders or patterns.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a column per class.")] = False,
+    device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`, `mps`.")] = "auto",
+    workers: Annotated[int | None, typer.Option(help="Processes that decode images.")] = None,
+) -> None:
+    """Classify images with a package.
+
+    Answers go to stdout as they are ready; unreadable images are named on stderr and make the exit code 1.
+    """
+    from vitrail.prediction.predictor import Prediction
+    from vitrail.workflows.predict import predict as run_predict
+
+    unreadable = []
+
+    def answers() -> "Iterable[Prediction]":
+        for answer in run_predict(package, images, device=device, workers=workers):
+            if isinstance(answer, Prediction):
+                yield answer
+            else:
+                unreadable.append(answer)
+
+    write = _write_json if as_json else _write_csv if as_csv else _write_table
+    write(answers())
+    for each in unreadable:
+        typer.secho(f"error: {each.reason}", fg=typer.colors.RED, err=True)
+    raise typer.Exit(1 if unreadable else 0)
+
+
+def _write_json(answers: "Iterable[Prediction]") -> None:
+    for answer in answers:
+        print(json.dumps(answer.as_json(), ensure_ascii=False), flush=True)
+
+
+def _write_csv(answers: "Iterable[Prediction]") -> None:
+    writer = csv.writer(sys.stdout)
+    for number, answer in enumerate(answers):
+        if number == 0:
+            writer.writerow(["path", "label", "probability", *answer.probabilities])
+        values = answer.as_json()
+        writer.writerow([answer.path, answer.label, values["probability"], *values["probabilities"].values()])
+
+
+def _write_table(answers: "Iterable[Prediction]") -> None:
+    for answer in answers:
+        others = sorted(answer.probabilities.items(), key=lambda item: -item[1])[1:3]
+        rest = "  ".join(f"{name} {probability:.1%}" for name, probability in others)
+        print(f"{answer.label:<24} {answer.probability:>6.1%}   {answer.path}   [{rest}]", flush=True)

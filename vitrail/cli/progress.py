@@ -1,0 +1,61 @@
+"""Progress on the terminal: bars with the time left on stderr, nothing at all where nobody looks."""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from vitrail.basics.events import Event, Noted, WorkAdvanced, WorkEnded, WorkStarted
+
+
+class TerminalProgress:
+    """A sink of events that draws bars while it is open; notes are printed as lines.
+
+    Args:
+        quiet: draw nothing and print warnings only.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._quiet = quiet
+        self._progress = Progress(
+            TextColumn("{task.description:<20}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            transient=True,
+            disable=quiet or not sys.stderr.isatty(),
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Draw what the event says."""
+        match event:
+            case WorkStarted(work, total, unit):
+                self._tasks[work] = self._progress.add_task(work, total=total, rate="", unit=unit)
+            case WorkAdvanced(work, by):
+                self._advance(self._tasks[work], by)
+            case WorkEnded(work):
+                self._progress.remove_task(self._tasks.pop(work))
+            case Noted(text, level) if level == "warning" or not self._quiet:
+                style = "yellow" if level == "warning" else None
+                self._console.print(text, style=style, markup=False)
+
+    def _advance(self, task: TaskID, by: int) -> None:
+        self._progress.advance(task, by)
+        shown = self._progress.tasks[self._progress.task_ids.index(task)]
+        rate = f"{shown.speed:,.0f} {shown.fields['unit']}/s" if shown.speed else ""
+        self._progress.update(task, rate=rate)

@@ -1,0 +1,1 @@
+"""Files to batches: the image table, reading, inspection, split, preprocessing, loading. No torch."""

@@ -1,0 +1,51 @@
+"""The columns every image table has, and the words that are understood in them."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from vitrail.basics.errors import InputError, did_you_mean
+
+SPLIT_NAMES = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+
+FIXED = ("path", "frame", "label", "split", "group")
+
+
+def rows(
+    *,
+    path: list[str],
+    label: list[str],
+    split: list[str | None] | None = None,
+    group: list[str | None] | None = None,
+    frame: list[int] | None = None,
+    **attributes: Any,
+) -> pa.Table:
+    """An image table's rows from plain lists of equal length; what is not given is null (frame: 0)."""
+    count = len(path)
+    columns = {
+        "path": pa.array(path, pa.string()),
+        "frame": pa.array(frame or [0] * count, pa.int32()),
+        "label": pa.array(label, pa.string()),
+        "split": pa.array(split or [None] * count, pa.string()),
+        "group": pa.array(group or [None] * count, pa.string()),
+    }
+    return pa.table({**columns, **attributes})
+
+
+def split_word(word: str | None) -> str | None:
+    """`train`, `val` or `test` for any usual spelling of it; None for an empty cell.
+
+    Raises:
+        InputError: the word is no split.
+    """
+    if word is None or not word.strip():
+        return None
+    found = SPLIT_NAMES.get(word.strip().lower())
+    if found is None:
+        guess = did_you_mean(word, SPLIT_NAMES)
+        raise InputError(f"column 'split' holds {word!r}", hint=guess or "use train, val or test")
+    return found

@@ -1,0 +1,77 @@
+"""Folders to rows: a class per folder, with or without `train`, `val` and `test` folders above."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from vitrail.basics.errors import InputError
+from vitrail.data.columns import SPLIT_NAMES, rows
+from vitrail.data.reading import IMAGE_EXTENSIONS
+
+_SYSTEM_FILES = {".ds_store", "thumbs.db", "desktop.ini"}
+
+
+def rows_from_folder(folder: Path) -> tuple[pa.Table, Counter[str]]:
+    """Rows for every image below `folder`, sorted by path, and a count of ignored files by extension.
+
+    A file is taken for an image by its extension (`reading.IMAGE_EXTENSIONS`); whether it can be read is the
+    inspection's business. Hidden files and folders are passed over. Links to folders are followed once.
+
+    Raises:
+        InputError: images lie beside the class folders, or split folders stand beside class folders.
+    """
+    root = folder.absolute()
+    entries = _folders_in(root)
+    splits = {name: SPLIT_NAMES[name.lower()] for name in entries if name.lower() in SPLIT_NAMES}
+    if splits and len(splits) < len(entries):
+        others = sorted(set(entries) - set(splits))
+        raise InputError(
+            f"{folder}: split folders ({', '.join(sorted(splits))}) stand beside other folders ({', '.join(others)})",
+            hint="either give every class folder a split above it, or none",
+        )
+    ignored: Counter[str] = Counter()
+    found: list[tuple[str, str, str | None]] = []
+    for name in sorted(splits) or [None]:
+        top = root / name if name else root
+        found += [(path, label, splits[name] if name else None) for path, label in _labelled(top, ignored)]
+    paths, labels, split_of = zip(*found, strict=True) if found else ((), (), ())
+    return rows(path=list(paths), label=list(labels), split=list(split_of)), ignored
+
+
+def _folders_in(root: Path) -> list[str]:
+    with os.scandir(root) as entries:
+        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+
+
+def _labelled(top: Path, ignored: Counter[str]) -> Iterator[tuple[str, str]]:
+    loose = [path for path in _images(top, ignored, deep=False)]
+    if loose:
+        raise InputError(
+            f"{top}: {len(loose)} images lie outside any class folder, the first is {Path(loose[0]).name}",
+            hint="move every image into a folder named after its class",
+        )
+    for label in _folders_in(top):
+        for path in _images(top / label, ignored, deep=True):
+            yield path, label
+
+
+def _images(folder: Path, ignored: Counter[str], *, deep: bool) -> Iterator[str]:
+    seen = set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:  # a link that leads back to where we have been
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if deep else []
+        for name in sorted(files):
+            if name.startswith(".") or name.lower() in _SYSTEM_FILES:
+                continue
+            extension = os.path.splitext(name)[1].lower()
+            if extension in IMAGE_EXTENSIONS:
+                yield os.path.join(here, name)
+            else:
+                ignored[extension or "(no extension)"] += 1

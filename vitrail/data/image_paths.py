@@ -1,0 +1,54 @@
+"""Files, folders and patterns, as people type them, to a list of image files."""
+
+import glob
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from vitrail.basics.errors import InputError
+from vitrail.data.reading import IMAGE_EXTENSIONS
+
+
+def image_paths(places: Iterable[str | Path]) -> list[str]:
+    """Every image file that `places` name: files as they are, folders with all below them, patterns expanded.
+
+    Folders and patterns give files with an image's extension, sorted; a file named outright is always taken.
+
+    Raises:
+        InputError: a place does not exist, or a folder or pattern holds no image.
+    """
+    found: dict[str, None] = {}
+    for place in places:
+        found |= dict.fromkeys(_expanded(str(place)))
+    return list(found)
+
+
+def _expanded(place: str) -> list[str]:
+    path = Path(place).expanduser()
+    if path.is_dir():
+        files = _images_below(path)
+    elif path.exists() or path.is_symlink():
+        return [str(path)]
+    else:
+        matches = sorted(glob.glob(str(path), recursive=True))
+        if not matches:
+            raise InputError(f"{place}: there is no such file or folder", hint="check the spelling; quote patterns")
+        files = [file for match in matches for file in (_images_below(Path(match)) if Path(match).is_dir() else [match])]
+        files = [file for file in files if _is_image(file)]
+    if not files:
+        raise InputError(f"{place}: no images there", hint="expected files such as .jpg, .png, .tif")
+    return files
+
+
+def _images_below(folder: Path) -> list[str]:
+    return [
+        os.path.join(here, name)
+        for here, folders, names in os.walk(folder)
+        if not folders.sort()  # sorts in place, so that the walk is in order
+        for name in sorted(names)
+        if _is_image(name) and not name.startswith(".")
+    ]
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS

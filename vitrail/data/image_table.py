@@ -1,0 +1,90 @@
+"""The image table: one row per image, from whatever a person has.
+
+Columns: `path` (absolute), `frame`, `label`, `split` (`train`, `val`, `test` or null), `group` (patient or the
+like, or null), then any attributes. The inspection adds `id`, the content hash by which everything later joins.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from vitrail.basics.errors import InputError
+from vitrail.data.digits import digits_folder
+from vitrail.data.folders import rows_from_folder
+from vitrail.data.tables import rows_from_file, rows_from_frame
+
+BUILT_IN = {"digits": digits_folder}
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """What `read_image_table` found.
+
+    Attributes:
+        rows: the table described above.
+        name: a short name for runs and reports (the folder's or file's name).
+        ignored: files that were passed over because they are no images, counted by extension.
+    """
+
+    rows: pa.Table
+    name: str
+    ignored: dict[str, int]
+
+    @property
+    def classes(self) -> list[str]:
+        """The class names, sorted: the order of a model's outputs."""
+        return sorted(set(self.rows["label"].to_pylist()))
+
+    def __len__(self) -> int:
+        return self.rows.num_rows
+
+
+def read_image_table(data: Any) -> ImageTable:
+    """Read the image table from a folder, a CSV or Parquet file, a table in memory, or a built-in name.
+
+    Args:
+        data: path of a class-per-folder tree, of a folder with `train`/`val`/`test` folders of that kind, of a
+            `.csv`, `.tsv` or `.parquet` file (columns `path`, `label`, optional `split`, `group`, attributes; paths
+            relative to the file); a pyarrow table or a pandas frame with the same columns; or `"digits"`.
+
+    Raises:
+        InputError: the data is none of these, is empty, or lacks a column; files that do not exist are listed.
+    """
+    if isinstance(data, ImageTable):
+        return data
+    if isinstance(data, str | Path):
+        name, rows, ignored = _from_place(data)
+    else:
+        name, rows, ignored = "table", rows_from_frame(data), Counter()
+    if rows.num_rows == 0:
+        raise InputError(
+            f"{data}: no images found{_what_was_there(ignored)}",
+            hint="expected one folder per class with images inside, e.g. DATA/cats/1.jpg and DATA/dogs/1.jpg",
+        )
+    return ImageTable(rows, name, dict(ignored))
+
+
+def _from_place(data: str | Path) -> tuple[str, pa.Table, Counter[str]]:
+    path = Path(data).expanduser()
+    if str(data) in BUILT_IN and not path.exists():
+        rows, ignored = rows_from_folder(BUILT_IN[str(data)]())
+        return str(data), rows, ignored
+    if path.is_dir():
+        rows, ignored = rows_from_folder(path)
+        return path.resolve().name or "images", rows, ignored
+    if path.is_file():
+        return path.stem, rows_from_file(path), Counter()
+    raise InputError(
+        f"{data}: there is no such folder or file",
+        hint=f"give a folder of class folders, a CSV or Parquet file, or a built-in name: {', '.join(BUILT_IN)}",
+    )
+
+
+def _what_was_there(ignored: Counter[str]) -> str:
+    if not ignored:
+        return ""
+    seen = ", ".join(f"{count} × {extension}" for extension, count in ignored.most_common(5))
+    return f", only other files ({seen})"

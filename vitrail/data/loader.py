@@ -1,0 +1,61 @@
+"""From rows to batches of pixels: decoded in worker processes, always in the order of the rows."""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from PIL import Image
+
+from vitrail.basics.errors import UnreadableImageError
+from vitrail.data.preprocessing import Preprocessing
+from vitrail.data.reading import read_image, upright
+from vitrail.data.workers import map_in_workers
+
+Place = tuple[str, int]
+"""Path and frame of one image."""
+
+Picture = Place | Image.Image
+"""An image in a file, or one in memory."""
+
+
+def pixel_batches(
+    places: Iterable[Place], preprocessing: Preprocessing, *, batch_size: int, workers: int
+) -> Iterator[np.ndarray]:
+    """Yield uint8 arrays (B, H, W, C), the last one possibly smaller; decoding starts with the call.
+
+    The result does not depend on `workers`, only the time does.
+
+    Raises:
+        UnreadableImageError: an image cannot be decoded; the message names it.
+        SystemFault: a worker process died.
+    """
+    pixels = map_in_workers(functools.partial(_decode, preprocessing), places, workers=workers, chunk=8)
+    return _stacked(pixels, batch_size)
+
+
+def pixels_or_faults(
+    pictures: Iterable[Picture], preprocessing: Preprocessing, *, workers: int
+) -> Iterator[np.ndarray | UnreadableImageError]:
+    """Yield, for every picture in order, its uint8 pixels (H, W, C) or the error that says why there are none."""
+    decode = functools.partial(_decode_or_fault, preprocessing)
+    return map_in_workers(decode, pictures, workers=workers, chunk=8)
+
+
+def _stacked(pictures: Iterator[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
+    while batch := list(itertools.islice(pictures, batch_size)):
+        yield np.stack(batch)
+
+
+def _decode(preprocessing: Preprocessing, picture: Picture) -> np.ndarray:
+    if isinstance(picture, Image.Image):
+        return preprocessing.pixels(upright(picture, white_level=preprocessing.white_level))
+    path, frame = picture
+    return preprocessing.pixels(read_image(path, frame=frame, white_level=preprocessing.white_level))
+
+
+def _decode_or_fault(preprocessing: Preprocessing, picture: Picture) -> np.ndarray | UnreadableImageError:
+    try:
+        return _decode(preprocessing, picture)
+    except UnreadableImageError as error:
+        return error

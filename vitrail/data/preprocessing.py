@@ -1,0 +1,93 @@
+"""One preprocessing object, used for validation, prediction, evaluation and serving alike, stored in the package."""
+
+import math
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from vitrail.basics.settings import Settings
+
+Resampling = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+class Preprocessing(Settings):
+    """From a picture to the numbers a model was trained on: resize, crop, scale to 0-1, normalise.
+
+    Source: `timm.data.create_transform(is_training=False)` of timm 1.0.31; same pixels, without torch.
+    """
+
+    height: int = 224
+    """Height of the model's input in pixels."""
+    width: int = 224
+    """Width of the model's input in pixels."""
+    crop_fraction: float = 0.875
+    """Part of the resized picture's short side that the crop keeps (timm's `crop_pct`)."""
+    crop_mode: Literal["center", "squash", "border"] = "center"
+    """`center`: the short side fits, the middle is kept; `squash`: the aspect ratio is given up; `border`: the long side
+    fits, the rest is filled."""
+    interpolation: Resampling = "bicubic"
+    """Resampling filter of the resize."""
+    channels: Literal[1, 3] = 3
+    """3 for colour, 1 for grey."""
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    """Mean of each channel on the 0-1 scale, subtracted from the pixels."""
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    """Standard deviation of each channel on the 0-1 scale, by which the pixels are divided."""
+    normalization: Literal["weights", "domain"] = "weights"
+    """Whether mean and std came with the pretrained weights or were measured on the training images."""
+    white_level: int = 65535
+    """The value of a 16-bit grey image that is shown as white."""
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """Resize and crop an upright RGB or grey picture.
+
+        Returns:
+            uint8 array (H, W, C) on the 0-255 scale; the model's input is `(pixels / 255 - mean) / std`.
+        """
+        picture = image.convert("RGB" if self.channels == 3 else "L")
+        cropped = self._crop(self._resize(picture))
+        return np.asarray(cropped, dtype=np.uint8).reshape(self.height, self.width, self.channels)
+
+    @property
+    def resized(self) -> tuple[int, int]:
+        """(height, width) that the picture is resized to before the crop; see `crop_mode` for what of it fits."""
+        return math.floor(self.height / self.crop_fraction), math.floor(self.width / self.crop_fraction)
+
+    def _resize(self, picture: Image.Image) -> Image.Image:
+        height, width = self.resized
+        if self.crop_mode == "center" and height == width:
+            # torchvision truncates the long side where timm's ResizeKeepRatio rounds it: both are kept as they are.
+            short, long = sorted(picture.size)
+            other = int(height * long / short)
+            size = (height, other) if picture.width <= picture.height else (other, height)
+        elif self.crop_mode == "squash":
+            size = (width, height)
+        else:
+            ratios = picture.height / height, picture.width / width
+            ratio = max(ratios) if self.crop_mode == "border" else min(ratios)
+            size = (max(1, round(picture.width / ratio)), max(1, round(picture.height / ratio)))
+        return picture if size == picture.size else picture.resize(size, _FILTERS[self.interpolation])
+
+    def _crop(self, picture: Image.Image) -> Image.Image:
+        left = _middle(picture.width, self.width)
+        top = _middle(picture.height, self.height)
+        if left >= 0 and top >= 0:
+            return picture.crop((left, top, left + self.width, top + self.height))
+        fill = tuple(round(255 * value) for value in self.mean) if self.crop_mode == "border" else (0,) * self.channels
+        canvas = Image.new(picture.mode, (self.width, self.height), fill if self.channels == 3 else fill[0])
+        canvas.paste(picture, (-left, -top))
+        return canvas
+
+
+def _middle(available: int, wanted: int) -> int:
+    """Offset of a centred window; negative where the picture is smaller than the window."""
+    if wanted > available:
+        return -((wanted - available) // 2)
+    return round((available - wanted) / 2.0)

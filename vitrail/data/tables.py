@@ -1,0 +1,109 @@
+"""CSV, Parquet and tables in memory to rows."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from vitrail.basics.errors import InputError, did_you_mean
+from vitrail.data.columns import FIXED, rows, split_word
+
+
+def rows_from_file(file: Path) -> pa.Table:
+    """Rows of a `.csv`, `.tsv` or `.parquet` file; relative paths are relative to the file's folder.
+
+    Raises:
+        InputError: the file is of another kind, is no valid table, lacks a column, or names missing images.
+    """
+    extension = file.suffix.lower()
+    try:
+        if extension in (".csv", ".tsv"):
+            table = _read_csv(file, delimiter="\t" if extension == ".tsv" else ",")
+        elif extension in (".parquet", ".pq"):
+            table = pyarrow.parquet.read_table(file)
+        else:
+            raise InputError(
+                f"{file}: a file that is neither .csv, .tsv nor .parquet",
+                hint="give a folder of class folders, or a table with the columns path and label",
+            )
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{file}: not a valid table: {error}", hint="open it and look at the named row") from error
+    return _rows(table, str(file), base=file.absolute().parent)
+
+
+def rows_from_frame(frame: Any) -> pa.Table:
+    """Rows of a pyarrow table or a pandas frame; relative paths are relative to the current folder.
+
+    Raises:
+        InputError: it is neither, lacks a column, or names missing images.
+    """
+    if not isinstance(frame, pa.Table):
+        if type(frame).__module__.partition(".")[0] != "pandas":
+            raise InputError(
+                f"data of type {type(frame).__name__} is not understood",
+                hint="give a path, a pyarrow table or a pandas frame with the columns path and label",
+            )
+        frame = pa.Table.from_pandas(frame, preserve_index=False)
+    return _rows(frame, "the table", base=Path.cwd())
+
+
+def _read_csv(file: Path, *, delimiter: str) -> pa.Table:
+    # Labels like 0 and 1, or 007, are names: the columns we own are read as text, attributes keep their type.
+    text = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(("path", "label", "split", "group"), pa.string()), strings_can_be_null=True
+    )
+    return pyarrow.csv.read_csv(file, convert_options=text, parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter))
+
+
+def _rows(table: pa.Table, source: str, *, base: Path) -> pa.Table:
+    missing = [name for name in ("path", "label") if name not in table.column_names]
+    if missing:
+        guesses = "; ".join(filter(None, (did_you_mean(name, table.column_names) for name in missing)))
+        raise InputError(
+            f"{source}: no column {' and no column '.join(map(repr, missing))}; it has {', '.join(table.column_names)}",
+            hint=guesses or "rename the columns that hold the image paths and the class names to path and label",
+        )
+    values = {name: _text(table, name) for name in ("path", "label", "split", "group")}
+    _refuse_empty_cells(values, source)
+    paths = [str(base / path) for path in values["path"]]
+    _refuse_missing_files(paths, source)
+    attributes = {name: table[name] for name in table.column_names if name not in FIXED}
+    return rows(
+        path=paths,
+        label=values["label"],
+        split=[split_word(word) for word in values["split"]],
+        group=values["group"],
+        frame=table["frame"].cast(pa.int32()).to_pylist() if "frame" in table.column_names else None,
+        **attributes,
+    )
+
+
+def _text(table: pa.Table, name: str) -> list:
+    if name not in table.column_names:
+        return [None] * table.num_rows
+    values = table[name].to_pylist()
+    return [None if value is None else str(value) for value in values]
+
+
+def _refuse_empty_cells(values: dict[str, list], source: str) -> None:
+    for name in ("path", "label"):
+        empty = [index for index, value in enumerate(values[name]) if value is None or not value.strip()]
+        if empty:
+            shown = ", ".join(str(index + 1) for index in empty[:5]) + (", …" if len(empty) > 5 else "")
+            raise InputError(
+                f"{source}: column {name!r} is empty in {len(empty)} rows (row {shown})",
+                hint="fill these cells or remove the rows",
+            )
+
+
+def _refuse_missing_files(paths: list[str], source: str) -> None:
+    absent = [path for path in paths if not Path(path).exists()]
+    if absent:
+        shown = "\n".join(f"  - {path}" for path in absent[:10])
+        more = f"\n  (+{len(absent) - 10} more)" if len(absent) > 10 else ""
+        raise InputError(
+            f"{source}: {len(absent)} of {len(paths)} images do not exist:\n{shown}{more}",
+            hint="paths are relative to the table's own folder; check for a moved folder or a typing error",
+        )

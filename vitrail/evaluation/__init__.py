@@ -1,0 +1,1 @@
+"""Judging a model: its quality with intervals, and the report."""

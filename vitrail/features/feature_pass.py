@@ -1,0 +1,87 @@
+"""The feature pass: one walk of a data set through a frozen model, into a sink that survives interruption."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from vitrail.basics.events import Emit, WorkAdvanced, WorkEnded, WorkStarted, nobody
+from vitrail.basics.settings import Settings
+from vitrail.data.loader import Place, pixel_batches
+from vitrail.data.preprocessing import Preprocessing
+from vitrail.features.memory_map import FeatureMap
+from vitrail.models.heads import feature_width
+from vitrail.prediction.execution import Execution
+
+
+class PassSettings(Settings):
+    """How the feature pass is run; none of it changes the features beyond rounding."""
+
+    batch_size: int = 16
+    """Images per forward pass; small batches stay in a processor's cache."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+    precision: str = "auto"
+    """`auto` measures and takes the fastest that agrees with float32; `float32` is exact."""
+
+
+@dataclass(frozen=True)
+class FrozenModel:
+    """A model that will not change during a pass, with what its features depend on.
+
+    Attributes:
+        model: the network, in eval mode.
+        preprocessing: from picture to input.
+        weights_sha256: names the weights in the sink's key.
+    """
+
+    model: nn.Module
+    preprocessing: Preprocessing
+    weights_sha256: str
+
+
+def feature_pass(
+    frozen: FrozenModel,
+    places: list[Place],
+    folder: Path,
+    *,
+    execution: Execution,
+    batch_size: int,
+    device: torch.device,
+    workers: int = 0,
+    emit: Emit = nobody,
+) -> Float[np.ndarray, "N D"]:
+    """Pooled features of every image, in the order of `places`, memory-mapped in `folder`.
+
+    A pass that was interrupted, also by kill -9, continues where it stopped: batches are always composed the same way,
+    so the result is the same bit for bit as that of an uninterrupted one.
+
+    Raises:
+        UnreadableImageError: an image cannot be decoded.
+        SystemFault: the disk is full, or a worker process died.
+    """
+    key = {
+        "weights": frozen.weights_sha256,
+        "preprocessing": frozen.preprocessing.model_dump(mode="json"),
+        "execution": execution.name,
+        "images": hashlib.sha256("\n".join(f"{path}:{frame}" for path, frame in places).encode()).hexdigest(),
+    }
+    size = batch_size
+    sink = FeatureMap.open(folder, key=key, rows=len(places), width=feature_width(frozen.model), batch_size=size)
+    missing = sink.missing
+    wanted = [place for batch in missing for place in places[batch * size : (batch + 1) * size]]
+    emit(WorkStarted("computing features", len(places)))
+    emit(WorkAdvanced("computing features", len(places) - len(wanted)))
+    try:
+        batches = pixel_batches(wanted, frozen.preprocessing, batch_size=size, workers=workers)
+        with execution.applied(frozen.model, frozen.preprocessing, device) as forward:
+            for batch, pixels in zip(missing, batches, strict=True):
+                sink.write(batch, forward(pixels)[0].numpy())
+                emit(WorkAdvanced("computing features", len(pixels)))
+    finally:
+        emit(WorkEnded("computing features"))
+    return sink.read()

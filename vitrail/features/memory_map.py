@@ -1,0 +1,79 @@
+"""The memory-mapped sink of the feature pass: rows on disk, whole batches or nothing, resumable after any death."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Float
+
+from vitrail.basics.files import explained_os_errors, write_json
+
+
+class FeatureMap:
+    """Features of N images, float32 (N, D), in `features.f32`, and which batches are done, in `done.u8`.
+
+    The size on disk is reserved at the start, so that a full disk is an error message then and not a bus error later.
+    """
+
+    def __init__(self, features: np.memmap, done: np.memmap, batch_size: int) -> None:
+        self._features = features
+        self._done = done
+        self.batch_size = batch_size
+
+    @classmethod
+    def open(cls, folder: Path, *, key: dict[str, Any], rows: int, width: int, batch_size: int) -> Self:
+        """Open the map in `folder`, keeping what an interrupted pass with the same `key` left there.
+
+        Args:
+            key: JSON-able description of everything the features depend on (weights, preprocessing, execution, ids).
+
+        Raises:
+            SystemFault: the disk is full or may not be written.
+        """
+        batches = -(-rows // batch_size)
+        full_key = {**key, "rows": rows, "width": width, "batch_size": batch_size}
+        with explained_os_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if _stored_key(folder) != full_key:
+                for name in ("key.json", "done.u8", "features.f32"):
+                    (folder / name).unlink(missing_ok=True)
+                _reserve(folder / "features.f32", rows * width * 4)
+                _reserve(folder / "done.u8", batches)
+                write_json(folder / "key.json", full_key)
+            features = np.memmap(folder / "features.f32", np.float32, "r+", shape=(rows, width))
+            done = np.memmap(folder / "done.u8", np.uint8, "r+", shape=(batches,))
+        return cls(features, done, batch_size)
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of the batches that are still to be computed."""
+        return np.flatnonzero(np.asarray(self._done) == 0).tolist()
+
+    def write(self, batch: int, features: Float[np.ndarray, "B D"]) -> None:
+        """Store one batch. It counts as done only after its features are on disk."""
+        start = batch * self.batch_size
+        self._features[start : start + len(features)] = features
+        self._features.flush()
+        self._done[batch] = 1
+        self._done.flush()
+
+    def read(self) -> Float[np.ndarray, "N D"]:
+        """All features, read-only; nothing is copied."""
+        view = self._features.view()
+        view.flags.writeable = False
+        return view
+
+
+def _stored_key(folder: Path) -> dict[str, Any] | None:
+    file = folder / "key.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def _reserve(path: Path, size: int) -> None:
+    with open(path, "wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.write(b"\0" * size)

@@ -1,0 +1,143 @@
+"""The linear probe: L2 logistic regression on frozen features, which, folded into a head, is a model."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from vitrail.basics.errors import InputError
+from vitrail.basics.settings import Settings
+
+
+class ProbeSettings(Settings):
+    """How the probe's regularisation is chosen."""
+
+    strengths: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    """Inverse regularisation strengths C to try, on standardised features (scikit-learn's convention)."""
+    folds: int = 5
+    """Folds of the cross-validation inside the training images."""
+    most_images_for_choice: int = 10_000
+    """The choice is made on at most so many training images; the probe itself is fitted on all."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A linear map from pooled features to logits, the features' scaling folded in.
+
+    Attributes:
+        weight: (K, D) float32.
+        bias: (K,) float32.
+        strength: the chosen C.
+        cross_validated_loss: mean log loss in nats of each strength tried, by strength; empty when it was not chosen.
+    """
+
+    weight: Float[np.ndarray, "K D"]
+    bias: Float[np.ndarray, "K"]
+    strength: float
+    cross_validated_loss: dict[float, float]
+
+    def logits(self, features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N K"]:
+        """Logits; their softmax is the class probability."""
+        return features @ self.weight.T + self.bias
+
+
+def fit_probe(
+    features: Float[np.ndarray, "N D"],
+    labels: Int[np.ndarray, "N"],
+    settings: ProbeSettings,
+    *,
+    groups: list[str | None] | None = None,
+    seed: int = 0,
+) -> Probe:
+    """Fit the probe, its strength chosen by cross-validated log loss inside these images.
+
+    Args:
+        features: pooled features of the training images.
+        labels: class numbers 0…K-1, each of them present.
+        groups: images of the same group (patient) never stand on both sides of a fold.
+        seed: of the folds.
+
+    Raises:
+        InputError: fewer than two classes, or features that are not finite.
+    """
+    if len(np.unique(labels)) < 2:
+        raise InputError(
+            "the training images are all of one class: there is nothing to tell apart",
+            hint="add images of at least one other class",
+        )
+    if not np.isfinite(features).all():
+        raise InputError("the model gives features that are not finite", hint="try --set precision=float32")
+    mean, scale = _scaling(features)
+    scaled = (features - mean) / scale
+    losses = _cross_validated_losses(scaled, labels, settings, groups=groups, seed=seed)
+    strength = min(losses, key=lambda each: losses[each]) if losses else 1.0
+    weight, bias = _fitted(scaled, labels, strength)
+    folded = weight / scale
+    return Probe(folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), strength, losses)
+
+
+def _scaling(features: Float[np.ndarray, "N D"]) -> tuple[np.ndarray, np.ndarray]:
+    mean = features.mean(axis=0, dtype=np.float64)
+    scale = features.std(axis=0, dtype=np.float64)
+    return mean, np.where(scale > 1e-8, scale, 1.0)
+
+
+def _cross_validated_losses(
+    scaled: np.ndarray, labels: np.ndarray, settings: ProbeSettings, *, groups: list[str | None] | None, seed: int
+) -> dict[float, float]:
+    chosen = _subset(len(labels), settings.most_images_for_choice, seed)
+    scaled, labels = scaled[chosen], labels[chosen]
+    folds = min(settings.folds, int(np.bincount(labels).max()))
+    if folds < 2:
+        return {}
+    if groups is not None and any(groups):
+        names = [groups[index] or f"\0{index}" for index in chosen]
+        splitter, groups_of = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32), names
+    else:
+        splitter, groups_of = StratifiedKFold(folds, shuffle=True, random_state=seed % 2**32), None
+    losses = {strength: 0.0 for strength in settings.strengths}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        parts = list(splitter.split(scaled, labels, groups_of))
+    for train, held_out in parts:
+        if len(np.unique(labels[train])) < 2:
+            continue
+        for strength in settings.strengths:
+            weight, bias = _fitted(scaled[train], labels[train], strength, classes=int(labels.max()) + 1)
+            logits = scaled[held_out] @ weight.T + bias
+            losses[strength] += _summed_log_loss(logits, labels[held_out]) / len(labels)
+    return losses
+
+
+def _subset(count: int, most: int, seed: int) -> np.ndarray:
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+
+
+def _fitted(
+    scaled: np.ndarray, labels: np.ndarray, strength: float, *, classes: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weight (K, D) and bias (K,); a class without images gets a logit that no other falls below."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 1,000 steps are plenty for a choice of strength
+        regression = LogisticRegression(C=strength, max_iter=1000).fit(scaled, labels)
+    weight, bias = regression.coef_, regression.intercept_
+    if len(regression.classes_) == 2:
+        # One logit z means probabilities sigmoid(z) and 1 - sigmoid(z): the softmax of (-z/2, z/2).
+        weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    total = classes or len(regression.classes_)
+    all_weights, all_biases = np.zeros((total, scaled.shape[1])), np.full(total, -1e4)
+    all_weights[regression.classes_], all_biases[regression.classes_] = weight, bias
+    return all_weights, all_biases
+
+
+def _summed_log_loss(logits: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> float:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_probability = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    true = log_probability[np.arange(len(labels)), labels]
+    return float(-np.maximum(true, np.log(1e-6)).sum())

@@ -1,0 +1,1 @@
+"""How things look: the HTML frame, SVG plots, thumbnails, words of guidance. No torch."""

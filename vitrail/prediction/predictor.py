@@ -1,0 +1,159 @@
+"""The predictor: what a package becomes when it is loaded. Images in; classes, probabilities and features out."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from vitrail.basics.devices import chosen_device
+from vitrail.basics.errors import InputError, UnreadableImageError
+from vitrail.data.image_paths import image_paths
+from vitrail.data.loader import Picture, pixels_or_faults
+from vitrail.data.workers import usable_cores
+from vitrail.models.package import Package, read_package
+from vitrail.prediction.execution import EXACT
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one image.
+
+    Attributes:
+        path: the image's file; empty for an image in memory.
+        label: the most probable class.
+        probability: its probability, 0-1.
+        probabilities: every class's probability, in the package's order; they sum to 1.
+    """
+
+    path: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, probabilities with seven decimals."""
+        rounded = {name: round(value, 7) for name, value in self.probabilities.items()}
+        return {
+            "path": self.path,
+            "label": self.label,
+            "probability": round(self.probability, 7),
+            "probabilities": rounded,
+        }
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An image of which nothing can be said, and why."""
+
+    path: str
+    reason: str
+
+
+class Predictor:
+    """A package ready for use. Figures in its report were measured in exactly this way, in float32.
+
+    >>> predictor = vitrail.load("runs/ants/package")      # doctest: +SKIP
+    >>> predictor.predict("photo.jpg")[0].label            # doctest: +SKIP
+    'ants'
+    """
+
+    def __init__(self, package: Package, *, device: str = "auto") -> None:
+        self.package = package
+        self.classes = list(package.classes)
+        self.preprocessing = package.preprocessing
+        self.device = chosen_device(device)
+        self.model = package.load_model().to(self.device)
+
+    def predict(self, images: Any, *, batch_size: int = 16, workers: int | None = None) -> list[Prediction]:
+        """Predictions for files, folders, patterns, Pillow images or uint8 arrays (H, W), (H, W, 3); one or many.
+
+        Raises:
+            UnreadableImageError: an image cannot be read; see `stream` to go on past it.
+            InputError: a path does not exist.
+        """
+        results = []
+        for result in self.stream(images, batch_size=batch_size, workers=workers):
+            if isinstance(result, Unreadable):
+                raise UnreadableImageError(result.reason)
+            results.append(result)
+        return results
+
+    def stream(
+        self, images: Any, *, batch_size: int = 16, workers: int | None = None
+    ) -> Iterator[Prediction | Unreadable]:
+        """Like `predict`, one result at a time and in order; an unreadable image is a result too."""
+        names, pictures = _pictures(images)
+        processes = _processes(len(pictures)) if workers is None else workers
+        pixels = zip(names, pixels_or_faults(pictures, self.preprocessing, workers=processes), strict=True)
+        with EXACT.applied(self.model, self.preprocessing, self.device) as forward:
+            while batch := list(itertools.islice(pixels, batch_size)):
+                readable = [each for _, each in batch if isinstance(each, np.ndarray)]
+                rows = iter(_probabilities(forward(np.stack(readable))[1]) if readable else ())
+                for name, each in batch:
+                    if isinstance(each, UnreadableImageError):
+                        yield Unreadable(name, str(each))
+                    else:
+                        yield self._prediction(name, next(rows))
+
+    def logits(self, pixels: UInt8[np.ndarray, "B H W C"]) -> tuple[Float[torch.Tensor, "B D"], Float[torch.Tensor, "B K"]]:
+        """Pooled features and logits of preprocessed pixels, in one pass."""
+        with EXACT.applied(self.model, self.preprocessing, self.device) as forward:
+            return forward(pixels)
+
+    def _prediction(self, path: str, probabilities: np.ndarray) -> Prediction:
+        best = int(probabilities.argmax())
+        named = dict(zip(self.classes, map(float, probabilities), strict=True))
+        return Prediction(path, self.classes[best], float(probabilities[best]), named)
+
+
+def load(package: str | Path, *, device: str = "auto") -> Predictor:
+    """Load a package, verifying every byte of it, into a predictor.
+
+    Raises:
+        PackageError: the folder is no package, is damaged, or was written by a newer Vitrail.
+    """
+    return Predictor(read_package(Path(package).expanduser()), device=device)
+
+
+def _probabilities(logits: Float[torch.Tensor, "B K"]) -> Float[np.ndarray, "B K"]:
+    return torch.softmax(logits.double(), dim=1).numpy()
+
+
+def _pictures(images: Any) -> tuple[list[str], list[Picture]]:
+    several = images if isinstance(images, Iterable) and not isinstance(images, str | np.ndarray | Image.Image) else [images]
+    names: list[str] = []
+    pictures: list[Picture] = []
+    for image in several:
+        if isinstance(image, str | Path):
+            found = image_paths([image])
+            names += found
+            pictures += [(path, 0) for path in found]
+        elif isinstance(image, Image.Image | np.ndarray):
+            names.append("")
+            pictures.append(image if isinstance(image, Image.Image) else _from_array(image))
+        else:
+            raise InputError(
+                f"an image of type {type(image).__name__} is not understood",
+                hint="give a path, a Pillow image or a uint8 array (H, W) or (H, W, 3)",
+            )
+    return names, pictures
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise InputError(
+            f"an array of {array.dtype} with shape {array.shape} is no picture",
+            hint="give uint8 with shape (H, W), (H, W, 3) or (H, W, 4), values 0-255",
+        )
+    return Image.fromarray(array)
+
+
+def _processes(images: int) -> int:
+    """Worker processes pay off for many images only."""
+    return 0 if images < 32 else min(usable_cores(), 16)

@@ -1,0 +1,1 @@
+"""One recipe per command: the only place where rooms meet."""

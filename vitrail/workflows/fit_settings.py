@@ -1,0 +1,30 @@
+"""What can be set for a fit: the settings of every part that takes part in it."""
+
+from typing import Literal
+
+from vitrail.basics.settings import Settings
+from vitrail.data.split import SplitSettings
+from vitrail.features.feature_pass import PassSettings
+from vitrail.features.probe import ProbeSettings
+from vitrail.models.catalogue import ModelSettings
+
+
+class FitSettings(Settings):
+    """Settings of `vitrail fit`; `FitSettings.gather` takes all of them by their own names."""
+
+    seed: int = 0
+    """Seed of the split and of every other choice made by lot."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """Whether unreadable images stop the run after the check, or are left out, named and counted."""
+    normalization: Literal["weights", "domain"] = "weights"
+    """Mean and standard deviation of the input: those the pretrained weights were made with, or your images' own."""
+    thumbnails: bool = True
+    """Whether the report shows small pictures of the most wrong images."""
+    model: ModelSettings
+    """The backbone."""
+    split: SplitSettings
+    """How images without a split are divided."""
+    pass_: PassSettings
+    """How the feature pass is run."""
+    probe: ProbeSettings
+    """How the probe is fitted."""

@@ -1,0 +1,19 @@
+"""`vitrail predict`: a package and some images to answers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vitrail.prediction.predictor import Prediction, Unreadable, load
+
+
+def predict(
+    package: str | Path, images: Any, *, device: str = "auto", workers: int | None = None
+) -> Iterator[Prediction | Unreadable]:
+    """One answer per image, in order and as they are ready; an unreadable image is an answer too.
+
+    Raises:
+        PackageError: the package is damaged, too new, or no package.
+        InputError: an image's path does not exist.
+    """
+    yield from load(package, device=device).stream(images, workers=workers)
