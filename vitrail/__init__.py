@@ -44,6 +44,8 @@ def fit(
     model: str | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    workers: int | None = None,
+    command: str = "vitrail.fit(...)",
     emit: Callable[[Event], None] = nobody,
     **settings: Any,
 ) -> "FitResult":
@@ -54,6 +56,8 @@ def fit(
         model: timm name, `hf-hub:org/name`, `local-dir:FOLDER`, a folder, or a weights file.
         out: the run folder; None: `runs/NAME-OF-THE-DATA`.
         overwrite: replace a run that stands there.
+        workers: processes that read images; None: one per core.
+        command: how the run is described in its report.
         emit: receives progress events.
         settings: any of `FitSettings`' names, e.g. `seed=1`, `image_size=96`, `on_bad_image="skip"`.
 
@@ -65,10 +69,10 @@ def fit(
     from vitrail.workflows.fit_start import start_fit
 
     # The images are read in other processes while this one imports torch, timm and scikit-learn.
-    started = start_fit(data, out=out, overwrite=overwrite, workers=settings.pop("workers", None))
-    from vitrail.workflows.fit import finish_fit
+    started = start_fit(data, out=out, overwrite=overwrite, workers=workers)
+    from vitrail.workflows.fit import finish_fit, gathered
 
-    return finish_fit(started, model=model, settings=settings, emit=emit)
+    return finish_fit(started, gathered(model, settings), command=command, emit=emit)
 
 
 def load(package: str | Path, *, device: str = "auto") -> "Predictor":

@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import filelock
 
@@ -26,7 +26,7 @@ class RunFolder:
         self._lock = lock
 
     @classmethod
-    def open(cls, path: Path, settings: dict[str, Any], *, overwrite: bool = False) -> Self:
+    def open(cls, path: Path, settings: dict[str, Any], *, overwrite: bool = False) -> "RunFolder":
         """Make a new run folder, or continue an interrupted run that has the same settings.
 
         Args:
@@ -81,7 +81,7 @@ class RunFolder:
         """Let other processes in."""
         self._lock.release()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "RunFolder":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,10 +1,12 @@
 """Settings: typed, frozen, owned by the part they configure, and strict about names."""
 
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vitrail.basics.errors import SettingsError, did_you_mean
+
+Kind = TypeVar("Kind", bound="Settings")
 
 
 class Settings(BaseModel):
@@ -21,7 +23,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     @classmethod
-    def parse(cls, **values: Any) -> Self:
+    def parse(cls: type[Kind], **values: Any) -> Kind:
         """Build the settings, or raise one `SettingsError` that names every fault.
 
         Raises:
@@ -33,7 +35,7 @@ class Settings(BaseModel):
             raise _explain(cls, error) from None
 
     @classmethod
-    def gather(cls, **values: Any) -> Self:
+    def gather(cls: type[Kind], **values: Any) -> Kind:
         """Build settings that consist of other parts' settings from one flat set of names.
 
         Each name goes to the part that owns it, so that `gather(image_size=96, validation_fraction=0.3)` reaches the

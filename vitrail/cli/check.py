@@ -54,3 +54,20 @@ def _write_sheet(inspection: "Inspection", sheet: Path) -> None:
     with explained_os_errors(sheet):
         sheet.parent.mkdir(parents=True, exist_ok=True)
         contact_sheet(inspection.table).save(sheet)
+
+
+def show(inspection: "Inspection", *, full: bool) -> None:
+    """Print summary and findings for a person."""
+    summary = inspection.summary
+    typer.echo(_counts(summary))
+    for finding in inspection.findings:
+        style = _STYLES[finding.severity]
+        typer.secho(f"\n{finding.severity:<8} {finding.title}", fg=style)
+        shown = finding.details if full else finding.details[:_SHOWN_DETAILS]
+        for detail in shown:
+            typer.echo(f"         {detail}")
+        if len(finding.details) > len(shown):
+            typer.echo(f"         (+{len(finding.details) - len(shown)} more; --full lists them)")
+        if finding.hint:
+            typer.echo(f"         hint: {finding.hint}")
+    typer.echo(f"\n{_verdict(inspection)}")

@@ -12,6 +12,7 @@ from vitrail.basics.errors import InputError
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
+    from vitrail.evaluation.quality import Quality
     from vitrail.workflows.fit import FitResult
 
 
@@ -46,7 +47,7 @@ def fit(
     """
     import vitrail
 
-    values = {"on_bad_image": on_bad_image, "image_size": image_size, "seed": seed, "thumbnails": thumbnails}
+    values: dict[str, Any] = {"on_bad_image": on_bad_image, "image_size": image_size, "seed": seed, "thumbnails": thumbnails}
     command = shlex.join(["vitrail", *sys.argv[1:]])
     with TerminalProgress(quiet=quiet) as progress:
         result = vitrail.fit(
@@ -56,7 +57,7 @@ def fit(
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
     else:
-        _show(result)
+        show_result(result)
 
 
 def parsed(assignments: list[str]) -> dict[str, Any]:
@@ -77,9 +78,15 @@ def parsed(assignments: list[str]) -> dict[str, Any]:
     return values
 
 
-def _show(result: "FitResult") -> None:
+def _verdict(quality: "Quality") -> str:
+    decision = quality.verdict.decision
+    return decision if decision == "not enough evidence" else f"{decision} than that, p = {quality.verdict.p_value:.2g}"
+
+
+def show_result(result: "FitResult") -> None:
+    """The figures of a finished run and where everything is."""
     for split, quality in result.quality.items():
         typer.echo(f"{split:<9}{quality.accuracy.text()}   nearest neighbours {result.neighbours[split].text()}")
-        typer.echo(f"         always the most frequent class {quality.majority.text()}: {quality.verdict.text()}")
+        typer.echo(f"         always the most frequent class {quality.majority.text()}: {_verdict(quality)}")
     typer.echo(f"\npackage  {result.package}\nreport   {result.report}\ntime     {result.seconds:.1f} s")
     typer.echo(f"next     vitrail predict {shlex.quote(str(result.package))} IMAGES…")

@@ -34,9 +34,9 @@ def rows_from_folder(folder: Path) -> tuple[pa.Table, Counter[str]]:
         )
     ignored: Counter[str] = Counter()
     found: list[tuple[str, str, str | None]] = []
-    for name in sorted(splits) or [None]:
-        top = root / name if name else root
-        found += [(path, label, splits[name] if name else None) for path, label in _labelled(top, ignored)]
+    tops: dict[Path, str | None] = {root / name: splits[name] for name in sorted(splits)} or {root: None}
+    for top, split in tops.items():
+        found += [(path, label, split) for path, label in _labelled(top, ignored)]
     paths, labels, split_of = zip(*found, strict=True) if found else ((), (), ())
     return rows(path=list(paths), label=list(labels), split=list(split_of)), ignored
 
@@ -47,7 +47,7 @@ def _folders_in(root: Path) -> list[str]:
 
 
 def _labelled(top: Path, ignored: Counter[str]) -> Iterator[tuple[str, str]]:
-    loose = [path for path in _images(top, ignored, deep=False)]
+    loose = list(_images(top, ignored, deep=False))
     if loose:
         raise InputError(
             f"{top}: {len(loose)} images lie outside any class folder, the first is {Path(loose[0]).name}",

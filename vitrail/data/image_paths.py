@@ -33,7 +33,9 @@ def _expanded(place: str) -> list[str]:
         matches = sorted(glob.glob(str(path), recursive=True))
         if not matches:
             raise InputError(f"{place}: there is no such file or folder", hint="check the spelling; quote patterns")
-        files = [file for match in matches for file in (_images_below(Path(match)) if Path(match).is_dir() else [match])]
+        files = [
+            file for match in matches for file in (_images_below(Path(match)) if Path(match).is_dir() else [match])
+        ]
         files = [file for file in files if _is_image(file)]
     if not files:
         raise InputError(f"{place}: no images there", hint="expected files such as .jpg, .png, .tif")

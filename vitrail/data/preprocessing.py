@@ -30,8 +30,8 @@ class Preprocessing(Settings):
     crop_fraction: float = 0.875
     """Part of the resized picture's short side that the crop keeps (timm's `crop_pct`)."""
     crop_mode: Literal["center", "squash", "border"] = "center"
-    """`center`: the short side fits, the middle is kept; `squash`: the aspect ratio is given up; `border`: the long side
-    fits, the rest is filled."""
+    """`center`: the short side fits, the middle is kept; `squash`: the aspect ratio is given up; `border`: the long
+    side fits, the rest is filled."""
     interpolation: Resampling = "bicubic"
     """Resampling filter of the resize."""
     channels: Literal[1, 3] = 3
@@ -78,7 +78,7 @@ class Preprocessing(Settings):
     def _crop(self, picture: Image.Image) -> Image.Image:
         left = _middle(picture.width, self.width)
         top = _middle(picture.height, self.height)
-        if left >= 0 and top >= 0:
+        if picture.width >= self.width and picture.height >= self.height:
             return picture.crop((left, top, left + self.width, top + self.height))
         fill = tuple(round(255 * value) for value in self.mean) if self.crop_mode == "border" else (0,) * self.channels
         canvas = Image.new(picture.mode, (self.width, self.height), fill if self.channels == 3 else fill[0])

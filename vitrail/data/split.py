@@ -105,7 +105,8 @@ def _cut(draws: dict[str, float], settings: SplitSettings) -> dict[str, str]:
     for split in wanted:
         sizes = Counter(decided.values())
         if not sizes[split]:
-            donors = [unit for unit in decided if sizes[decided[unit]] > 1]
+            # A class of one image is trained on: it cannot be judged either way.
+            donors = [unit for unit in decided if sizes[decided[unit]] > 1 or split == "train"]
             if donors:
                 middle = {"test": 0.0, "val": (test_end + validation_end) / 2, "train": 1.0}[split]
                 decided[min(donors, key=lambda unit: (abs(draws[unit] - middle), unit))] = split

@@ -37,11 +37,13 @@ class FrozenModel:
         model: the network, in eval mode.
         preprocessing: from picture to input.
         weights_sha256: names the weights in the sink's key.
+        device: where it is run.
     """
 
     model: nn.Module
     preprocessing: Preprocessing
     weights_sha256: str
+    device: torch.device
 
 
 def feature_pass(
@@ -51,7 +53,6 @@ def feature_pass(
     *,
     execution: Execution,
     batch_size: int,
-    device: torch.device,
     workers: int = 0,
     emit: Emit = nobody,
 ) -> Float[np.ndarray, "N D"]:
@@ -78,7 +79,7 @@ def feature_pass(
     emit(WorkAdvanced("computing features", len(places) - len(wanted)))
     try:
         batches = pixel_batches(wanted, frozen.preprocessing, batch_size=size, workers=workers)
-        with execution.applied(frozen.model, frozen.preprocessing, device) as forward:
+        with execution.applied(frozen.model, frozen.preprocessing, frozen.device) as forward:
             for batch, pixels in zip(missing, batches, strict=True):
                 sink.write(batch, forward(pixels)[0].numpy())
                 emit(WorkAdvanced("computing features", len(pixels)))

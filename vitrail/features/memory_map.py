@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -23,7 +23,7 @@ class FeatureMap:
         self.batch_size = batch_size
 
     @classmethod
-    def open(cls, folder: Path, *, key: dict[str, Any], rows: int, width: int, batch_size: int) -> Self:
+    def open(cls, folder: Path, *, key: dict[str, Any], rows: int, width: int, batch_size: int) -> "FeatureMap":
         """Open the map in `folder`, keeping what an interrupted pass with the same `key` left there.
 
         Args:

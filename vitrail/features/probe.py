@@ -99,7 +99,7 @@ def _cross_validated_losses(
         splitter, groups_of = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32), names
     else:
         splitter, groups_of = StratifiedKFold(folds, shuffle=True, random_state=seed % 2**32), None
-    losses = {strength: 0.0 for strength in settings.strengths}
+    losses = dict.fromkeys(settings.strengths, 0.0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
         parts = list(splitter.split(scaled, labels, groups_of))

@@ -68,13 +68,16 @@ def accuracy(
     return bootstrapped(replace(plain, low=None, high=None, method=None), replicates, clusters=groups)
 
 
-def majority_baseline(labels: Int[np.ndarray, "N"]) -> Measure:
+def majority_baseline(
+    labels: Int[np.ndarray, "N"], *, groups: Int[np.ndarray, "N"] | None = None, seed: int = 0
+) -> Measure:
     """The accuracy of always naming the class most frequent in `labels`: the best that no looking at images can do.
 
     >>> majority_baseline(np.array([0, 1, 1, 1])).value
     0.75
     """
-    return wilson(int(np.bincount(labels).max(initial=0)), len(labels), name="majority class")
+    always = np.full_like(labels, np.bincount(labels).argmax() if len(labels) else 0)
+    return replace(accuracy(labels, always, groups=groups, seed=seed), name="majority class")
 
 
 def accuracy_above_majority(

@@ -15,6 +15,9 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 AT_ONCE = 4_000_000
 """Weights held in memory at a time (32 MB); resamples are drawn in pieces of this size."""
 
+NO_SPREAD = 1e-12
+"""Replicates closer together than this are all equal but for rounding."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -50,10 +53,15 @@ class Measure:
         """Value, interval and n in one line for people."""
         if self.value is None:
             return f"undefined (n = {self.n:,}): {self.undefined_because}"
-        shown = as_percent(self.value) + " %" if self.scale == "percent" else f"{self.value:.3f}"
         if self.low is None or self.high is None:
-            return f"{shown} (n = {self.n:,}; no interval: {self.undefined_because})"
-        return f"{shown} ({self.interval_text()}, n = {self.n:,})"
+            return f"{self.value_text()} (n = {self.n:,}; no interval: {self.undefined_because})"
+        return f"{self.value_text()} ({self.interval_text()}, n = {self.n:,})"
+
+    def value_text(self) -> str:
+        """`96.1 %` or `0.982`; `undefined` when there is no value."""
+        if self.value is None:
+            return "undefined"
+        return as_percent(self.value) + " %" if self.scale == "percent" else as_decimal(self.value)
 
     def interval_text(self) -> str:
         """`91.7–98.2`, in the unit of `text`; empty when there is no interval."""
@@ -61,16 +69,25 @@ class Measure:
             return ""
         if self.scale == "percent":
             return f"{as_percent(self.low)}–{as_percent(self.high)}"
-        return f"{self.low:.3f}–{self.high:.3f}"
+        return f"{as_decimal(self.low)}–{as_decimal(self.high)}"
 
 
-def as_percent(share: float) -> str:
+def as_percent(share: float | int) -> str:
     """A share in [0, 1] as percent with one decimal; only a true 1 reads `100.0`.
 
     >>> as_percent(0.9999)
     '99.9'
     """
     return f"{min(100 * share, 99.9) if share < 1 else 100 * share:.1f}"
+
+
+def as_decimal(value: float | int) -> str:
+    """A number with three decimals; what is below 1 never reads `1.000`.
+
+    >>> as_decimal(0.99998)
+    '0.999'
+    """
+    return f"{min(value, 0.999) if value < 1 else value:.3f}"
 
 
 def wilson(successes: int, n: int, *, name: str, level: float = 0.95) -> Measure:
@@ -138,8 +155,8 @@ def affordable_resamples(n: int, *, columns: int = 1) -> int:
 def bootstrapped(measure: Measure, replicates: Float[np.ndarray, "R"], *, clusters: Int[np.ndarray, "M"]) -> Measure:
     """`measure` with the percentile interval of its bootstrap replicates.
 
-    A share of exactly 0 or 1 has replicates without spread, which would claim certainty: it gets Wilson's interval
-    for as many trials as there are clusters. A single cluster gets no interval at all.
+    A share whose replicates have no spread (most often exactly 0 or 1) would claim certainty: it gets Wilson's
+    interval for as many trials as there are clusters. A single cluster gets no interval at all.
 
     Args:
         measure: value and n; returned as it is when its value is undefined.
@@ -153,7 +170,7 @@ def bootstrapped(measure: Measure, replicates: Float[np.ndarray, "R"], *, cluste
     if count < 2 or not len(defined):
         return replace(measure, undefined_because="all these images belong to one group")
     method = "cluster bootstrap" if count < len(clusters) else "bootstrap"
-    if measure.scale == "percent" and measure.value in (0, 1):
+    if measure.scale == "percent" and np.ptp(defined) < NO_SPREAD:
         low, high = wilson_limits(measure.value, count, level=measure.level)
         method = f"Wilson on {count} {'groups' if count < len(clusters) else 'images'}"
     else:

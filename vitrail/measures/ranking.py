@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import expit, logit
 
 from vitrail.measures.intervals import (
+    NO_SPREAD,
     Measure,
     Statistic,
     affordable_resamples,
@@ -18,7 +19,7 @@ from vitrail.measures.intervals import (
     ratio,
 )
 
-LINEAR_ABOVE = 200_000
+LINEAR_ABOVE = 20_000
 """Number of scores (images times classes) above which resampled AUCs are computed from their influence values."""
 
 
@@ -63,7 +64,7 @@ def roc_auc(
             resamples=affordable_resamples(len(positive)),
         )
         measure = bootstrapped(measure, replicates, clusters=groups)
-        if value in (0, 1) and measure.low is not None:
+        if _without_spread(measure):
             sizes = len(np.unique(groups[positive])), len(np.unique(groups[~positive]))
             low, high = newcombe_limits(value, *sizes, level=level)
             measure = replace(measure, low=low, high=high, method="Newcombe on groups")
@@ -83,8 +84,8 @@ def macro_roc_auc(
     """The mean over classes of each class's ROC AUC against all others, with a (cluster) bootstrap interval.
 
     Undefined when a class has no image. In a resample that happens to lack a class, the mean is over the others.
-    When every class is ranked perfectly, the limits are the mean of Newcombe's limits of the classes. For more than
-    200,000 scores the mean is linearised before it is resampled, which takes seconds instead of minutes.
+    When no resample differs (perfect ranking, equal scores), the limits are the mean of Newcombe's of the classes. For more than
+    20,000 scores the mean is linearised before it is resampled, which takes a second instead of minutes.
 
     Source: for the linearised statistic, A. C. Davison and D. V. Hinkley (1997), section 2.7.
     """
@@ -104,7 +105,7 @@ def macro_roc_auc(
     clusters = np.arange(N) if groups is None else groups
     replicates = cluster_bootstrap(statistic, clusters, seed=seed, resamples=affordable_resamples(N))
     measure = bootstrapped(measure, np.clip(replicates, 0, 1), clusters=clusters)
-    if measure.value not in (0, 1) or measure.low is None:
+    if not _without_spread(measure):
         return measure
     limits = [
         newcombe_limits(measure.value, len(np.unique(clusters[own])), len(np.unique(clusters[~own])))
@@ -112,6 +113,10 @@ def macro_roc_auc(
     ]
     low, high = map(float, np.mean(limits, axis=0))
     return replace(measure, low=low, high=high, method="Newcombe, mean over classes")
+
+
+def _without_spread(measure: Measure) -> bool:
+    return measure.low is not None and measure.high is not None and measure.high - measure.low < NO_SPREAD
 
 
 def newcombe_limits(auc: float, positives: int, negatives: int, *, level: float = 0.95) -> tuple[float, float]:

@@ -1,1 +1,1 @@
-"""Models: a batch in, scores out; which weights they hold, in which order their layers run, and how they are packed."""
+"""A batch to scores: catalogue, weights, position embedding, layer order, heads, package."""

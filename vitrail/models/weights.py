@@ -1,27 +1,26 @@
-"""Weights: reading them from files that cannot run code, and a true account of what reached the model."""
+"""Weights into a model, with a true account of what reached it."""
 
 import functools
 import inspect
-import pickle
-import struct
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
-from timm.models import load_state_dict, model_entrypoint
+from timm.models import model_entrypoint
 from timm.models._builder import load_pretrained
 from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
+from vitrail.models.weight_files import Tensors, read_weights
 
-Tensors = dict[str, Tensor]
-_PICKLE_FAULTS = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, KeyError, IndexError)
+__all__ = ["PLACES", "WeightReport", "load_weights", "read_weights"]
+
 _UNFIT = (RuntimeError, KeyError, AttributeError, ValueError, IndexError, TypeError)
+PLACES = ("url", "file", "state_dict", "hf_hub_id", "hf_hub_filename", "source")
+"""Where timm's description says that weights lie; never kept, never followed behind our back."""
 _POSITION_TABLES = ("pos_embed", "relative_position_bias_table")
 
 
@@ -54,33 +53,6 @@ class WeightReport:
         parts += [f"resized {_listed(self.resized)}{method}"] if self.resized else []
         parts += [f"new {_listed(self.initialised)}"] if self.initialised else []
         return "; ".join(parts)
-
-
-def read_weights(path: Path) -> Tensors:
-    """Read a weights file without running anything that is inside it.
-
-    Args:
-        path: `.safetensors`, or a PyTorch file (`.pth`, `.pt`, `.bin`, `.tar`) read with `weights_only=True`;
-            of a training checkpoint the averaged (EMA) weights are taken where it holds them.
-
-    Returns:
-        tensors by name, on the CPU.
-
-    Raises:
-        InputError: the file is missing, damaged, holds more than tensors, or holds NaN or infinity.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such weights file", hint="check the path; a folder needs config.json beside it")
-    tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    if not tensors:
-        raise InputError(f"{path}: holds no tensors", hint="give a file written by safetensors or torch.save")
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise InputError(
-                f"{path}: {name} holds NaN or infinity, finite weights were expected",
-                hint="the training that wrote this file diverged; take an earlier checkpoint",
-            )
-    return tensors
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], *, architecture: str, source: str) -> WeightReport:
@@ -124,28 +96,6 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], *, architectur
     )
 
 
-def _read_safetensors(path: Path) -> Tensors:
-    try:
-        return safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, ValueError) as error:
-        raise InputError(
-            f"{path}: not a readable safetensors file ({error})",
-            hint="download it again; a PyTorch file keeps its own suffix, e.g. .pth",
-        ) from error
-
-
-def _read_pickle(path: Path) -> Tensors:
-    try:
-        content = load_state_dict(str(path), weights_only=True)
-    except (*_PICKLE_FAULTS, struct.error) as error:
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path}: not a file of tensors alone, nothing in it was run ({first_line})",
-            hint="convert it to .safetensors where you trust it, and give that file",
-        ) from error
-    return {name: value for name, value in content.items() if isinstance(value, Tensor)}
-
-
 def _forget(model: nn.Module) -> None:
     for tensor in model.state_dict().values():
         tensor.fill_(_mark(tensor))
@@ -170,10 +120,12 @@ def _restore_missing(model: nn.Module, initial: Tensors) -> set[str]:
     return loaded
 
 
-def _converted(model: nn.Module, tensors: Mapping[str, Tensor], architecture: str) -> Tensors:
+def _converted(model: Any, tensors: Mapping[str, Tensor], architecture: str) -> Tensors:
     """The tensors under timm's names and shapes, without a classifier of another width."""
     convert = _filter_of(model, architecture)
-    converted = dict(convert(dict(tensors), model))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch's remarks on how timm indexes when it resamples tables
+        converted = dict(convert(dict(tensors), model))
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     for classifier in _names(model.pretrained_cfg.get("classifier")):
         weight = f"{classifier}.weight"
@@ -198,14 +150,17 @@ def _filter_of(model: nn.Module, architecture: str) -> Callable[[Tensors, nn.Mod
     return functools.partial(convert, **{name: value for name, value in wanted.items() if name in known})
 
 
-def _load_through_timm(model: nn.Module, converted: Tensors) -> None:
+def _load_through_timm(model: Any, converted: Tensors) -> None:
     offset = model.pretrained_cfg.get("label_offset") or 0
     classes = getattr(model, "num_classes", 0)
-    places = model.state_dict().keys()
-    description = {
-        **model.pretrained_cfg,
-        "source": None,
-        "state_dict": {name: tensor for name, tensor in converted.items() if name in places},
+    known = model.state_dict().keys()
+    fitting = {name: tensor for name, tensor in converted.items() if name in known}
+    if not fitting:
+        raise ValueError("none of its tensors has a place in the model")
+    # Without the places: timm would go to the hub for what it does not find here.
+    description: dict[str, Any] = {
+        **{name: value for name, value in model.pretrained_cfg.items() if name not in PLACES},
+        "state_dict": fitting,
         "num_classes": classes,
         "classifier": [name for name in _names(model.pretrained_cfg.get("classifier")) if f"{name}.weight" in converted]
         if offset

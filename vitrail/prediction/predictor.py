@@ -101,7 +101,9 @@ class Predictor:
                     else:
                         yield self._prediction(name, next(rows))
 
-    def logits(self, pixels: UInt8[np.ndarray, "B H W C"]) -> tuple[Float[torch.Tensor, "B D"], Float[torch.Tensor, "B K"]]:
+    def logits(
+        self, pixels: UInt8[np.ndarray, "B H W C"]
+    ) -> tuple[Float[torch.Tensor, "B D"], Float[torch.Tensor, "B K"]]:
         """Pooled features and logits of preprocessed pixels, in one pass."""
         with EXACT.applied(self.model, self.preprocessing, self.device) as forward:
             return forward(pixels)
@@ -126,7 +128,9 @@ def _probabilities(logits: Float[torch.Tensor, "B K"]) -> Float[np.ndarray, "B K
 
 
 def _pictures(images: Any) -> tuple[list[str], list[Picture]]:
-    several = images if isinstance(images, Iterable) and not isinstance(images, str | np.ndarray | Image.Image) else [images]
+    several = (
+        images if isinstance(images, Iterable) and not isinstance(images, str | np.ndarray | Image.Image) else [images]
+    )
     names: list[str] = []
     pictures: list[Picture] = []
     for image in several:

@@ -1,26 +1,26 @@
-"""`vitrail fit`: from a checked data set to a packaged classifier and a report."""
+"""`vitrail fit`: from a data set that is being checked to a packaged classifier and a report."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from vitrail.basics.devices import chosen_device
 from vitrail.basics.events import Emit, Noted, nobody
 from vitrail.basics.run_folder import RunFolder
-from vitrail.basics.stopwatch import Stopwatch
 from vitrail.evaluation.quality import Quality
+from vitrail.features.feature_pass import FrozenModel
 from vitrail.measures.intervals import Measure
 from vitrail.models.catalogue import build_model
-from vitrail.workflows.check import StartedCheck
-from vitrail.workflows.fit_settings import FitSettings
-from vitrail.workflows.fit_steps import (
-    compute_features,
-    fit_heads,
-    judge_splits,
-    pack,
-    usable_rows,
-    with_preprocessing,
-    write_fit_report,
-)
+from vitrail.models.heads import set_linear_head
+from vitrail.workflows.fit_data import preprocessing_for, usable_rows
+from vitrail.workflows.fit_features import compute_features
+from vitrail.workflows.fit_heads import learn_heads
+from vitrail.workflows.fit_outcome import Fitted, pack, report
+from vitrail.workflows.fit_settings import DEFAULT_MODEL, FitSettings
+from vitrail.workflows.fit_start import StartedFit
+from vitrail.workflows.judging import judge_splits
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class FitResult:
         report: the page to read.
         quality: the probe's figures by split, each measured on images it was not fitted on.
         neighbours: accuracy of nearest neighbours on the same features, by split.
-        seconds: from the start of the command until everything was on disk.
+        seconds: from the start of the fit until everything was on disk.
     """
 
     run: Path
@@ -55,45 +55,53 @@ class FitResult:
         }
 
 
-def fit(
-    started: StartedCheck,
-    settings: FitSettings,
-    *,
-    out: Path,
-    overwrite: bool = False,
-    command: str = "",
-    emit: Emit = nobody,
+def finish_fit(
+    started: StartedFit, settings: FitSettings, *, command: str = "vitrail.fit(...)", emit: Emit = nobody
 ) -> FitResult:
     """Fit a linear probe on frozen pretrained features, judge it, package it and write the report.
 
     Args:
-        started: a check that is under way; its images are read while this function builds the model.
+        started: a fit whose images are being read while this function builds the model.
         settings: everything that can be chosen.
-        out: the run folder.
-        overwrite: replace a run that stands there.
         command: how the user called it, for the report.
         emit: receives progress.
 
     Raises:
         FindingsError: the check found something that must be mended first.
-        VitrailError: see the parts; whatever happens, the run folder can be continued by the same call.
+        VitrailError: see the parts. Whatever happens, the same call continues where it was.
     """
-    watch = Stopwatch()
-    with RunFolder.open(out, settings.model_dump(mode="json"), overwrite=overwrite) as run:
+    watch, workers = started.watch, started.check.workers
+    with RunFolder.open(started.out, settings.model_dump(mode="json"), overwrite=started.overwrite) as run:
         built = build_model(settings.model)
-        emit(Noted(f"model    {built.weights.summary()}"))
+        emit(Noted(f"model    {built.architecture}: {built.weights.summary()}"))
         watch.lap("model")
-        inspection = started.pending.result(emit)
-        rows = usable_rows(started, inspection, settings, emit)
+        inspection = started.check.pending.result(emit)
+        rows = usable_rows(inspection, settings, emit=emit)
+        preprocessing = preprocessing_for(rows, built.preprocessing, settings, workers=workers)
         watch.lap("check")
-        frozen = with_preprocessing(built, rows, settings)
-        features = compute_features(run, frozen, rows, settings, workers=started.workers, emit=emit)
+        device = chosen_device(settings.pass_.device)
+        frozen = FrozenModel(built.model, preprocessing, built.weights_sha256, device)
+        features = compute_features(run, frozen, rows, settings.pass_, workers=workers, emit=emit)
         watch.lap("features")
-        heads = fit_heads(features, rows, settings)
-        judged = judge_splits(heads, features, rows, settings, leaked=inspection.leaked_ids)
+        classes = sorted(set(rows["label"].to_pylist()))
+        probe, answers = learn_heads(features.by_split, rows, classes, settings)
+        judged = judge_splits(answers, rows, classes, seed=settings.seed)
         watch.lap("probe")
-        package = pack(run.path / "package", built, frozen, heads, judged, rows)
+        set_linear_head(built.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
+        trained = f"linear probe on frozen features, L2 strength C = {probe.strength:g}"
+        decisions = [f"Training features in {features.reason}.", f"{trained}, chosen by cross-validated log loss."]
+        fitted = Fitted(started.check.images.name, built, preprocessing, judged, rows, inspection, decisions, trained)
+        package = pack(fitted, run.path / "package", settings)
         watch.lap("package")
-        report = write_fit_report(...)
+        page = report(fitted, run.path, settings, command=command, timings=watch.laps)
         run.finish()
-    return FitResult(run.path, package, report, judged.quality, judged.neighbours, watch.total)
+    return FitResult(run.path, package, page, judged.quality, judged.neighbours, watch.total)
+
+
+def gathered(model: str | None, values: dict[str, Any]) -> FitSettings:
+    """The settings of a fit from what a caller typed.
+
+    Raises:
+        SettingsError: names that do not exist or values that are refused, all of them.
+    """
+    return FitSettings.gather(name=model or DEFAULT_MODEL, **values)

@@ -1,0 +1,1 @@
+"""Speed, always beside a peer in the same run."""

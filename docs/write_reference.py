@@ -1,0 +1,59 @@
+"""Writes `docs/reference.md`: every command with its options, every setting, every exit code, from the code itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import typer.main
+
+PLACE = Path(__file__).parent / "reference.md"
+
+EXIT_CODES = """| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | done, but something must be looked at: the check found what must be fixed, or images could not be read |
+| 2 | what was typed or given is not as expected |
+| 3 | the machine refused: disk full, no permission, no network, a worker process died |
+| 130 | stopped with Ctrl-C; the same command continues |"""
+
+
+def reference() -> str:
+    """The whole page."""
+    from vitrail.cli.main import app
+    from vitrail.workflows.fit_settings import FitSettings
+
+    commands = typer.main.get_command(app).commands
+    parts = ["# Reference", "Written by `make docs` from the code.", "## Exit codes", EXIT_CODES, "## Commands"]
+    for name, command in commands.items():
+        parts += [f"### vitrail {name}", command.help or "", _options(command)]
+    parts += [
+        "## Settings of `vitrail fit`",
+        "Each can be given as `--set name=value`, or by its name to `vitrail.fit`.",
+    ]
+    own = [field for field in FitSettings.model_fields if field not in FitSettings.parts()]
+    parts.append(_settings("the run", FitSettings, own))
+    for part, kind in FitSettings.parts().items():
+        parts.append(_settings(part.strip("_"), kind, list(kind.model_fields)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _options(command) -> str:
+    lines = ["| option | meaning |", "|---|---|"]
+    for parameter in command.params:
+        names = parameter.name.upper() if parameter.param_type_name == "argument" else ", ".join(parameter.opts)
+        lines.append(f"| `{names}` | {' '.join((getattr(parameter, 'help', '') or '').split())} |")
+    return "\n".join(lines)
+
+
+def _settings(title: str, kind, names: list[str]) -> str:
+    lines = [f"**{title}**", "", "| setting | default | meaning |", "|---|---|---|"]
+    for name in names:
+        field = kind.model_fields[name]
+        default = "(needed)" if field.is_required() else f"`{field.default!r}`"
+        lines.append(f"| `{name}` | {default} | {' '.join((field.description or '').split())} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PLACE.write_text(reference())
+    subprocess.run(["git", "diff", "--stat", "--", str(PLACE)], check=False, stdout=sys.stdout)

@@ -1,0 +1,89 @@
+"""The house rules that a machine can hold."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted((ROOT / "vitrail").rglob("*.py"))
+FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc", "manager", "core", "base"}
+LIGHT = ["vitrail", "vitrail.cli.main", "vitrail.workflows.check", "vitrail.workflows.fit_start", "vitrail.data.loader"]
+
+
+def name_of(module: Path) -> str:
+    parts = module.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def functions(module: Path):
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            documented = ast.get_docstring(node) is not None
+            first = node.body[1] if documented and len(node.body) > 1 else node.body[0]
+            yield node, node.end_lineno - first.lineno + 1
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_modules_and_functions_stay_small(module):
+    assert len(module.read_text().splitlines()) <= 300
+    long = [f"{node.name}: {length} lines" for node, length in functions(module) if length > 50]
+    assert not long
+
+
+def test_a_workflow_reads_like_a_recipe():
+    for module in (ROOT / "vitrail" / "workflows").glob("*.py"):
+        long = [f"{module.name} {node.name}: {length}" for node, length in functions(module) if length > 40]
+        assert not long
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_no_module_is_named_after_nothing(module):
+    assert not FORBIDDEN_NAMES & set(re.split(r"[._]", name_of(module)))
+
+
+def test_every_module_says_what_it_is_for():
+    silent = [name_of(module) for module in MODULES if not ast.get_docstring(ast.parse(module.read_text()))]
+    assert not silent
+
+
+def test_layers_are_found_by_spelling_nowhere_but_in_models():
+    spelling = re.compile(r"""(startswith|split|match|search)\(\s*r?f?["']\^?(blocks|layers|stages)""")
+    found = [name_of(m) for m in MODULES if "models" not in m.parts and spelling.search(m.read_text())]
+    assert not found
+
+
+def test_no_pickle_is_ever_loaded():
+    loading = re.compile(r"pickle\.loads?\(|torch\.load\((?![^)]*weights_only=True)|joblib\.load|allow_pickle=True")
+    found = [name_of(module) for module in MODULES if loading.search(module.read_text())]
+    assert not found
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_the_door_is_light(module):
+    code = (
+        f"import sys, {module}; print([n for n in ('torch', 'timm', 'sklearn', 'scipy', 'pandas') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_importing_everything_warns_about_nothing_and_touches_no_accelerator():
+    names = [name_of(module) for module in MODULES if not name_of(module).endswith("__main__")]
+    code = (
+        "import importlib, sys\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        "import torch; assert not torch.cuda.is_initialized(); print(torch.get_num_threads() > 0)"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "True", done.stderr
+
+
+def test_the_project_names_no_place_of_ours():
+    words = re.compile("|".join(["/" + "work/", r"\.\./" + "shared", "py" + r"pi\.org", "npm" + r"js\.org"]))
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    texts = [ROOT / name for name in listed if name.endswith((".py", ".md", ".toml", ".txt", ".html", "Makefile"))]
+    assert not [str(text) for text in texts if text.exists() and words.search(text.read_text())]

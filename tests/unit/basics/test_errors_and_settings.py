@@ -1,0 +1,63 @@
+import pickle
+
+import pytest
+
+from vitrail.basics.errors import FindingsError, InputError, SettingsError, nearest_names
+from vitrail.basics.settings import Settings
+
+
+class Loop(Settings):
+    epochs: int = 5
+    learning_rate: float = 1e-3
+
+
+class Whole(Settings):
+    seed: int = 0
+    loop: Loop
+
+
+def test_every_misspelled_setting_is_named_with_its_nearest_names():
+    with pytest.raises(SettingsError) as error:
+        Loop.parse(epohcs=3, lerning_rate=0.1)
+    assert str(error.value) == (
+        "2 settings are wrong:\n"
+        "  - unknown setting 'epohcs' - did you mean epochs?\n"
+        "  - unknown setting 'lerning_rate' - did you mean learning_rate?\n"
+        "hint: known settings: epochs, learning_rate"
+    )
+
+
+def test_gather_hands_each_name_to_the_part_that_owns_it():
+    settings = Whole.gather(seed=3, epochs=7)
+    assert (settings.seed, settings.loop.epochs, settings.loop.learning_rate) == (3, 7, 1e-3)
+
+
+def test_gather_reports_faults_of_all_parts_together():
+    with pytest.raises(SettingsError) as error:
+        Whole.gather(sed=1, epochs="many")
+    assert "unknown setting 'sed' - did you mean seed?" in error.value.message
+    assert "epochs: Input should be a valid integer" in error.value.message
+    assert "got 'many'" in error.value.message
+
+
+def test_settings_cannot_be_changed_after_they_are_made():
+    with pytest.raises(ValueError, match="frozen"):
+        Loop.parse().epochs = 3
+
+
+def test_an_error_that_crosses_a_process_border_keeps_its_hint_and_its_kind():
+    error = pickle.loads(pickle.dumps(InputError("no images", hint="look elsewhere")))
+    assert isinstance(error, InputError)
+    assert (error.message, error.hint, str(error)) == (
+        "no images",
+        "look elsewhere",
+        "no images\nhint: look elsewhere",
+    )
+
+
+def test_exit_codes_tell_findings_from_input():
+    assert (FindingsError.exit_code, InputError.exit_code) == (1, 2)
+
+
+def test_nearest_names_ignore_case_and_come_best_first():
+    assert nearest_names("VIT_TINY", ["vit_tiny", "vit_tin", "resnet"]) == ["vit_tiny", "vit_tin"]

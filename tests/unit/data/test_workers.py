@@ -1,0 +1,61 @@
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from vitrail.basics.errors import InputError, SystemFault
+from vitrail.data.workers import map_in_workers
+
+
+def slow_square(number: int) -> int:
+    time.sleep(0.001 * (number % 3))
+    return number * number
+
+
+def die(number: int) -> int:
+    os._exit(1)
+
+
+def refuse(number: int) -> int:
+    raise InputError(f"{number} is refused", hint="another one")
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_results_come_in_order_whatever_the_number_of_workers(workers):
+    assert list(map_in_workers(slow_square, range(200), workers=workers, chunk=7)) == [n * n for n in range(200)]
+
+
+def test_an_endless_stream_is_read_only_as_far_as_needed():
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(len(taken))
+            yield taken[-1]
+
+    results = map_in_workers(slow_square, endless(), workers=2, chunk=4)
+    assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
+    assert len(taken) <= 4 * (4 * 2 + 2)
+
+
+def test_an_error_in_a_worker_arrives_with_its_hint():
+    with pytest.raises(InputError, match="0 is refused\nhint: another one"):
+        list(map_in_workers(refuse, range(10), workers=1))
+
+
+def test_a_worker_that_dies_is_told_and_the_next_call_works():
+    with pytest.raises(SystemFault, match="a worker process died while reading images"):
+        list(map_in_workers(die, range(10), workers=1))
+    assert list(map_in_workers(slow_square, range(3), workers=1)) == [0, 1, 4]
+
+
+def test_a_script_without_a_main_guard_is_not_run_again_by_the_workers(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os\nfrom vitrail.data.workers import map_in_workers\nprint('script runs')\n"
+        "print(sum(map_in_workers(len, ['ab'] * 50, workers=2)))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "script runs\n100\n", done.stderr

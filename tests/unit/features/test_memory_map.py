@@ -1,0 +1,51 @@
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from vitrail.basics.errors import SystemFault
+from vitrail.features.memory_map import FeatureMap
+
+KEY = {"weights": "abc"}
+
+
+def opened(folder, key=KEY):
+    return FeatureMap.open(folder, key=key, rows=10, width=3, batch_size=4)
+
+
+def test_batches_that_were_written_are_there_when_opened_again(tmp_path):
+    sink = opened(tmp_path)
+    assert sink.missing == [0, 1, 2]
+    sink.write(1, np.full((4, 3), 7, np.float32))
+    again = opened(tmp_path)
+    assert again.missing == [0, 2]
+    np.testing.assert_array_equal(again.read()[4:8], 7)
+    assert again.read().shape == (10, 3)
+
+
+def test_another_key_starts_anew(tmp_path):
+    opened(tmp_path).write(0, np.ones((4, 3), np.float32))
+    assert opened(tmp_path, {"weights": "other"}).missing == [0, 1, 2]
+
+
+def test_the_last_batch_may_be_smaller(tmp_path):
+    sink = opened(tmp_path)
+    sink.write(2, np.full((2, 3), 5, np.float32))
+    np.testing.assert_array_equal(sink.read()[8:], 5)
+
+
+def test_what_is_read_cannot_be_changed(tmp_path):
+    with pytest.raises(ValueError, match="read-only"):
+        opened(tmp_path).read()[0] = 1
+
+
+def test_a_full_disk_is_an_error_before_any_work_is_done(tmp_path, monkeypatch):
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", no_space)
+    with pytest.raises(SystemFault, match="the disk is full"):
+        opened(tmp_path / "map")
+    monkeypatch.undo()
+    assert opened(tmp_path / "map").missing == [0, 1, 2]

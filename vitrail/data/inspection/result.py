@@ -1,0 +1,98 @@
+"""The inspection's result: the table with what was learned of every file, the findings, and a summary."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vitrail.data.inspection.duplicates import duplicate_findings, near_duplicate_findings
+from vitrail.data.inspection.file_columns import INTERNAL
+from vitrail.data.inspection.findings import Finding
+from vitrail.data.inspection.odd_files import odd_file_findings
+from vitrail.data.inspection.pictures import Pictures, near_pairs, pictures_of
+from vitrail.data.inspection.structure import structure_findings
+from vitrail.data.inspection.summary import summary_of
+from vitrail.data.inspection.telltale import telltale_findings
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the inspection of a data set tells.
+
+    Attributes:
+        table: the image table with the columns of `examine.FileFacts` (but the perceptual ones), `readable` (bool) and
+            `near_duplicate_cluster` (a number that look-alikes share, null where there are none).
+        findings: errors first, then warnings, then notes.
+        summary: see `summary.summary_of`.
+        near_pairs_across_splits: paths of pictures that look the same in different files and splits, the one in the
+            earlier of train, val, test first.
+    """
+
+    table: pa.Table
+    findings: tuple[Finding, ...]
+    summary: dict[str, Any]
+    near_pairs_across_splits: tuple[tuple[str, str], ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What must be mended."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What deserves a look."""
+        return tuple(finding for finding in self.findings if finding.severity == "warning")
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """What is only said."""
+        return tuple(finding for finding in self.findings if finding.severity == "note")
+
+    def leaked_ids(self, split: str) -> set[str]:
+        """Ids of the images in `split` whose identical copy is in `train`; empty for `train` itself."""
+        if split == "train":
+            return set()
+        readable = self.table.filter(pc.field("readable"))
+        ids = {name: set(readable.filter(pc.field("split") == name)["id"].to_pylist()) for name in ("train", split)}
+        return ids["train"] & ids[split]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values: the summary, all findings in full, near duplicates across splits, and whether all is well."""
+        return {
+            "ok": not self.errors,
+            "summary": self.summary,
+            "findings": [finding.as_json() for finding in self.findings],
+            "near_pairs_across_splits": [list(pair) for pair in self.near_pairs_across_splits],
+        }
+
+
+def inspection_of(table: pa.Table) -> Inspection:
+    """Draw the conclusions from an image table with all columns of the inspection."""
+    pictures = pictures_of(table)
+    order = ("error", "warning", "note")
+    return Inspection(
+        table=_with_clusters(table.drop_columns(list(INTERNAL)), pictures),
+        findings=tuple(sorted(_findings(table, pictures), key=lambda finding: order.index(finding.severity))),
+        summary=summary_of(table),
+        near_pairs_across_splits=tuple(
+            (pictures.path[one], pictures.path[other])
+            for one, other in near_pairs(pictures, lambda row: pictures.split[row])
+        ),
+    )
+
+
+def _findings(table: pa.Table, pictures: Pictures) -> Iterator[Finding]:
+    yield from structure_findings(table)
+    yield from duplicate_findings(pictures)
+    yield from telltale_findings(table)
+    yield from near_duplicate_findings(pictures)
+    yield from odd_file_findings(table)
+
+
+def _with_clusters(table: pa.Table, pictures: Pictures) -> pa.Table:
+    of_readable = iter(pictures.clusters)
+    clusters = [next(of_readable) if readable else -1 for readable in table["readable"].to_pylist()]
+    column = pa.array([None if cluster < 0 else cluster for cluster in clusters], pa.int64())
+    return table.append_column("near_duplicate_cluster", column)

@@ -1,0 +1,151 @@
+"""Findings about classes, splits and groups: what the table alone tells, given which images are readable."""
+
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vitrail.data.inspection.findings import Finding, counted, listed
+
+
+def structure_findings(table: pa.Table) -> Iterator[Finding]:
+    """Findings about classes, their spelling and size, splits and groups.
+
+    Args:
+        table: an image table with the columns `readable` and `fault`.
+    """
+    readable = table.filter(pc.field("readable"))
+    yield from _unreadable(table)
+    yield from _classes(table, readable)
+    yield from _spelling(table)
+    yield from _classes_by_split(readable)
+    yield from _groups(readable)
+
+
+def _unreadable(table: pa.Table) -> Iterator[Finding]:
+    bad = table.filter(~pc.field("readable"))
+    if bad.num_rows:
+        lines = [f"{path}: {fault}" for path, fault in _rows(bad, "path", "fault")]
+        yield Finding(
+            "unreadable",
+            "error",
+            f"{counted(bad.num_rows, 'image')} of {table.num_rows:,} cannot be read",
+            tuple(lines),
+            "mend or remove these files",
+        )
+
+
+def _classes(table: pa.Table, readable: pa.Table) -> Iterator[Finding]:
+    counts = Counter(readable["label"].to_pylist())
+    empty = sorted(set(table["label"].to_pylist()) - set(counts))
+    if empty:
+        yield Finding(
+            "empty-class",
+            "error",
+            f"{counted(len(empty), 'class has', 'classes have')} no readable image: {listed(empty)}",
+            tuple(empty),
+            "add images to the class or remove it",
+        )
+    if len(counts) == 1:
+        yield Finding(
+            "one-class",
+            "error",
+            f"there is only one class, {next(iter(counts))!r}: nothing can be told apart",
+            (),
+            "a classifier needs two classes: one folder, or one label, for each",
+        )
+    alone = sorted(label for label, count in counts.items() if count == 1)
+    if alone and len(counts) > 1:
+        yield Finding(
+            "class-of-one",
+            "warning",
+            f"{counted(len(alone), 'class has', 'classes have')} a single image: {listed(alone)}",
+            tuple(alone),
+            "an image cannot be trained on and judged with at once: add images or merge the class with another",
+        )
+
+
+def _spelling(table: pa.Table) -> Iterator[Finding]:
+    counts = Counter(table["label"].to_pylist())
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for label in sorted(counts):
+        spellings[" ".join(unicodedata.normalize("NFKC", label).casefold().split())].append(label)
+    lines = [
+        " / ".join(f"{label!r} ({counts[label]:,})" for label in same) for same in spellings.values() if len(same) > 1
+    ]
+    if lines:
+        yield Finding(
+            "class-spelling",
+            "error",
+            f"{counted(len(lines), 'class is', 'classes are')} spelled in several ways that differ by case or spaces "
+            f"only: {lines[0]}",
+            tuple(lines),
+            "give the class one name everywhere",
+        )
+
+
+def _classes_by_split(readable: pa.Table) -> Iterator[Finding]:
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for label, split in _rows(readable, "label", "split"):
+        # Images without a split are divided later; they can all reach training.
+        found[split or "train"][label] += 1
+    judged = [split for split in ("val", "test") if split in found]
+    if "train" not in found or not judged:
+        return
+    unknown = [
+        f"{label!r}: {counted(count, 'image')} in {split}"
+        for split in judged
+        for label, count in sorted(found[split].items())
+        if label not in found["train"]
+    ]
+    if unknown:
+        yield Finding(
+            "class-missing-from-train",
+            "error",
+            f"training lacks what it will be judged by: {unknown[0]}"
+            + (f" (+{len(unknown) - 1} more)" if unknown[1:] else ""),
+            tuple(unknown),
+            "move some images of the class into train, or check the spelling of the class",
+        )
+    # Where some images have no split yet, a class that val lacks may still be given to it.
+    if readable["split"].null_count:
+        return
+    absent = [
+        f"{label!r}: none in {split}" for split in judged for label in sorted(set(found["train"]) - set(found[split]))
+    ]
+    if absent:
+        yield Finding(
+            "class-missing-from-split",
+            "warning",
+            f"{counted(len(absent), 'class', 'classes')} of train cannot be judged: {absent[0]}"
+            + (f" (+{len(absent) - 1} more)" if absent[1:] else ""),
+            tuple(absent),
+            "figures will say nothing about these classes; move some of their images there",
+        )
+
+
+def _groups(readable: pa.Table) -> Iterator[Finding]:
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for group, split in _rows(readable, "group", "split"):
+        if group is not None and split is not None:
+            counts[group][split] += 1
+    torn = {group: splits for group, splits in sorted(counts.items()) if len(splits) > 1}
+    if torn:
+        yield Finding(
+            "group-across-splits",
+            "error",
+            f"{counted(len(torn), 'group is', 'groups are')} on both sides of a split, of {len(counts):,}: "
+            f"{listed(torn, most=3)}",
+            tuple(
+                f"{group}: " + ", ".join(f"{count:,} in {split}" for split, count in sorted(splits.items()))
+                for group, splits in torn.items()
+            ),
+            "images of one patient resemble each other: keep a group in one split, or leave the split out and let "
+            "Vitrail divide by group",
+        )
+
+
+def _rows(table: pa.Table, *names: str) -> Iterator[tuple]:
+    return zip(*(table[name].to_pylist() for name in names), strict=True)

@@ -1,0 +1,176 @@
+"""One image file to an upright picture of 8-bit RGB or grey, or an error that says what is wrong with the file."""
+
+import contextlib
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from vitrail.basics.errors import UnreadableImageError
+from vitrail.data.picture_modes import as_seen
+from vitrail.data.quiet_pillow import quiet_pillow
+
+# Written out, so that what counts as an image does not change with Pillow's version: what Pillow decodes by itself.
+IMAGE_EXTENSIONS = frozenset({
+    ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit", ".fits", ".flc",
+    ".fli", ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".im", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc",
+    ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".msp", ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".png", ".pnm", ".ppm",
+    ".psd", ".pxr", ".qoi", ".ras", ".rgb", ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp",
+    ".xbm", ".xpm",
+})  # fmt: skip
+"""File extensions, lower-case with the dot, that are taken for images."""
+
+MAX_PIXELS = 178_956_970
+"""Width times height above which nothing is decoded: Pillow's own limit against decompression bombs."""
+
+# Recognised by Pillow but decoded by another program (Ghostscript, Windows) or not at all.
+_FOREIGN_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
+
+# What Pillow's decoders raise on damaged files: seen when bytes are cut off or flipped.
+PILLOW_ERRORS = (
+    OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, MemoryError,
+    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+def read_image(
+    source: Path | str | bytes, *, frame: int = 0, white_level: int = 65535, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Read one image the way a person sees it: upright, 8 bits, `RGB` or `L`, transparency on white, fully decoded.
+
+    Args:
+        source: a file's path, or its content.
+        frame: which picture of a file that holds several, from 0.
+        white_level: the value of a 16-bit grey image that is shown as white.
+        max_pixels: width times height above which the file is refused before it is decoded; `MAX_PIXELS` at most.
+
+    Raises:
+        UnreadableImageError: the message begins with the path (`image` for bytes) and says what is wrong.
+    """
+    name, content = ("image", source) if isinstance(source, bytes) else (str(source), file_content(source))
+    with opened_image(content, name=name, frame=frame, max_pixels=max_pixels) as image:
+        image.load()
+        return upright(image, white_level=white_level)
+
+
+def upright(image: Image.Image, *, white_level: int = 65535) -> Image.Image:
+    """Turn a loaded picture as its EXIF orientation says and make it `RGB` or `L`; the picture itself is unchanged.
+
+    Args:
+        image: a picture in memory, of any mode.
+        white_level: as for `read_image`.
+    """
+    turned = ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
+    seen = as_seen(turned, white_level=white_level)
+    # A picture that still is the opened file would drag the file's whole content along.
+    return seen if type(seen) is Image.Image else seen.copy()
+
+
+def file_content(path: Path | str) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        UnreadableImageError: there is no such file, it is a folder, empty, or may not be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except FileNotFoundError:
+        link = Path(path)
+        missing = f"is a link to nowhere ({link.readlink()})" if link.is_symlink() else "does not exist"
+        raise _fault(
+            path, missing, "check the path; relative paths start at the file or folder that lists them"
+        ) from None
+    except IsADirectoryError:
+        raise _fault(path, "is a folder, not an image", "name the files, or give the folder as the data") from None
+    except PermissionError:
+        raise _fault(path, "no permission to read it", f"chmod u+r '{path}'") from None
+    except (OSError, ValueError) as error:
+        raise _fault(path, f"cannot be read: {error}", "check the disk or copy the file again") from error
+    if not content:
+        raise _fault(path, "is empty (0 bytes)", "fetch the file again, or remove it")
+    return content
+
+
+@contextlib.contextmanager
+def opened_image(content: bytes, *, name: str, frame: int = 0, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """A Pillow image whose header is read and whose size is allowed; what Pillow raises in the block is explained.
+
+    Raises:
+        UnreadableImageError: also for errors of decoding inside the block.
+    """
+    try:
+        with quiet_pillow, Image.open(io.BytesIO(content)) as image:
+            if image.format in _FOREIGN_FORMATS:
+                raise _fault(name, f"is a {image.format} file, which is not decoded here", "convert it to PNG")
+            if image.width * image.height > max_pixels:
+                raise _too_large(name, image.size, max_pixels)
+            if frame:
+                _seek(image, frame, name)
+            yield image
+    except UnidentifiedImageError:
+        raise _not_an_image(name, content) from None
+    except Image.DecompressionBombError as error:
+        raise _too_large(name, _stated_size(content), max_pixels) from error
+    except PILLOW_ERRORS as error:
+        raise _damaged(name, error) from error
+
+
+def _seek(image: Image.Image, frame: int, name: str) -> None:
+    try:
+        image.seek(frame)
+    except EOFError:
+        count = getattr(image, "n_frames", 1)
+        raise _fault(name, f"frame {frame} was asked for, it has {count}", "frames count from 0") from None
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1 where there is none or the EXIF block is damaged (viewers show such files too)."""
+    try:
+        value = image.getexif().get(0x0112, 1)
+    except PILLOW_ERRORS:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _fault(name: Path | str, what: str, hint: str) -> UnreadableImageError:
+    return UnreadableImageError(f"{name}: {what}", hint=hint)
+
+
+def _too_large(name: str, size: tuple[int, int] | None, limit: int) -> UnreadableImageError:
+    stated = f"{size[0]} × {size[1]} pixels" if size else "more pixels than Pillow allows"
+    return _fault(
+        name, f"is too large: {stated}, the limit is {limit:,} in all", "make it smaller, or cut it into tiles"
+    )
+
+
+def _damaged(name: str, error: BaseException) -> UnreadableImageError:
+    text = str(error).strip() or type(error).__name__
+    cut = isinstance(error, EOFError) or any(
+        word in text.lower() for word in ("truncated", "unexpected end", "incomplete")
+    )
+    return _fault(name, f"is {'truncated' if cut else 'broken'}: {text}", "fetch the file again, or remove it")
+
+
+def _not_an_image(name: str, content: bytes) -> UnreadableImageError:
+    start = content[:24]
+    known = next((kind for kind, (_, accept) in Image.OPEN.items() if accept and accept(content[:16]) is True), None)
+    if known:
+        return _fault(name, f"is truncated or broken: begins like {known}, then breaks off", "fetch the file again")
+    if all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in start):
+        return _fault(name, f"is not an image but text: it begins with {start.decode()!r}", "fetch the file again")
+    return _fault(
+        name, f"is not an image: it begins with the bytes {start[:8].hex(' ')}", "remove it, or convert it to PNG"
+    )
+
+
+def _stated_size(content: bytes) -> tuple[int, int] | None:
+    """Width and height from the header; Pillow's own refusal does not tell them."""
+    for factory, accept in Image.OPEN.values():
+        if accept and accept(content[:16]) is True:
+            with contextlib.suppress(*PILLOW_ERRORS):
+                return factory(io.BytesIO(content), "").size
+    return None

@@ -1,0 +1,176 @@
+"""The catalogue: every image classifier of timm, by name, folder or file, as a model with a true account of itself."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+from timm.data.config import resolve_model_data_config
+from torch import Tensor, nn
+
+from vitrail.basics.files import sha256_of
+from vitrail.data.preprocessing import Preprocessing
+from vitrail.models.flax_weights import read_flax_weights
+from vitrail.models.model_settings import ModelSettings
+from vitrail.models.network import Network, build_network
+from vitrail.models.position_embedding import use_factorised_position
+from vitrail.models.sources import ModelSource, find_source
+from vitrail.models.weights import WeightReport, load_weights, read_weights
+
+__all__ = ["BuiltModel", "ModelSettings", "build_model", "list_architectures"]
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """A model that can be used, and everything needed to describe or rebuild it."""
+
+    model: nn.Module
+    """In eval mode, float32, on the CPU."""
+    architecture: str
+    """timm's name of the network."""
+    model_args: dict[str, Any]
+    """JSON values; `timm.create_model(architecture, **model_args)` builds the same modules. The drop path rate is
+    left out, it matters in training only; a two-dimensional position table must be folded first."""
+    pretrained_cfg: dict[str, Any]
+    """JSON values: input size, mean, std, crop, class count, tag, licence, …, as timm keeps them; no places."""
+    weights: WeightReport
+    weights_sha256: str
+    """SHA-256 of the weights file; of the random tensors where there was no file."""
+    preprocessing: Preprocessing
+    """What must be done to an image before the model sees it."""
+
+
+def build_model(settings: ModelSettings, *, num_classes: int | None = None) -> BuiltModel:
+    """Build the model that `settings` describe and load its weights.
+
+    Random parts are drawn from torch's global generator: seed it to repeat them.
+
+    Args:
+        settings: which model, and how it is bent.
+        num_classes: width of the classifier; None keeps the weights' own, 0 leaves it out. A classifier of another
+            width than the weights' starts from random values and is reported as such.
+
+    Raises:
+        InputError: no such model; a damaged, unsafe or unfitting weights file; a setting the network cannot take.
+        SystemFault: the weights must be downloaded and there is no network.
+    """
+    source = find_source(settings.name, architecture=settings.architecture, pretrained=settings.pretrained)
+    is_flax = source.weights is not None and source.weights.suffix == ".npz"
+    tensors = read_weights(source.weights) if source.weights and not is_flax else {}
+    network = build_network(source, settings, num_classes=num_classes, has_pooled_norm="fc_norm.weight" in tensors)
+    model: Any = network.model
+    # timm 1.0.31 derives the grid of the source's position table from these, not from the size that is wanted now.
+    model.pretrained_model_args = dict(source.model_args)
+    report = _load_flax(network, source) if is_flax else _load(network, source, tensors)
+    if settings.position == "2d":
+        use_factorised_position(model, from_table=source.weights is not None)
+        report = _averaged(report) if source.weights else report
+    described = _described(network, source)
+    model.pretrained_cfg = model.default_cfg = described
+    return BuiltModel(
+        model=model.eval(),
+        architecture=network.architecture,
+        model_args=network.model_args,
+        pretrained_cfg=described,
+        weights=report,
+        weights_sha256=sha256_of(source.weights) if source.weights else _digest(model.state_dict()),
+        preprocessing=preprocessing_of(model),
+    )
+
+
+def list_architectures(pattern: str = "*") -> list[str]:
+    """timm's architectures whose names match a shell pattern, e.g. `*vit_tiny*`; sorted.
+
+    >>> "vit_tiny_patch16_224" in list_architectures("vit_tiny*")
+    True
+    """
+    return timm.list_models(pattern)
+
+
+def preprocessing_of(model: nn.Module) -> Preprocessing:
+    """The preprocessing that a timm model's own description asks for.
+
+    Raises:
+        SettingsError: it asks for a resampling or crop that is not known here.
+    """
+    config = resolve_model_data_config(model)
+    channels, height, width = config["input_size"]
+    return Preprocessing.parse(
+        height=height,
+        width=width,
+        channels=channels,
+        crop_fraction=config["crop_pct"],
+        crop_mode=config["crop_mode"],
+        interpolation=config["interpolation"],
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+    )
+
+
+def _load(network: Network, source: ModelSource, tensors: dict[str, Tensor]) -> WeightReport:
+    if source.weights is None:
+        names = tuple(sorted(network.model.state_dict()))
+        return WeightReport(source="random initialisation", used=0, initialised=names)
+    return load_weights(network.model, tensors, architecture=network.architecture, source=_label(source))
+
+
+def _load_flax(network: Network, source: ModelSource) -> WeightReport:
+    assert source.weights is not None
+    flax = read_flax_weights(source.weights, source.architecture, network.plain_args, source.pretrained_cfg)
+    report = load_weights(network.model, flax.tensors, architecture=network.architecture, source=_label(source))
+    resized = set(flax.resized) - set(report.initialised) & network.model.state_dict().keys()
+    return dataclasses.replace(
+        report,
+        dropped=tuple(sorted({*report.dropped, *flax.dropped})),
+        resized=tuple(sorted({*report.resized, *resized})),
+        position_resampling=flax.position_resampling if "pos_embed" in resized else report.position_resampling,
+    )
+
+
+def _label(source: ModelSource) -> str:
+    assert source.weights is not None
+    return source.label if source.label == source.weights.name else f"{source.label}/{source.weights.name}"
+
+
+def _averaged(report: WeightReport) -> WeightReport:
+    """The report after a learned table was made two-dimensional."""
+    before = f"{report.position_resampling}, then " if report.position_resampling else ""
+    return dataclasses.replace(
+        report,
+        resized=tuple(sorted({*report.resized, "pos_embed"})),
+        position_resampling=f"{before}averages per row and column",
+    )
+
+
+def _described(network: Network, source: ModelSource) -> dict[str, Any]:
+    """timm's description, true for the model as it now is."""
+    old = source.pretrained_cfg
+    channels = getattr(network.model, "in_chans", old["input_size"][0])
+    size = [channels, *network.image_size]
+    new = {name: value for name, value in old.items() if value is not None}
+    for name in ("test_input_size", "min_input_size", "test_pool_size", "test_crop_pct", "label_offset"):
+        new.pop(name, None)
+    if old["num_classes"] != network.model.num_classes:
+        new.pop("label_names", None)
+        new.pop("label_descriptions", None)
+    new |= {
+        "architecture": network.architecture,
+        "input_size": size,
+        "fixed_input_size": bool(old["fixed_input_size"]) and not network.model_args.get("dynamic_img_size", False),
+        "num_classes": network.model.num_classes,
+        "custom_load": False,
+        "pool_size": old["pool_size"] if list(old["input_size"]) == size else None,
+        "first_conv": old["first_conv"],
+        "classifier": old["classifier"],
+    }
+    return json.loads(json.dumps(new))
+
+
+def _digest(state: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,36 @@
+"""What can be chosen about a model before it is built."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from vitrail.basics.settings import Settings
+
+Position = Literal["weights", "none", "1d", "2d", "relative"]
+Pooling = Literal["weights", "token", "avg", "map"]
+
+
+class ModelSettings(Settings):
+    """Which network, which weights, and how the network is bent before training."""
+
+    name: str
+    """timm name with or without tag, `hf-hub:org/name`, `local-dir:PATH`, or the path of a folder or weights file."""
+    architecture: str | None = None
+    """timm name of the network; only for a bare weights file, which does not say it itself."""
+    image_size: int | tuple[int, int] | None = None
+    """Side, or (height, width), of the input in pixels; by default what the weights were trained with."""
+    pad: bool = False
+    """Accept sizes that the patch does not divide: the right and lower edge are padded with zeros."""
+    position: Position = "weights"
+    """Position embedding: as the weights have it, none, learned per patch (1d), per row and column (2d), relative."""
+    pooling: Pooling = "weights"
+    """How tokens become one feature vector: as the weights have it, class token, average, or attention pooling."""
+    pretrained: bool = True
+    """Start from pretrained weights; otherwise from timm's random initialisation."""
+    drop_path: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Probability that the deepest block is skipped in training (stochastic depth, rising linearly with depth)."""
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) that was asked for, in pixels."""
+        return (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size

@@ -1,0 +1,94 @@
+"""The seal on a folder: SHA-256 of every file in it, and of the list itself."""
+
+import hashlib
+import re
+from pathlib import Path, PurePosixPath
+
+from vitrail.basics.errors import PackageError
+from vitrail.basics.files import sha256_of, write_bytes
+
+SEAL = "SHA256SUMS"
+_PICKLES = (".bin", ".pth", ".pt", ".pkl", ".pickle", ".ckpt", ".joblib", ".tar")
+_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+_HINT = "take the package from where it was made again; nothing of it was used"
+
+
+def seal_folder(folder: Path) -> None:
+    """Write `SHA256SUMS` over all files below `folder`, replacing an older one.
+
+    The list is what `sha256sum -c SHA256SUMS` reads; its first line, a comment to that tool, seals the list itself.
+    """
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    digests = {name: sha256_of(folder / name) for name in names if name != SEAL}
+    write_bytes(folder / SEAL, _text(digests).encode())
+
+
+def sealed_digests(folder: Path, *, required: tuple[str, ...]) -> dict[str, str]:
+    """Check every sealed file, and return the digests by name.
+
+    Args:
+        folder: a folder that `seal_folder` sealed.
+        required: files that must be in the list.
+
+    Raises:
+        PackageError: a file is missing, changed or damaged (the message names it), the list was changed, or the folder
+            holds a file that could run code.
+    """
+    digests = _listed(folder, required)
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in _PICKLES:
+            raise PackageError(
+                f"{folder}: {path.relative_to(folder)} may hold code (pickle); "
+                "a package holds safetensors and JSON only",
+                hint="remove that file, or take the package from where it was made again",
+            )
+    for name, digest in digests.items():
+        if not (folder / name).is_file():
+            raise PackageError(f"{folder}: {name} is missing", hint=_HINT)
+        if sha256_of(folder / name) != digest:
+            raise PackageError(f"{folder}: {name} was changed after the package was made", hint=_HINT)
+    return digests
+
+
+def sealed_bytes(folder: Path, name: str, digest: str) -> bytes:
+    """Read a file whose digest is known; what is returned is exactly what was checked.
+
+    Raises:
+        PackageError: the file is gone or has changed since.
+    """
+    try:
+        content = (folder / name).read_bytes()
+    except FileNotFoundError:
+        raise PackageError(f"{folder}: {name} is missing", hint=_HINT) from None
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise PackageError(f"{folder}: {name} was changed after the package was made", hint=_HINT)
+    return content
+
+
+def _listed(folder: Path, required: tuple[str, ...]) -> dict[str, str]:
+    if not (folder / SEAL).is_file():
+        present = ", ".join(name for name in required if (folder / name).exists())
+        what = f"{SEAL} is missing" if present else "it is not a package"
+        raise PackageError(
+            f"{folder}: {what}; a folder with {', '.join((*required, SEAL))} was expected",
+            hint="vitrail fit writes a package into runs/NAME/package",
+        )
+    text = (folder / SEAL).read_bytes().decode(errors="replace")
+    matches = [_LINE.fullmatch(line) for line in text.splitlines()[1:]]
+    digests = {match[2]: match[1] for match in matches if match is not None}
+    if text != _text(digests) or any(_leaves(name) for name in digests):
+        raise PackageError(f"{folder}: {SEAL} was changed after the package was made", hint=_HINT)
+    for name in required:
+        if name not in digests:
+            raise PackageError(f"{folder}: {name} is missing from {SEAL}", hint=_HINT)
+    return digests
+
+
+def _text(digests: dict[str, str]) -> str:
+    lines = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+    return f"# sha256 of the lines below: {hashlib.sha256(lines.encode()).hexdigest()}\n{lines}"
+
+
+def _leaves(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts

@@ -1,0 +1,225 @@
+"""Where a model comes from: a timm name, a hub name, a folder or a bare weights file, all brought to one form."""
+
+import dataclasses
+import json
+import socket
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import timm
+from huggingface_hub import constants, errors
+from timm.models import PretrainedCfg, get_arch_pretrained_cfgs, get_pretrained_cfg, is_model, split_model_name_tag
+from timm.models._hub import _parse_model_cfg, download_cached_file, hf_split
+
+from vitrail.basics.errors import InputError, SystemFault, did_you_mean
+from vitrail.models.weights import PLACES
+
+_WEIGHT_SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".bin", ".tar")
+_IN_FOLDER = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
+_OFFLINE_HINT = "give a folder (local-dir:PATH) that was downloaded before, or start without pretrained weights"
+_CONNECT_SECONDS = 5.0
+_CLIENT_FAULT = errors.HfHubHTTPError.__bases__[0]
+"""The base error of the HTTP client that this version of the hub library uses."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """What is known about a model before it is built."""
+
+    architecture: str
+    """timm's name of the network."""
+    model_args: dict[str, Any]
+    """Arguments that belong to the weights, beyond the architecture's own."""
+    pretrained_cfg: dict[str, Any]
+    """timm's description of the weights: input size, mean, std, class count, …; without places."""
+    weights: Path | None
+    """The file that holds the weights; None when none were asked for."""
+    label: str
+    """Name for reports; never a full path."""
+
+
+def find_source(name: str, *, architecture: str | None, pretrained: bool) -> ModelSource:
+    """Find out what `name` means, and fetch its weights when they are wanted.
+
+    Args:
+        name: a timm name with or without tag, `hf-hub:org/name`, `local-dir:PATH`, or the path of a timm folder or
+            of a weights file.
+        architecture: timm name of the network; needed with a bare weights file, refused elsewhere.
+        pretrained: whether weights are wanted; without them nothing is downloaded.
+
+    Raises:
+        InputError: there is no such model, file or folder, or the folder is incomplete.
+        SystemFault: the weights must be downloaded and the network does not answer.
+    """
+    prefix, _, rest = name.partition(":")
+    path = Path(rest if prefix == "local-dir" else name).expanduser()
+    bare_file = path.suffix in _WEIGHT_SUFFIXES and prefix not in ("local-dir", "hf-hub") and not is_model(name)
+    if architecture is not None and not bare_file:
+        raise InputError(
+            f"architecture {architecture!r} was given beside {name!r}, which names its architecture itself",
+            hint="leave the architecture out; it is only for a bare .safetensors, .npz or .pth file",
+        )
+    if bare_file:
+        return _bare_file(path, architecture, pretrained)
+    if prefix == "local-dir" or path.is_dir():
+        return _folder(path, pretrained)
+    if prefix == "hf-hub":
+        return _hub(rest, pretrained)
+    return _registry(name, pretrained)
+
+
+def checked_architecture(name: str) -> dict[str, Any]:
+    """timm's description of `architecture` or `architecture.tag`.
+
+    Raises:
+        InputError: timm has no such architecture (with the nearest names) or no such tag (with the known ones).
+    """
+    architecture, tag = split_model_name_tag(name)
+    if not is_model(architecture):
+        looks_like_path = "/" in name or "\\" in name
+        other = f"check the path; a model on the hub is hf-hub:{name}"
+        suggestion = did_you_mean(name, [*timm.list_models(), *timm.list_pretrained()])
+        raise InputError(
+            f"{name!r} is neither a folder nor a model that timm {timm.__version__} knows"
+            + (f": {suggestion}" if suggestion else ""),
+            hint=other if looks_like_path else "timm.list_models('*vit*') in Python lists what there is",
+        )
+    known = [full.partition(".")[2] for full in get_arch_pretrained_cfgs(architecture)]
+    if tag and tag not in known:
+        raise InputError(
+            f"{architecture} has no weights called {tag!r}; it has {', '.join(filter(None, known)) or 'none'}",
+            hint=did_you_mean(tag, known) or f"leave the tag out: {architecture}",
+        )
+    found = get_pretrained_cfg(name) or PretrainedCfg()
+    return dataclasses.asdict(dataclasses.replace(found, architecture=architecture))
+
+
+def _bare_file(path: Path, architecture: str | None, pretrained: bool) -> ModelSource:
+    if architecture is None:
+        raise InputError(
+            f"{path} holds weights only; the architecture they belong to was expected beside it",
+            hint="name it, e.g. --architecture vit_tiny_patch16_224",
+        )
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file", hint="check the path")
+    described = checked_architecture(architecture)
+    return ModelSource(
+        described["architecture"], {}, _without_places(described), path if pretrained else None, path.name
+    )
+
+
+def _folder(path: Path, pretrained: bool) -> ModelSource:
+    config = path / "config.json"
+    if not config.is_file():
+        raise InputError(
+            f"{path} is not a timm folder: {config.name} is missing",
+            hint="a timm folder holds config.json and model.safetensors (timm.models.save_for_hf writes one)",
+        )
+    architecture, model_args, described = _parsed_config(config, str(config))
+    weights = None
+    if pretrained:
+        found = [path / name for name in _IN_FOLDER if (path / name).is_file()]
+        weights = next(iter(found or sorted(path.glob("*.safetensors"))), None)
+        if weights is None:
+            raise InputError(
+                f"{path} is not a complete timm folder: model.safetensors is missing",
+                hint="copy the weights beside config.json, or start without pretrained weights",
+            )
+    return ModelSource(architecture, model_args, described, weights, path.resolve().name)
+
+
+def _hub(name: str, pretrained: bool) -> ModelSource:
+    config = _hub_file(name, ("config.json",))
+    architecture, model_args, described = _parsed_config(config, f"hf-hub:{name}/config.json")
+    weights = _hub_file(name, _IN_FOLDER) if pretrained else None
+    return ModelSource(architecture, model_args, described, weights, f"hf-hub:{name}")
+
+
+def _registry(name: str, pretrained: bool) -> ModelSource:
+    described = checked_architecture(name)
+    weights = None
+    if pretrained and described["hf_hub_id"]:
+        filename = described["hf_hub_filename"]
+        weights = _hub_file(described["hf_hub_id"], (filename,) if filename else _IN_FOLDER)
+    elif pretrained and described["url"]:
+        with _network(described["url"]):
+            weights = Path(download_cached_file(described["url"], check_hash=True))
+    elif pretrained:
+        raise InputError(
+            f"timm has no pretrained weights for {name}",
+            hint="start without them, or give a folder or file of your own",
+        )
+    label = f"{described['architecture']}.{described['tag']}" if described["tag"] else described["architecture"]
+    return ModelSource(described["architecture"], {}, _without_places(described), weights, label)
+
+
+def _parsed_config(config: Path, shown: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    try:
+        described, architecture, model_args = _parse_model_cfg(json.loads(config.read_bytes()), {})
+        known = {field.name for field in dataclasses.fields(PretrainedCfg)}
+        given = {name: value for name, value in described.items() if name in known}
+        full = dataclasses.asdict(PretrainedCfg(**given))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{shown} is not a timm model description ({type(error).__name__}: {error})",
+            hint="it is JSON with architecture, model_args and pretrained_cfg (timm.models.save_for_hf writes it)",
+        ) from error
+    checked_architecture(architecture)
+    return architecture, dict(model_args), _without_places({**full, "architecture": architecture})
+
+
+def _without_places(described: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in described.items() if name not in PLACES}
+
+
+def _hub_file(name: str, filenames: tuple[str, ...]) -> Path:
+    """The first of `filenames` that the repository has, from the local cache where it is there."""
+    repository, revision = hf_split(name)
+    for filename in filenames:
+        cached = huggingface_hub.try_to_load_from_cache(repository, filename, revision=revision)
+        if isinstance(cached, str):
+            return Path(cached)
+    with _network(constants.ENDPOINT, name):
+        for filename in filenames:
+            try:
+                return Path(huggingface_hub.hf_hub_download(repository, filename, revision=revision))
+            except errors.LocalEntryNotFoundError:
+                raise
+            except errors.EntryNotFoundError:
+                continue
+    raise InputError(
+        f"hf-hub:{name} holds none of {', '.join(filenames)}", hint="choose a repository with timm weights"
+    )
+
+
+@contextmanager
+def _network(url: str, name: str = "") -> Iterator[None]:
+    """Say plainly that there is no network, within seconds; and tell it from a name that does not exist."""
+    wanted = name or url
+    try:
+        _knock(url)
+        yield
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
+        raise InputError(f"hf-hub:{wanted} does not exist, or needs a login", hint="check the name") from error
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, _CLIENT_FAULT, OSError) as error:
+        host = urllib.parse.urlsplit(url).hostname
+        raise SystemFault(
+            f"no network: the weights of {wanted} are not on this machine and {host} does not answer",
+            hint=_OFFLINE_HINT,
+        ) from error
+
+
+def _knock(url: str) -> None:
+    """Try the host once: the hub's own client would retry for half a minute. A proxy is left to that client."""
+    parts = urllib.parse.urlsplit(url)
+    if constants.HF_HUB_OFFLINE or urllib.request.getproxies() or parts.hostname is None:
+        return
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    socket.create_connection((parts.hostname, port), timeout=_CONNECT_SECONDS).close()

@@ -1,0 +1,51 @@
+"""The frame of every page: templates, escaped by default, rendered into one self-contained document."""
+
+import functools
+from typing import Any
+
+import jinja2
+
+from vitrail.basics.errors import InputError, did_you_mean
+from vitrail.measures.intervals import as_decimal
+from vitrail.pages import numbers
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("vitrail.pages", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": numbers.count,
+        "duration": numbers.duration,
+        "measure": numbers.measure_text,
+        "value": numbers.value_text,
+        "interval": numbers.interval_text,
+        "decimal": as_decimal,
+        "percent": numbers.percent,
+        "p_value": numbers.p_value,
+        "words": numbers.words,
+        "split_name": numbers.split_name,
+    }
+    return environment
+
+
+def render_page(template: str, **values: Any) -> str:
+    """The page that `template` (a file in `templates/`) makes of the values.
+
+    Every value is escaped unless it is `markupsafe.Markup`, which only the plots make. A value that the template
+    needs and does not get is an error, never an empty place.
+
+    Raises:
+        InputError: there is no such template.
+    """
+    environment = _environment()
+    if template not in environment.list_templates():
+        known = environment.list_templates()
+        hint = did_you_mean(template, known) or f"known: {', '.join(known)}"
+        raise InputError(f"there is no page template {template!r}", hint=hint)
+    return environment.get_template(template).render(**values)

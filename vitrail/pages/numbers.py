@@ -1,0 +1,80 @@
+"""Numbers as people read them: percent with interval, durations, counts, p-values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vitrail.measures.intervals import Measure, as_percent
+
+SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
+
+
+def measure_text(fields: Mapping[str, Any]) -> str:
+    """A measure in its JSON form as one line: value, interval and n."""
+    return Measure.from_json(fields).text()
+
+
+def value_text(fields: Mapping[str, Any]) -> str:
+    """Only the value of a measure in its JSON form; `undefined` when there is none."""
+    return Measure.from_json(fields).value_text()
+
+
+def interval_text(fields: Mapping[str, Any]) -> str:
+    """Only the interval of a measure in its JSON form; empty when there is none."""
+    return Measure.from_json(fields).interval_text()
+
+
+def percent(share: float | int) -> str:
+    """A share in [0, 1] with one decimal and a sign; only a true 1 reads 100.
+
+    >>> percent(0.961)
+    '96.1 %'
+    """
+    return f"{as_percent(share)} %"
+
+
+def count(number: int) -> str:
+    """A whole number with separators.
+
+    >>> count(1234567)
+    '1,234,567'
+    """
+    return f"{number:,}"
+
+
+def duration(seconds: float | int) -> str:
+    """A time span in the two units that matter.
+
+    >>> [duration(s) for s in (0.0123, 8.25, 59.97, 75, 3600 * 5 + 61)]
+    ['12 ms', '8.2 s', '1 min 0 s', '1 min 15 s', '5 h 1 min']
+    """
+    if seconds < 0.9995:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def p_value(p: float | int) -> str:
+    """A p-value without false precision.
+
+    >>> p_value(0.00002), p_value(0.0431)
+    ('p < 0.001', 'p = 0.043')
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def words(name: str) -> str:
+    """A field name as words: `image_size` becomes `image size`.
+
+    >>> words("image_size")
+    'image size'
+    """
+    return name.replace("_", " ")
+
+
+def split_name(split: str) -> str:
+    """The word for a split: `val` becomes `validation`; names of people's own splits stay."""
+    return SPLIT_NAMES.get(split, split)

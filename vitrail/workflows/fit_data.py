@@ -1,0 +1,79 @@
+"""The images a fit may use: what the check allows, divided into splits, with the statistics that are theirs."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vitrail.basics.errors import FindingsError
+from vitrail.basics.events import Emit, Noted
+from vitrail.data.inspection import Finding, Inspection
+from vitrail.data.loader import Place
+from vitrail.data.preprocessing import Preprocessing
+from vitrail.data.split import split_rows
+from vitrail.data.statistics import channel_statistics
+from vitrail.workflows.fit_settings import FitSettings
+
+# Everything else the check calls an error makes figures dishonest or labels doubtful, which the report says loudly;
+# these make a fit impossible or meaningless.
+BLOCKING = ("unreadable", "one-class", "empty-class", "class-spelling", "class-missing-from-split")
+
+_GREY_SCALES = (255, 1023, 4095, 16383, 65535)
+
+
+def usable_rows(inspection: Inspection, settings: FitSettings, *, emit: Emit) -> pa.Table:
+    """The readable rows with their split, or an error that lists what must be mended first.
+
+    Raises:
+        FindingsError: a finding stands in the way of any fit; unreadable images do unless they are to be skipped.
+        InputError: nothing is marked for training.
+    """
+    skipping = settings.on_bad_image == "skip"
+    blocking = [f for f in inspection.errors if f.code in BLOCKING and not (skipping and f.code == "unreadable")]
+    if blocking:
+        hint = blocking[0].hint
+        if any(finding.code == "unreadable" for finding in blocking):
+            hint = "mend or remove these files, or leave them out with --on-bad-image skip"
+        raise FindingsError("the check found what must be mended first:\n" + "\n".join(map(_told, blocking)), hint=hint)
+    for finding in (*inspection.errors, *inspection.warnings):
+        emit(Noted(f"{finding.severity:<9}{finding.title}" + "".join(f"\n           {d}" for d in finding.details[:3]),
+                   "warning"))  # fmt: skip
+    readable = inspection.table.filter(pc.field("readable"))
+    return split_rows(readable, settings.split, seed=settings.seed)
+
+
+def _told(finding: Finding) -> str:
+    return "\n".join([f"  - {finding.title}", *(f"      {detail}" for detail in finding.details)])
+
+
+def places_of(rows: pa.Table) -> list[Place]:
+    """Path and frame of every row."""
+    return list(zip(rows["path"].to_pylist(), rows["frame"].to_pylist(), strict=True))
+
+
+def in_split(rows: pa.Table, split: str) -> pa.Table:
+    """The rows of one split."""
+    return rows.filter(pc.field("split") == split)
+
+
+def labels_of(rows: pa.Table, classes: list[str]) -> np.ndarray:
+    """Class numbers (N,), by position in `classes`."""
+    number = {name: index for index, name in enumerate(classes)}
+    return np.array([number[label] for label in rows["label"].to_pylist()], dtype=np.int64)
+
+
+def preprocessing_for(
+    rows: pa.Table, weights_own: Preprocessing, settings: FitSettings, *, workers: int
+) -> Preprocessing:
+    """The weights' preprocessing, adapted to the training images where that is wanted or needed.
+
+    16-bit grey images that use only part of their range (12 bits, say) are shown with their own white, so that they
+    are not nearly black; the value is one for all images and is stored in the package.
+    """
+    training = in_split(rows, "train")
+    brightest = pc.max(training["white"]).as_py() or 0
+    white = next(scale for scale in _GREY_SCALES if brightest <= scale) if brightest else 65535
+    adapted = weights_own.model_copy(update={"white_level": white})
+    if settings.normalization == "weights":
+        return adapted
+    mean, std = channel_statistics(places_of(training), adapted, workers=workers)
+    return adapted.model_copy(update={"mean": mean, "std": std, "normalization": "domain"})

@@ -1,0 +1,170 @@
+"""What a fit leaves behind: the package and the report."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from vitrail.basics.errors import UnreadableImageError
+from vitrail.basics.versions import versions
+from vitrail.data.inspection import Inspection
+from vitrail.data.preprocessing import Preprocessing
+from vitrail.data.reading import read_image
+from vitrail.evaluation.card import model_card
+from vitrail.evaluation.quality import Predictions
+from vitrail.evaluation.report import HEADLINE_ORDER, RunReport, write_report
+from vitrail.models.catalogue import BuiltModel
+from vitrail.models.package import PackageContents, write_package
+from vitrail.workflows.fit_settings import FitSettings
+from vitrail.workflows.judging import Judged
+
+MOST_WRONG_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Everything that package and report are written from.
+
+    Attributes:
+        name: the data set's name.
+        built: the model, its head already the learned one.
+        preprocessing: as used, which the package keeps.
+        judged: what was learned and how good it is.
+        rows: the image table with its splits.
+        inspection: what the check found.
+        decisions: sentences on what was chosen and why.
+        trained: one line on how the head, or the whole model, was trained.
+    """
+
+    name: str
+    built: BuiltModel
+    preprocessing: Preprocessing
+    judged: Judged
+    rows: pa.Table
+    inspection: Inspection
+    decisions: list[str]
+    trained: str
+
+
+def pack(fitted: Fitted, folder: Path, settings: FitSettings) -> Path:
+    """Write the package; nothing in it names a path or an image.
+
+    Raises:
+        SystemFault: the disk is full or may not be written.
+    """
+    judged = fitted.judged
+    contents = PackageContents(
+        classes=tuple(judged.classes),
+        preprocessing=fitted.preprocessing,
+        card=model_card(
+            title=fitted.name,
+            classes=judged.classes,
+            facts=model_facts(fitted),
+            qualities=judged.quality,
+            licence=fitted.built.pretrained_cfg.get("license"),
+        ),
+        metrics={split: quality.as_json() for split, quality in judged.quality.items()},
+        provenance={
+            "created": time.strftime("%Y-%m-%d"),
+            "weights": fitted.built.weights.source,
+            "weights_sha256": fitted.built.weights_sha256,
+            "trained": fitted.trained,
+            "images": counts(fitted.rows),
+            "data_fingerprint": fingerprint(fitted.rows),
+            "seed": settings.seed,
+            "versions": versions(),
+        },
+    )
+    write_package(folder, fitted.built, contents=contents)
+    return folder
+
+
+def report(fitted: Fitted, folder: Path, settings: FitSettings, *, command: str, timings: Mapping[str, float]) -> Path:
+    """Write `report.html` and `report.json` and return the page's path.
+
+    Raises:
+        SystemFault: the disk is full or may not be written.
+    """
+    judged = fitted.judged
+    headline = next(split for split in (*HEADLINE_ORDER, *judged.quality) if split in judged.quality)
+    page = RunReport(
+        title=fitted.name,
+        created=time.strftime("%Y-%m-%d %H:%M"),
+        command=command,
+        seed=settings.seed,
+        model=model_facts(fitted),
+        data={"counts": counts(fitted.rows), "fingerprint": fingerprint(fitted.rows)},
+        findings=[asdict(finding) for finding in fitted.inspection.findings],
+        qualities=judged.quality,
+        neighbours=judged.neighbours,
+        chosen=fitted.decisions,
+        timings=dict(timings),
+        versions=versions(),
+        next_commands=[
+            f"vitrail predict {folder / 'package'} IMAGES",
+            f"vitrail check {fitted.name} --sheet sheet.jpg",
+        ],
+        most_wrong=_most_wrong(judged.predictions[headline], judged.quality[headline].most_wrong, settings),
+        leak_free_accuracy=judged.leak_free.get(headline),
+    )
+    return write_report(page, folder, thumbnails=settings.thumbnails)
+
+
+def model_facts(fitted: Fitted) -> dict[str, Any]:
+    """The model in a few words and numbers, for card and report."""
+    shown = fitted.preprocessing
+    parameters = sum(parameter.numel() for parameter in fitted.built.model.parameters())
+    return {
+        "architecture": fitted.built.architecture,
+        "parameters": parameters,
+        "weights": fitted.built.weights.summary(),
+        "weights_licence": fitted.built.pretrained_cfg.get("license") or "not stated",
+        "image_size": f"{shown.height} × {shown.width}",
+        "normalisation": f"mean {_rounded(shown.mean)}, std {_rounded(shown.std)} ({shown.normalization})",
+        "trained": fitted.trained,
+    }
+
+
+def counts(rows: pa.Table) -> dict[str, dict[str, int]]:
+    """Number of images by split and class."""
+    grouped = rows.group_by(["split", "label"]).aggregate([([], "count_all")]).sort_by("label").to_pylist()
+    splits = [split for split in ("train", "val", "test") if split in set(rows["split"].to_pylist())]
+    return {split: {line["label"]: line["count_all"] for line in grouped if line["split"] == split} for split in splits}
+
+
+def fingerprint(rows: pa.Table) -> str:
+    """Twelve digits that change when any image, label, split or group does, and not when files are moved."""
+    columns = [rows[name].to_pylist() for name in ("id", "label", "split", "group")]
+    lines = sorted("\t".join(map(str, row)) for row in zip(*columns, strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+def _rounded(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.3f}" for value in values)
+
+
+def _most_wrong(predictions: Predictions, worst: tuple[int, ...], settings: FitSettings) -> list[dict[str, Any]]:
+    shown = []
+    for index in worst[:MOST_WRONG_SHOWN]:
+        best = int(predictions.probabilities[index].argmax())
+        shown.append(
+            {
+                "path": predictions.paths[index],
+                "label": predictions.classes[int(predictions.labels[index])],
+                "predicted": predictions.classes[best],
+                "probability": float(predictions.probabilities[index, best]),
+                "thumbnail_source": _picture(predictions.paths[index]) if settings.thumbnails else None,
+            }
+        )
+    return shown
+
+
+def _picture(path: str) -> Any:
+    try:
+        return read_image(path)
+    except UnreadableImageError:  # it went away since it was judged: its line stays, without a picture
+        return None

@@ -1,0 +1,86 @@
+"""Judging answers on every split that was not trained on, with nearest neighbours beside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float, Int
+
+from vitrail.evaluation.quality import Predictions, Quality, judge
+from vitrail.measures.classification import accuracy
+from vitrail.measures.intervals import Measure
+from vitrail.workflows.fit_data import in_split, labels_of
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was answered about one split, in the order of its rows: the model's logits and the neighbours' classes."""
+
+    logits: Float[np.ndarray, "_ K"]
+    neighbours: Int[np.ndarray, "_"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Predictions and figures by split; no split here was trained on.
+
+    Attributes:
+        classes: names in the order of the outputs.
+        predictions: the model's.
+        quality: of these predictions.
+        neighbours: accuracy of the nearest neighbours.
+        leak_free: the model's accuracy without images whose exact copy is among the training images; only for splits
+            that hold such images.
+    """
+
+    classes: list[str]
+    predictions: dict[str, Predictions]
+    quality: dict[str, Quality]
+    neighbours: dict[str, Measure]
+    leak_free: dict[str, Measure]
+
+
+def judge_splits(answers: Mapping[str, Answers], rows: pa.Table, classes: list[str], *, seed: int) -> Judged:
+    """Judge every split that was answered about; `rows` is the whole image table."""
+    training_ids = set(in_split(rows, "train")["id"].to_pylist())
+    judged = Judged(classes, {}, {}, {}, {})
+    for split, answer in answers.items():
+        predictions = _predictions(in_split(rows, split), answer.logits, classes, split)
+        groups = predictions.group_numbers()
+        judged.predictions[split] = predictions
+        judged.quality[split] = judge(predictions, seed=seed)
+        judged.neighbours[split] = accuracy(predictions.labels, answer.neighbours, groups=groups, seed=seed)
+        leak_free = _leak_free(predictions, training_ids, groups, seed)
+        if leak_free is not None:
+            judged.leak_free[split] = leak_free
+    return judged
+
+
+def _predictions(part: pa.Table, logits: np.ndarray, classes: list[str], split: str) -> Predictions:
+    groups = part["group"].to_pylist()
+    return Predictions(
+        ids=part["id"].to_pylist(),
+        paths=part["path"].to_pylist(),
+        labels=labels_of(part, classes),
+        probabilities=_softmax(logits),
+        classes=classes,
+        measured_on=split,
+        groups=groups if any(groups) else None,
+    )
+
+
+def _leak_free(
+    predictions: Predictions, training_ids: set[str], groups: np.ndarray | None, seed: int
+) -> Measure | None:
+    fresh = np.array([identity not in training_ids for identity in predictions.ids])
+    if fresh.all() or not fresh.any():
+        return None
+    predicted = predictions.probabilities.argmax(axis=1)
+    renumbered = None if groups is None else np.unique(groups[fresh], return_inverse=True)[1]
+    return accuracy(predictions.labels[fresh], predicted[fresh], groups=renumbered, seed=seed)
+
+
+def _softmax(logits: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N K"]:
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
