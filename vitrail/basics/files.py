@@ -29,7 +29,7 @@ def explained_os_errors(path: Path | str) -> Iterator[None]:
             ) from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST):
             raise InputError(f"{path}: a file stands where a folder is needed", hint="choose another --out") from error
-        raise
+        raise SystemFault(f"{path} cannot be written: {error.strerror or error}", hint="choose another place") from error
 
 
 @contextlib.contextmanager

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from vitrail.workflows.fit import FitResult
 
 
+_OWN_OPTIONS = {"data", "model", "out", "overwrite", "workers", "command", "emit"}
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
     app.command(rich_help_panel="First proof")(fit)
@@ -33,6 +36,7 @@ def fit(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that stands there.")] = False,
     on_bad_image: Annotated[str, typer.Option(help="`stop` at unreadable images, or `skip` them.")] = "stop",
     image_size: Annotated[int | None, typer.Option(help="Input size in pixels; default: the weights' own.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that read images; default: one per core.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split and of all that is drawn by lot.")] = 0,
     thumbnails: Annotated[bool, typer.Option(help="Small pictures in the report.")] = True,
     settings: Annotated[
@@ -47,13 +51,15 @@ def fit(
     """
     import vitrail
 
-    values: dict[str, Any] = {"on_bad_image": on_bad_image, "image_size": image_size, "seed": seed, "thumbnails": thumbnails}
+    values = {
+        "on_bad_image": on_bad_image, "image_size": image_size, "seed": seed, "thumbnails": thumbnails,
+        **parsed(settings or []),
+    }  # fmt: skip
     command = shlex.join(["vitrail", *sys.argv[1:]])
     with TerminalProgress(quiet=quiet) as progress:
         result = vitrail.fit(
-            data, model=model, out=out, overwrite=overwrite, command=command, emit=progress,
-            **values, **parsed(settings or []),
-        )  # fmt: skip
+            data, model=model, out=out, overwrite=overwrite, workers=workers, command=command, emit=progress, **values
+        )
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
     else:
@@ -64,17 +70,20 @@ def parsed(assignments: list[str]) -> dict[str, Any]:
     """`["epochs=3", "device=cpu"]` to `{"epochs": 3, "device": "cpu"}`: values are JSON where they can be, else text.
 
     Raises:
-        InputError: an assignment has no equals sign.
+        InputError: an assignment has no equals sign, or names what has an option of its own.
     """
     values: dict[str, Any] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
+        name = name.strip().replace("-", "_")
+        if name in _OWN_OPTIONS:
+            raise InputError(f"--set {assignment}: {name} has an option of its own", hint=f"write --{name} {text}")
         if not equals:
             raise InputError(f"--set {assignment}: not of the form name=value", hint="for example --set batch_size=32")
         try:
-            values[name.strip().replace("-", "_")] = json.loads(text)
+            values[name] = json.loads(text)
         except json.JSONDecodeError:
-            values[name.strip().replace("-", "_")] = text
+            values[name] = text
     return values
 
 

@@ -1,14 +1,17 @@
 """The `vitrail` command: its commands in the order of a user's days, and how errors end."""
 
 import sys
+from typing import Any
 
-import click
 import typer
 
 from vitrail.basics.errors import VitrailError
 from vitrail.cli import check, demo, fit, predict
 
 INTERRUPTED = 130
+
+# Newer typer carries its own copy of click, older ones use the package: either way this is the class they raise.
+UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     name="vitrail",
@@ -29,10 +32,10 @@ def main() -> None:
         code = app(standalone_mode=False)
     except VitrailError as error:
         code = _tell(error)
-    except click.ClickException as error:
+    except UsageError as error:
         error.show()
         code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("\nstopped; the same command continues where it was", err=True)
         code = INTERRUPTED
     except BrokenPipeError:

@@ -16,7 +16,7 @@ from vitrail.data.quiet_pillow import quiet_pillow
 # Written out, so that what counts as an image does not change with Pillow's version: what Pillow decodes by itself.
 IMAGE_EXTENSIONS = frozenset({
     ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit", ".fits", ".flc",
-    ".fli", ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".im", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc",
+    ".fli", ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc",
     ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".msp", ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".png", ".pnm", ".ppm",
     ".psd", ".pxr", ".qoi", ".ras", ".rgb", ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp",
     ".xbm", ".xpm",
@@ -123,8 +123,8 @@ def _seek(image: Image.Image, frame: int, name: str) -> None:
     try:
         image.seek(frame)
     except EOFError:
-        count = getattr(image, "n_frames", 1)
-        raise _fault(name, f"frame {frame} was asked for, it has {count}", "frames count from 0") from None
+        # How many there are is not said: Pillow's count is wrong after a seek beyond the end (TIFF, Pillow 13.0).
+        raise _fault(name, f"frame {frame} was asked for, it has fewer", "frames count from 0") from None
 
 
 def _orientation(image: Image.Image) -> int:
@@ -157,7 +157,7 @@ def _damaged(name: str, error: BaseException) -> UnreadableImageError:
 
 def _not_an_image(name: str, content: bytes) -> UnreadableImageError:
     start = content[:24]
-    known = next((kind for kind, (_, accept) in Image.OPEN.items() if accept and accept(content[:16]) is True), None)
+    known = next(iter(_formats_that_begin_like(content)), None)
     if known:
         return _fault(name, f"is truncated or broken: begins like {known}, then breaks off", "fetch the file again")
     if all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in start):
@@ -169,8 +169,13 @@ def _not_an_image(name: str, content: bytes) -> UnreadableImageError:
 
 def _stated_size(content: bytes) -> tuple[int, int] | None:
     """Width and height from the header; Pillow's own refusal does not tell them."""
-    for factory, accept in Image.OPEN.values():
-        if accept and accept(content[:16]) is True:
-            with contextlib.suppress(*PILLOW_ERRORS):
-                return factory(io.BytesIO(content), "").size
+    for kind in _formats_that_begin_like(content):
+        with quiet_pillow, contextlib.suppress(*PILLOW_ERRORS):
+            return Image.OPEN[kind][0](io.BytesIO(content), "").size
     return None
+
+
+def _formats_that_begin_like(content: bytes) -> list[str]:
+    # Padded, because some formats' own tests need more bytes than a file cut short may have.
+    prefix = content[:16].ljust(16, b"\0")
+    return [kind for kind, (_, accept) in Image.OPEN.items() if accept and accept(prefix) is True]

@@ -170,12 +170,11 @@ def bootstrapped(measure: Measure, replicates: Float[np.ndarray, "R"], *, cluste
     if count < 2 or not len(defined):
         return replace(measure, undefined_because="all these images belong to one group")
     method = "cluster bootstrap" if count < len(clusters) else "bootstrap"
-    if measure.scale == "percent" and np.ptp(defined) < NO_SPREAD:
+    outside = (1 - measure.level) / 2
+    low, high = map(float, np.quantile(defined, [outside, 1 - outside]))
+    if measure.scale == "percent" and high - low < NO_SPREAD:
         low, high = wilson_limits(measure.value, count, level=measure.level)
         method = f"Wilson on {count} {'groups' if count < len(clusters) else 'images'}"
-    else:
-        outside = (1 - measure.level) / 2
-        low, high = map(float, np.quantile(defined, [outside, 1 - outside]))
     return replace(measure, low=low, high=high, method=method)
 
 

@@ -84,8 +84,9 @@ def macro_roc_auc(
     """The mean over classes of each class's ROC AUC against all others, with a (cluster) bootstrap interval.
 
     Undefined when a class has no image. In a resample that happens to lack a class, the mean is over the others.
-    When no resample differs (perfect ranking, equal scores), the limits are the mean of Newcombe's of the classes. For more than
-    20,000 scores the mean is linearised before it is resampled, which takes a second instead of minutes.
+    When resampling changes nothing (perfect ranking, equal scores), the limits are the mean of Newcombe's limits of
+    the classes. For more than 20,000 scores the mean is linearised before it is resampled, which takes a second
+    instead of minutes.
 
     Source: for the linearised statistic, A. C. Davison and D. V. Hinkley (1997), section 2.7.
     """
@@ -101,15 +102,14 @@ def macro_roc_auc(
     statistic = _mean_auc(belongs, probabilities)
     if N * K > LINEAR_ABOVE:
         statistic = _linear_mean_auc(belongs, probabilities)
-    measure = replace(measure, value=float(_mean_auc(belongs, probabilities)(np.ones((1, N)))[0]))
+    value = float(_mean_auc(belongs, probabilities)(np.ones((1, N)))[0])
     clusters = np.arange(N) if groups is None else groups
     replicates = cluster_bootstrap(statistic, clusters, seed=seed, resamples=affordable_resamples(N))
-    measure = bootstrapped(measure, np.clip(replicates, 0, 1), clusters=clusters)
+    measure = bootstrapped(replace(measure, value=value), np.clip(replicates, 0, 1), clusters=clusters)
     if not _without_spread(measure):
         return measure
     limits = [
-        newcombe_limits(measure.value, len(np.unique(clusters[own])), len(np.unique(clusters[~own])))
-        for own in belongs.T
+        newcombe_limits(value, len(np.unique(clusters[own])), len(np.unique(clusters[~own]))) for own in belongs.T
     ]
     low, high = map(float, np.mean(limits, axis=0))
     return replace(measure, low=low, high=high, method="Newcombe, mean over classes")

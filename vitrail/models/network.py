@@ -56,7 +56,11 @@ def build_network(
             "relative positions need an image size that the patch divides; padding was asked for",
             hint="choose another --image-size and leave --pad out, or another --position",
         )
-    relative = {**relative_model_args(model), "num_classes": model.num_classes, "in_chans": model.in_chans}
+    relative = {
+        **relative_model_args(model),
+        "num_classes": args["num_classes"],
+        "in_chans": source.pretrained_cfg["input_size"][0],
+    }
     model = _created(ModelSource(RELATIVE_ARCHITECTURE, {}, source.pretrained_cfg, None, ""), relative, settings)
     return Network(model, RELATIVE_ARCHITECTURE, relative, args, size)
 

@@ -14,7 +14,7 @@ import safetensors.torch
 import timm
 from torch import nn
 
-from vitrail.basics.errors import InputError, PackageError
+from vitrail.basics.errors import InputError, PackageError, SettingsError
 from vitrail.basics.files import explained_os_errors, write_bytes, write_json
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.catalogue import BuiltModel
@@ -137,7 +137,7 @@ def read_package(folder: Path) -> Package:
             format_version=facts["format_version"],
             digests=MappingProxyType(digests),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, SettingsError) as error:
         raise PackageError(
             f"{folder}: {_FACTS} or {_CONFIG} is incomplete ({type(error).__name__}: {error})",
             hint="write the package again with this vitrail",

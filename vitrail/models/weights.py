@@ -123,6 +123,8 @@ def _restore_missing(model: nn.Module, initial: Tensors) -> set[str]:
 def _converted(model: Any, tensors: Mapping[str, Tensor], architecture: str) -> Tensors:
     """The tensors under timm's names and shapes, without a classifier of another width."""
     convert = _filter_of(model, architecture)
+    if getattr(model, "pos_embed", 0) is None:  # timm before 1.0.31 looks at the table without asking for it
+        tensors = {name: tensor for name, tensor in tensors.items() if name != "pos_embed"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch's remarks on how timm indexes when it resamples tables
         converted = dict(convert(dict(tensors), model))

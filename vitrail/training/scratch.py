@@ -19,7 +19,7 @@ from vitrail.basics.settings import Settings
 class ScratchSettings(Settings):
     """How the small model is trained."""
 
-    epochs: int = 60
+    epochs: int = 30
     """Walks through the training images."""
     batch_size: int = 32
     """Images per step."""

@@ -9,10 +9,11 @@ import torch
 from vitrail.basics.devices import chosen_device
 from vitrail.basics.events import Emit, Noted, nobody
 from vitrail.basics.run_folder import RunFolder
+from vitrail.basics.seeds import derived_seed
 from vitrail.evaluation.quality import Quality
 from vitrail.features.feature_pass import FrozenModel
 from vitrail.measures.intervals import Measure
-from vitrail.models.catalogue import build_model
+from vitrail.models.catalogue import BuiltModel, build_model
 from vitrail.models.heads import set_linear_head
 from vitrail.workflows.fit_data import preprocessing_for, usable_rows
 from vitrail.workflows.fit_features import compute_features
@@ -72,7 +73,7 @@ def finish_fit(
     """
     watch, workers = started.watch, started.check.workers
     with RunFolder.open(started.out, settings.model_dump(mode="json"), overwrite=started.overwrite) as run:
-        built = build_model(settings.model)
+        built = _built(settings)
         emit(Noted(f"model    {built.architecture}: {built.weights.summary()}"))
         watch.lap("model")
         inspection = started.check.pending.result(emit)
@@ -96,6 +97,13 @@ def finish_fit(
         page = report(fitted, run.path, settings, command=command, timings=watch.laps)
         run.finish()
     return FitResult(run.path, package, page, judged.quality, judged.neighbours, watch.total)
+
+
+def _built(settings: FitSettings) -> BuiltModel:
+    """The model; whatever of it is random depends on the seed alone, and torch's own generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(settings.seed, "weights"))
+        return build_model(settings.model)
 
 
 def gathered(model: str | None, values: dict[str, Any]) -> FitSettings:

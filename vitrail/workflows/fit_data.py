@@ -15,7 +15,7 @@ from vitrail.workflows.fit_settings import FitSettings
 
 # Everything else the check calls an error makes figures dishonest or labels doubtful, which the report says loudly;
 # these make a fit impossible or meaningless.
-BLOCKING = ("unreadable", "one-class", "empty-class", "class-spelling", "class-missing-from-split")
+BLOCKING = ("unreadable", "one-class", "empty-class", "class-spelling", "class-missing-from-train")
 
 _GREY_SCALES = (255, 1023, 4095, 16383, 65535)
 

@@ -45,9 +45,7 @@ def compute_features(
     return SplitFeatures(features, reason)
 
 
-def _execution(
-    run: RunFolder, frozen: FrozenModel, rows: pa.Table, settings: PassSettings
-) -> tuple[Execution, str]:
+def _execution(run: RunFolder, frozen: FrozenModel, rows: pa.Table, settings: PassSettings) -> tuple[Execution, str]:
     """The execution of the training pass: as asked for, as journaled by the run that is continued, or measured."""
     if settings.precision == "float32":
         return EXACT, "float32, as asked for"

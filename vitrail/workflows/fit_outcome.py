@@ -1,6 +1,7 @@
 """What a fit leaves behind: the package and the report."""
 
 import hashlib
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -90,6 +91,7 @@ def report(fitted: Fitted, folder: Path, settings: FitSettings, *, command: str,
         SystemFault: the disk is full or may not be written.
     """
     judged = fitted.judged
+    package = shlex.quote(str(folder / "package"))
     headline = next(split for split in (*HEADLINE_ORDER, *judged.quality) if split in judged.quality)
     page = RunReport(
         title=fitted.name,
@@ -104,10 +106,7 @@ def report(fitted: Fitted, folder: Path, settings: FitSettings, *, command: str,
         chosen=fitted.decisions,
         timings=dict(timings),
         versions=versions(),
-        next_commands=[
-            f"vitrail predict {folder / 'package'} IMAGES",
-            f"vitrail check {fitted.name} --sheet sheet.jpg",
-        ],
+        next_commands=[f"vitrail predict {package} IMAGES", f"vitrail predict {package} FOLDER --csv > answers.csv"],
         most_wrong=_most_wrong(judged.predictions[headline], judged.quality[headline].most_wrong, settings),
         leak_free_accuracy=judged.leak_free.get(headline),
     )

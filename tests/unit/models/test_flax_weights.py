@@ -132,6 +132,17 @@ def test_the_hybrid_reads_googles_layout_too(tmp_path: Path) -> None:
         assert torch.equal(built.model(x), hybrid(x))
 
 
+def test_what_the_archive_does_not_hold_is_not_said_to_be_loaded(tmp_path: Path) -> None:
+    scaled = random_model("deit3_small_patch16_224", classes=6)
+    np.savez(tmp_path / "w.npz", **flax_arrays(scaled))
+    built = build_model(ModelSettings(name=str(tmp_path / "w.npz"), architecture="deit3_small_patch16_224"))
+    blocks = len(scaled.blocks)
+    assert (
+        len([name for name in built.weights.initialised if name.endswith((".ls1.gamma", ".ls2.gamma"))]) == 2 * blocks
+    )
+    assert torch.equal(built.model.blocks[0].ls1.gamma, torch.full((384,), 1e-6))
+
+
 def test_an_archive_of_another_network_is_refused(tmp_path: Path, archive: Path) -> None:
     for architecture, text in [
         ("vit_small_patch16_224", "this archive does not fit vit_small_patch16_224"),

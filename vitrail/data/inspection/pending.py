@@ -42,6 +42,11 @@ class PendingInspection:
             weakref.finalize(self, self._reading.stop.set)
             threading.Thread(target=self._reading.run, name="inspection", daemon=True).start()
 
+    @property
+    def done(self) -> int:
+        """Number of images read so far."""
+        return self._reading.done if self._reading else len(self._columns)
+
     def result(self, emit: Emit = nobody) -> Inspection:
         """Wait until every image was read, and draw the conclusions.
 

@@ -1,0 +1,1 @@
+from tests.journeys.commands import vitrail as vitrail

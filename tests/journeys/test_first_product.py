@@ -1,0 +1,111 @@
+"""A stranger with a folder of images: from the command to a packaged classifier, on real images."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+import vitrail as library
+
+
+@pytest.fixture(scope="module")
+def ants(real_data, tmp_path_factory):
+    """The finished run on hymenoptera, made as a user makes it, and what the command printed."""
+    out = tmp_path_factory.mktemp("runs") / "ants"
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "vitrail.cli.main", "fit", real_data / "hymenoptera",
+            "--model", f"local-dir:{real_data / 'vit_tiny_in1k'}", "--out", out,
+        ],
+        capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return out, done
+
+
+@pytest.fixture(scope="module")
+def report(ants):
+    return json.loads((ants[0] / "report.json").read_text())
+
+
+def test_the_probe_is_right_on_at_least_95_percent_and_the_odd_gif_is_named(ants, report):
+    out, done = ants
+    assert report["qualities"]["val"]["accuracy"]["value"] >= 0.95
+    assert report["qualities"]["val"]["n"] == 153
+    assert "imageNotFound.gif" in done.stderr
+    assert any("imageNotFound.gif" in line for finding in report["findings"] for line in finding["details"])
+    assert f"vitrail predict {out / 'package'}" in done.stdout
+    assert not (out / "work").exists()
+
+
+def test_predict_agrees_with_the_report(ants, report, real_data, vitrail):
+    ended = vitrail("predict", ants[0] / "package", real_data / "hymenoptera" / "val", "--json")
+    assert ended.code == 0
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    assert list(lines[0]) == ["path", "label", "probability", "probabilities"]
+    right = [line["path"].split("/")[-2] == line["label"] for line in lines]
+    assert np.mean(right) == report["qualities"]["val"]["accuracy"]["value"]
+    assert all(sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5) for line in lines)
+    by_path = {line["path"]: line for line in lines}
+    for wrong in report["most_wrong"]:
+        assert by_path[wrong["path"]]["label"] == wrong["predicted"]
+        assert by_path[wrong["path"]]["probability"] == pytest.approx(wrong["probability"], abs=1e-4)
+
+
+def test_the_python_words_are_those_of_the_command(ants, real_data):
+    predictor = library.load(ants[0] / "package")
+    path = str(sorted((real_data / "hymenoptera" / "val" / "bees").iterdir())[0])
+    from_path, from_picture, from_array = (
+        predictor.predict(each)[0] for each in (path, Image.open(path), np.asarray(Image.open(path).convert("RGB")))
+    )
+    assert from_path.path == path
+    assert from_path.probabilities == from_picture.probabilities == from_array.probabilities
+    assert predictor.classes == ["ants", "bees"]
+
+
+def test_timm_reads_the_package_with_bit_equal_logits_and_the_same_pixels(ants, real_data):
+    predictor = library.load(ants[0] / "package")
+    model = timm.create_model(f"local-dir:{ants[0] / 'package'}", pretrained=True).eval()
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+    paths = sorted((real_data / "hymenoptera" / "val" / "ants").iterdir())[:16]
+    theirs = torch.stack([transform(Image.open(path).convert("RGB")) for path in paths])
+    ours = np.stack([predictor.preprocessing.pixels(Image.open(path).convert("RGB")) for path in paths])
+    scaled = (torch.from_numpy(ours).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
+    assert (scaled - theirs).abs().max() * 0.5 <= 1 / 255
+    with torch.inference_mode():
+        assert torch.equal(model(theirs), predictor.model(theirs))
+    assert torch.equal(predictor.logits(ours)[1], model(scaled).detach())
+
+
+def test_the_official_split_of_covid_ct_is_judged_once_with_intervals(real_data, tmp_path):
+    weights = f"local-dir:{real_data / 'vit_tiny_in1k'}"
+    result = library.fit(real_data / "covid_ct", model=weights, out=tmp_path / "covid")
+    test = result.quality["test"]
+    assert test.n == 203
+    assert 0.68 < test.accuracy.value < 0.82
+    assert 0.77 < test.auc.value < 0.88
+    assert test.accuracy.low < test.accuracy.value < test.accuracy.high
+    assert test.auc.low < test.auc.value < test.auc.high
+    codes = {finding["code"] for finding in json.loads((tmp_path / "covid" / "report.json").read_text())["findings"]}
+    assert "telltale-property" in codes
+
+
+def test_a_table_with_patients_keeps_each_on_one_side_and_draws_intervals_from_patients(real_data, tmp_path):
+    import pyarrow.csv as csv
+
+    labels = csv.read_csv(real_data / "ham10000" / "labels.csv").slice(0, 300)
+    frame = labels.select(["path", "dx", "lesion_id", "sex"]).to_pandas()
+    frame = frame[frame["dx"].isin(["nv", "mel"])].rename(columns={"dx": "label", "lesion_id": "group"})
+    frame["path"] = [str(real_data / "ham10000" / path) for path in frame["path"]]
+    weights = f"local-dir:{real_data / 'vit_tiny_in1k'}"
+    result = library.fit(frame, model=weights, out=tmp_path / "skin", image_size=112, thumbnails=False)
+    assert result.quality["val"].classes == ("mel", "nv")
+    assert result.quality["val"].accuracy.n == result.quality["val"].n
+    package = json.loads((result.package / "vitrail.json").read_text())
+    assert "HAM_" not in json.dumps(package) + (result.package / "README.md").read_text()
+    assert str(real_data) not in json.dumps(package) + (result.package / "README.md").read_text()
