@@ -36,6 +36,10 @@ def fit(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that stands there.")] = False,
     on_bad_image: Annotated[str, typer.Option(help="`stop` at unreadable images, or `skip` them.")] = "stop",
     image_size: Annotated[int | None, typer.Option(help="Input size in pixels; default: the weights' own.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="timm name of the network, for a bare weights file.")] = None,
+    position: Annotated[str, typer.Option(help="`weights` (as they are), `none`, `1d`, `2d` or `relative`.")] = "weights",
+    pooling: Annotated[str, typer.Option(help="`weights` (as they are), `token`, `avg` or `map`.")] = "weights",
+    pad: Annotated[bool, typer.Option("--pad", help="Accept sizes that the patch does not divide.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes that read images; default: one per core.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split and of all that is drawn by lot.")] = 0,
     thumbnails: Annotated[bool, typer.Option(help="Small pictures in the report.")] = True,
@@ -52,7 +56,8 @@ def fit(
     import vitrail
 
     values = {
-        "on_bad_image": on_bad_image, "image_size": image_size, "seed": seed, "thumbnails": thumbnails,
+        "on_bad_image": on_bad_image, "image_size": image_size, "architecture": architecture, "position": position,
+        "pooling": pooling, "pad": pad, "seed": seed, "thumbnails": thumbnails,
         **parsed(settings or []),
     }  # fmt: skip
     command = shlex.join(["vitrail", *sys.argv[1:]])

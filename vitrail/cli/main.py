@@ -36,11 +36,12 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("\nstopped; the same command continues where it was", err=True)
         code = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has left: that is no fault of ours
         code = 0
+    if code == INTERRUPTED:
+        typer.echo("stopped; the same command continues where it was", err=True)
     sys.exit(code)
 
 

@@ -71,6 +71,8 @@ def test_a_class_that_training_lacks_is_an_error_and_one_that_cannot_be_judged_a
 def test_images_that_are_still_to_be_divided_may_reach_every_split():
     table = inspected(["cat", "cat", "dog", "dog"], split=[None, "val", None, None])
     assert by_code(structure_findings(table)) == {}
+    table = inspected(["cat", "cat", "owl", "owl"], split=["train", "val", None, "val"])
+    assert by_code(structure_findings(table)) == {}
 
 
 def test_a_group_on_both_sides_of_a_split_is_an_error():

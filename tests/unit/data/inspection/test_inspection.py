@@ -1,3 +1,4 @@
+import gc
 import json
 import subprocess
 import sys
@@ -142,9 +143,18 @@ def test_an_exact_copy_is_not_told_again_as_a_near_duplicate(collection):
     assert set(by_code(inspection(collection))) == {"duplicate-across-splits"}
 
 
+def test_near_pairs_do_not_name_the_exact_copy(collection):
+    (collection / "val" / "cat" / "leaked.jpg").write_bytes((collection / "train" / "cat" / "0.jpg").read_bytes())
+    saved(blurred(0), collection / "train" / "cat" / "again.jpg", quality=50)
+    pair = (f"{collection}/train/cat/again.jpg", f"{collection}/val/cat/leaked.jpg")
+    assert inspection(collection).near_pairs_across_splits == (pair,)
+
+
 def test_blank_pictures_are_not_near_duplicates_of_each_other(collection):
+    # Empty pages from one scanner, a little darker on the right.
     for number, split in enumerate(("train", "val")):
-        saved(Image.new("RGB", (300 + number, 200), "black"), collection / split / "cat" / "black.jpg")
+        page = Image.linear_gradient("L").rotate(90).point(lambda value: 255 - value // 80)
+        saved(page.resize((300 + number, 200)).convert("RGB"), collection / split / "cat" / "page.png")
     assert set(by_code(inspection(collection))) == {"blank"}
 
 
@@ -195,6 +205,23 @@ def test_a_fault_while_reading_reaches_the_caller(collection):
     pending = PendingInspection(read_image_table(collection).rows, facts(), in_background=True)
     with pytest.raises(SystemFault, match="a worker process died\nhint: try again"):
         pending.result()
+
+
+def test_a_dropped_inspection_stops_reading(collection):
+    taken = []
+
+    def facts():
+        while True:
+            taken.append(time.sleep(0.001))
+            yield FileFacts("0")
+
+    pending = PendingInspection(read_image_table(collection).rows, facts(), in_background=True)
+    del pending
+    gc.collect()
+    time.sleep(0.2)
+    so_far = len(taken)
+    time.sleep(0.2)
+    assert len(taken) == so_far
 
 
 def test_a_dropped_inspection_does_not_keep_the_program_waiting(tmp_path):
