@@ -118,7 +118,8 @@ def test_two_misspelled_settings_are_both_named(fit, write_images):
 
 
 def test_an_unknown_model_name_gets_the_nearest_names(vitrail, write_images, tmp_path):
-    ended = vitrail("fit", write_images({"cat": 3, "dog": 3}), "--model", "vit_tinny_patch16_224", "--out", tmp_path / "r")
+    folder = write_images({"cat": 3, "dog": 3})
+    ended = vitrail("fit", folder, "--model", "vit_tinny_patch16_224", "--out", tmp_path / "run")
     assert ended.code == 2
     assert "vit_tiny_patch16_224" in ended.err
 
@@ -191,6 +192,6 @@ def test_a_package_with_a_changed_byte_or_of_a_newer_format_is_refused(fit, vitr
 
 
 def test_hostile_words_in_class_names_do_no_harm(fit, write_images, tmp_path):
-    ended = fit(write_images({"<script>alert(1)<|script>": 8, "dog, \"the\"": 8}))
+    ended = fit(write_images({"<script>alert(1)<|script>": 8, 'dog, "the"': 8}))
     assert ended.code == 0, ended.err
     assert "<script>alert" not in (tmp_path / "run" / "report.html").read_text()

@@ -24,12 +24,13 @@ def explained_os_errors(path: Path | str) -> Iterator[None]:
                 hint="free some space and run the same command again; what was finished is kept",
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise SystemFault(
-                f"no permission to write {path}", hint="choose another place with --out, e.g. --out ~/runs/first"
-            ) from error
+            where = "choose another place with --out, e.g. --out ~/runs/first"
+            raise SystemFault(f"no permission to write {path}", hint=where) from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST):
             raise InputError(f"{path}: a file stands where a folder is needed", hint="choose another --out") from error
-        raise SystemFault(f"{path} cannot be written: {error.strerror or error}", hint="choose another place") from error
+        raise SystemFault(
+            f"{path} cannot be written: {error.strerror or error}", hint="choose another place"
+        ) from error
 
 
 @contextlib.contextmanager

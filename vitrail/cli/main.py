@@ -1,5 +1,6 @@
 """The `vitrail` command: its commands in the order of a user's days, and how errors end."""
 
+import os
 import sys
 from typing import Any
 
@@ -45,6 +46,22 @@ def main() -> None:
     sys.exit(code)
 
 
+def entry() -> None:
+    """What the `vitrail` script calls: `main`, and then the process is gone at once.
+
+    PyTorch takes a second to tear itself down at the end of an interpreter, and nobody gains by waiting for it.
+    """
+    try:
+        main()
+    except SystemExit as end:
+        loky = sys.modules.get("loky")
+        if loky is not None:
+            loky.get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 0)
+
+
 def _tell(error: VitrailError) -> int:
     typer.secho(f"error: {error.message}", fg=typer.colors.RED, err=True)
     if error.hint:
@@ -53,4 +70,4 @@ def _tell(error: VitrailError) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    entry()

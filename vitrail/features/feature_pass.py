@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ class PassSettings(Settings):
     """Images per forward pass; small batches stay in a processor's cache."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
-    precision: str = "auto"
+    precision: Literal["auto", "float32"] = "auto"
     """`auto` measures and takes the fastest that agrees with float32; `float32` is exact."""
 
 
@@ -84,5 +85,6 @@ def feature_pass(
                 sink.write(batch, forward(pixels)[0].numpy())
                 emit(WorkAdvanced("computing features", len(pixels)))
     finally:
+        sink.flush()
         emit(WorkEnded("computing features"))
     return sink.read()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from vitrail.basics.files import explained_os_errors, write_json
+
+SECONDS_BETWEEN_FLUSHES = 2.0
+"""At most so much work is repeated after a crash; waiting for the disk after every batch would slow a pass down."""
 
 
 class FeatureMap:
@@ -20,6 +24,8 @@ class FeatureMap:
     def __init__(self, features: np.memmap, done: np.memmap, batch_size: int) -> None:
         self._features = features
         self._done = done
+        self._written: list[int] = []
+        self._flushed_at = time.monotonic()
         self.batch_size = batch_size
 
     @classmethod
@@ -52,12 +58,20 @@ class FeatureMap:
         return np.flatnonzero(np.asarray(self._done) == 0).tolist()
 
     def write(self, batch: int, features: Float[np.ndarray, "B D"]) -> None:
-        """Store one batch. It counts as done only after its features are on disk."""
+        """Store one batch. It counts as done once its features are on disk, a second or two later."""
         start = batch * self.batch_size
         self._features[start : start + len(features)] = features
+        self._written.append(batch)
+        if time.monotonic() - self._flushed_at > SECONDS_BETWEEN_FLUSHES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Put everything written so far on disk, features first, then the marks that say they are there."""
         self._features.flush()
-        self._done[batch] = 1
+        self._done[self._written] = 1
         self._done.flush()
+        self._written.clear()
+        self._flushed_at = time.monotonic()
 
     def read(self) -> Float[np.ndarray, "N D"]:
         """All features, read-only; nothing is copied."""

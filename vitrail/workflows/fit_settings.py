@@ -9,7 +9,7 @@ from vitrail.features.probe import ProbeSettings
 from vitrail.models.catalogue import ModelSettings
 
 DEFAULT_MODEL = "vit_small_patch16_224.augreg_in21k_ft_in1k"
-"""22 million parameters, Apache-2.0: strong features that two processor cores compute at some thirty images a second."""
+"""22 million parameters, Apache-2.0: strong features at a size that two processor cores can bear."""
 
 
 class FitSettings(Settings):

@@ -18,7 +18,7 @@ def finished_run(path: Path, **settings: object) -> Path:
 def test_a_finished_run_is_never_replaced_without_being_asked(tmp_path):
     run = finished_run(tmp_path / "ants", seed=0)
     before = (run / "journal.jsonl").read_text()
-    with pytest.raises(InputError, match="a finished run stands there\nhint: choose another --out, or .*--overwrite"):
+    with pytest.raises(InputError, match=r"a finished run stands there\nhint: choose another --out, or .*--overwrite"):
         RunFolder.open(run, {"seed": 0})
     assert (run / "journal.jsonl").read_text() == before
 
@@ -91,9 +91,13 @@ def test_a_free_name_is_found_beside_finished_runs(tmp_path):
 def test_a_full_disk_names_the_file_and_leaves_what_stood_there(tmp_path):
     target = tmp_path / "report.json"
     write_json(target, {"old": True})
-    with pytest.raises(SystemFault, match="the disk is full: /dev/full could not be written\nhint: free some space"):
-        with explained_os_errors("/dev/full"), open("/dev/full", "wb", buffering=0) as full:
-            full.write(b"x")
+    told = "the disk is full: /dev/full could not be written\nhint: free some space"
+    with (
+        pytest.raises(SystemFault, match=told),
+        explained_os_errors("/dev/full"),
+        open("/dev/full", "wb", buffering=0) as full,
+    ):
+        full.write(b"x")
     with pytest.raises(ValueError, match="Out of range"):
         write_json(target, {"new": float("nan")})
     assert "old" in target.read_text()

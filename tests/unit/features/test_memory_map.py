@@ -18,14 +18,23 @@ def test_batches_that_were_written_are_there_when_opened_again(tmp_path):
     sink = opened(tmp_path)
     assert sink.missing == [0, 1, 2]
     sink.write(1, np.full((4, 3), 7, np.float32))
+    sink.flush()
     again = opened(tmp_path)
     assert again.missing == [0, 2]
     np.testing.assert_array_equal(again.read()[4:8], 7)
     assert again.read().shape == (10, 3)
 
 
+def test_a_batch_that_was_not_flushed_counts_as_missing(tmp_path):
+    opened(tmp_path).write(1, np.full((4, 3), 7, np.float32))
+    assert opened(tmp_path).missing == [0, 1, 2]
+
+
 def test_another_key_starts_anew(tmp_path):
-    opened(tmp_path).write(0, np.ones((4, 3), np.float32))
+    sink = opened(tmp_path)
+    sink.write(0, np.ones((4, 3), np.float32))
+    sink.flush()
+    assert opened(tmp_path).missing == [1, 2]
     assert opened(tmp_path, {"weights": "other"}).missing == [0, 1, 2]
 
 
