@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,8 +15,17 @@ from vitrail.data.reading import IMAGE_EXTENSIONS
 _SYSTEM_FILES = {".ds_store", "thumbs.db", "desktop.ini"}
 
 
-def rows_from_folder(folder: Path) -> tuple[pa.Table, Counter[str]]:
-    """Rows for every image below `folder`, sorted by path, and a count of ignored files by extension.
+@dataclass(frozen=True)
+class FoundInFolders:
+    """The rows of all images, files passed over by extension, and class folders that hold no image."""
+
+    rows: pa.Table
+    ignored: Counter[str]
+    empty_classes: tuple[str, ...]
+
+
+def rows_from_folder(folder: Path) -> FoundInFolders:
+    """Everything below `folder`; the rows are sorted by path.
 
     A file is taken for an image by its extension (`reading.IMAGE_EXTENSIONS`); whether it can be read is the
     inspection's business. Hidden files and folders are passed over. Links to folders are followed once.
@@ -38,7 +48,10 @@ def rows_from_folder(folder: Path) -> tuple[pa.Table, Counter[str]]:
     for top, split in tops.items():
         found += [(path, label, split) for path, label in _labelled(top, ignored)]
     paths, labels, split_of = zip(*found, strict=True) if found else ((), (), ())
-    return rows(path=list(paths), label=list(labels), split=list(split_of)), ignored
+    empty = {name for top in tops for name in _folders_in(top)} - set(labels)
+    return FoundInFolders(
+        rows(path=list(paths), label=list(labels), split=list(split_of)), ignored, tuple(sorted(empty))
+    )
 
 
 def _folders_in(root: Path) -> list[str]:

@@ -5,7 +5,7 @@ like, or null), then any attributes. The inspection adds `id`, the content hash 
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,13 @@ class ImageTable:
         rows: the table described above.
         name: a short name for runs and reports (the folder's or file's name).
         ignored: files that were passed over because they are no images, counted by extension.
+        empty_classes: class folders that hold no image.
     """
 
     rows: pa.Table
     name: str
-    ignored: dict[str, int]
+    ignored: dict[str, int] = field(default_factory=dict)
+    empty_classes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> list[str]:
@@ -55,32 +57,32 @@ def read_image_table(data: Any) -> ImageTable:
     """
     if isinstance(data, ImageTable):
         return data
-    if isinstance(data, str | Path):
-        name, rows, ignored = _from_place(data)
-    else:
-        name, rows, ignored = "table", rows_from_frame(data), Counter()
-    if rows.num_rows == 0:
+    table = _from_place(data) if isinstance(data, str | Path) else ImageTable(rows_from_frame(data), "table")
+    if not len(table):
         raise InputError(
-            f"{data}: no images found{_what_was_there(ignored)}",
+            f"{data}: no images found{_what_was_there(Counter(table.ignored))}",
             hint="expected one folder per class with images inside, e.g. DATA/cats/1.jpg and DATA/dogs/1.jpg",
         )
-    return ImageTable(rows, name, dict(ignored))
+    return table
 
 
-def _from_place(data: str | Path) -> tuple[str, pa.Table, Counter[str]]:
+def _from_place(data: str | Path) -> ImageTable:
     path = Path(data).expanduser()
     if str(data) in BUILT_IN and not path.exists():
-        rows, ignored = rows_from_folder(BUILT_IN[str(data)]())
-        return str(data), rows, ignored
+        return _from_folder(BUILT_IN[str(data)](), str(data))
     if path.is_dir():
-        rows, ignored = rows_from_folder(path)
-        return path.resolve().name or "images", rows, ignored
+        return _from_folder(path, path.resolve().name or "images")
     if path.is_file():
-        return path.stem, rows_from_file(path), Counter()
+        return ImageTable(rows_from_file(path), path.stem)
     raise InputError(
         f"{data}: there is no such folder or file",
         hint=f"give a folder of class folders, a CSV or Parquet file, or a built-in name: {', '.join(BUILT_IN)}",
     )
+
+
+def _from_folder(folder: Path, name: str) -> ImageTable:
+    found = rows_from_folder(folder)
+    return ImageTable(found.rows, name, dict(found.ignored), found.empty_classes)
 
 
 def _what_was_there(ignored: Counter[str]) -> str:

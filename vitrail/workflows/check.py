@@ -30,7 +30,9 @@ def begin_check(data: Any, *, workers: int | None = None) -> StartedCheck:
     """
     images = read_image_table(data)
     processes = min(usable_cores(), 16) if workers is None else workers
-    return StartedCheck(images, begin_inspection(images.rows, workers=processes), processes)
+    return StartedCheck(
+        images, begin_inspection(images.rows, workers=processes, empty_classes=images.empty_classes), processes
+    )
 
 
 def check(data: Any, *, workers: int | None = None, emit: Emit = nobody) -> Inspection:

@@ -71,7 +71,7 @@ def preprocessing_for(
     """
     training = in_split(rows, "train")
     brightest = pc.max(training["white"]).as_py() or 0
-    white = next(scale for scale in _GREY_SCALES if brightest <= scale) if brightest else 65535
+    white = next((scale for scale in _GREY_SCALES if brightest <= scale), brightest) if brightest else 65535
     adapted = weights_own.model_copy(update={"white_level": white})
     if settings.normalization == "weights":
         return adapted

@@ -18,22 +18,27 @@ WORK = "reading images"
 _SECONDS_BETWEEN_EVENTS = 0.1
 
 
-def begin_inspection(table: pa.Table, *, workers: int) -> "PendingInspection":
+def begin_inspection(table: pa.Table, *, workers: int, empty_classes: tuple[str, ...] = ()) -> "PendingInspection":
     """Start reading every image of an image table in worker processes, and return at once.
 
     Args:
         table: an image table (see `image_table`).
         workers: number of processes; 0 reads in this process, when the result is asked for.
+        empty_classes: classes that were announced, by a folder say, and have no row.
     """
     places = zip(table["path"].to_pylist(), table["frame"].to_pylist(), strict=True)
-    return PendingInspection(table, map_in_workers(examine_place, places, workers=workers), in_background=workers > 0)
+    facts = map_in_workers(examine_place, places, workers=workers)
+    return PendingInspection(table, facts, in_background=workers > 0, empty_classes=empty_classes)
 
 
 class PendingInspection:
     """Images being read. Ask for `result` once; a pending inspection that is dropped stops reading."""
 
-    def __init__(self, table: pa.Table, facts: Iterator[FileFacts], *, in_background: bool) -> None:
+    def __init__(
+        self, table: pa.Table, facts: Iterator[FileFacts], *, in_background: bool, empty_classes: tuple[str, ...] = ()
+    ) -> None:
         self._table = table
+        self._empty_classes = empty_classes
         self._facts = facts
         self._columns = FactColumns()
         self._reading = _Reading(facts, self._columns) if in_background else None
@@ -61,7 +66,7 @@ class PendingInspection:
         else:
             for facts in watched(self._facts, emit, work=WORK, total=self._table.num_rows):
                 self._columns.add(facts)
-        return inspection_of(self._columns.beside(self._table))
+        return inspection_of(self._columns.beside(self._table), empty_classes=self._empty_classes)
 
     def _wait(self, reading: "_Reading", emit: Emit) -> None:
         told = 0

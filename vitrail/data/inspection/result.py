@@ -12,7 +12,7 @@ from vitrail.data.inspection.file_columns import INTERNAL
 from vitrail.data.inspection.findings import Finding
 from vitrail.data.inspection.odd_files import odd_file_findings
 from vitrail.data.inspection.pictures import Pictures, near_pairs, pictures_of
-from vitrail.data.inspection.structure import structure_findings
+from vitrail.data.inspection.structure import empty_folder_findings, structure_findings
 from vitrail.data.inspection.summary import summary_of
 from vitrail.data.inspection.telltale import telltale_findings
 
@@ -68,13 +68,20 @@ class Inspection:
         }
 
 
-def inspection_of(table: pa.Table) -> Inspection:
-    """Draw the conclusions from an image table with all columns of the inspection."""
+def inspection_of(table: pa.Table, *, empty_classes: tuple[str, ...] = ()) -> Inspection:
+    """Draw the conclusions from an image table with all columns of the inspection.
+
+    Args:
+        table: the table.
+        empty_classes: classes that were announced, by a folder say, and have no row.
+    """
     pictures = pictures_of(table)
     order = ("error", "warning", "note")
     return Inspection(
         table=_with_clusters(table.drop_columns(list(INTERNAL)), pictures),
-        findings=tuple(sorted(_findings(table, pictures), key=lambda finding: order.index(finding.severity))),
+        findings=tuple(
+            sorted(_findings(table, pictures, empty_classes), key=lambda finding: order.index(finding.severity))
+        ),
         summary=summary_of(table),
         near_pairs_across_splits=tuple(
             (pictures.path[one], pictures.path[other])
@@ -83,8 +90,9 @@ def inspection_of(table: pa.Table) -> Inspection:
     )
 
 
-def _findings(table: pa.Table, pictures: Pictures) -> Iterator[Finding]:
+def _findings(table: pa.Table, pictures: Pictures, empty_classes: tuple[str, ...]) -> Iterator[Finding]:
     yield from structure_findings(table)
+    yield from empty_folder_findings(empty_classes)
     yield from duplicate_findings(pictures)
     yield from telltale_findings(table)
     yield from near_duplicate_findings(pictures)

@@ -24,6 +24,18 @@ def structure_findings(table: pa.Table) -> Iterator[Finding]:
     yield from _groups(readable)
 
 
+def empty_folder_findings(names: tuple[str, ...]) -> Iterator[Finding]:
+    """A warning that names the class folders without any image."""
+    if names:
+        yield Finding(
+            "empty-folder",
+            "warning",
+            f"{counted(len(names), 'class folder holds', 'class folders hold')} no image: {listed(names)}",
+            names,
+            "the class is left out: add images of a known type, or remove the folder",
+        )
+
+
 def _unreadable(table: pa.Table) -> Iterator[Finding]:
     bad = table.filter(~pc.field("readable"))
     if bad.num_rows:
