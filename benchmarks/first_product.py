@@ -80,23 +80,24 @@ def _finetuned(images: Path, weights: Path, precision: str) -> float:
 def feature_pass_speed(data: Path, repeats: int) -> dict:
     """Images per second from files to features: ours against a plain float32 loop; and how well both agree."""
     import numpy as np
+    import pyarrow.compute as pc
     import torch
 
+    import vitrail
     from vitrail.basics.devices import chosen_device
-    from vitrail.data.image_table import read_image_table
+    from vitrail.data.columns import places_of
+    from vitrail.data.loader import pixel_batches
     from vitrail.data.workers import usable_cores
     from vitrail.features.feature_pass import FrozenModel, PassSettings, feature_pass
     from vitrail.models.catalogue import ModelSettings, build_model
     from vitrail.prediction.execution import fastest, measure_executions
-    from vitrail.workflows.fit_data import places_of
 
     built = build_model(ModelSettings.parse(name=f"local-dir:{data / 'vit_tiny_in1k'}"))
-    rows = read_image_table(data / "hymenoptera").rows
-    places = [place for place in places_of(rows) if not place[0].endswith(".gif")]
+    rows = vitrail.check(data / "hymenoptera").table
+    rows = rows.filter(pc.field("format") == "JPEG")
+    places = places_of(rows)
     device = chosen_device("cpu")
     frozen = FrozenModel(built.model, built.preprocessing, built.weights_sha256, device)
-    from vitrail.data.loader import pixel_batches
-
     sample = next(pixel_batches(places[:8], built.preprocessing, batch_size=8, workers=0))
     best = fastest(measure_executions(built.model, built.preprocessing, sample, device=device)).execution
 
@@ -104,7 +105,7 @@ def feature_pass_speed(data: Path, repeats: int) -> dict:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
             features = feature_pass(
-                frozen, places, Path(folder), execution=best, batch_size=PassSettings().batch_size,
+                frozen, rows, Path(folder), execution=best, batch_size=PassSettings().batch_size,
                 workers=usable_cores(),
             )  # fmt: skip
             return time.perf_counter() - start, np.array(features)
@@ -144,10 +145,10 @@ def decode_speed(data: Path, repeats: int) -> dict:
     from torchvision import transforms
     from torchvision.datasets import ImageFolder
 
+    from vitrail.data.columns import places_of
     from vitrail.data.image_table import read_image_table
     from vitrail.data.loader import pixel_batches
     from vitrail.data.preprocessing import Preprocessing
-    from vitrail.workflows.fit_data import places_of
 
     places = places_of(read_image_table(data / "hymenoptera").rows)
     preprocessing = Preprocessing(crop_fraction=0.9)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import vitrail as library
+
 
 @contextlib.contextmanager
 def running(folder, out):
@@ -54,6 +56,18 @@ def test_a_run_killed_three_times_ends_as_an_undisturbed_one(write_images, tmp_p
     assert weights(tmp_path / "killed") == weights(tmp_path / "calm")
     one, other = ((tmp_path / name / "package" / "model.safetensors").read_bytes() for name in ("calm", "killed"))
     assert one == other
+
+
+def test_a_run_that_died_after_its_package_was_written_is_finished_by_the_same_call(write_images, tmp_path):
+    call = {"model": "test_vit", "pretrained": False, "image_size": 32, "out": tmp_path / "run", "workers": 0}
+    folder = write_images({"cat": 20, "dog": 20})
+    library.fit(folder, **call)
+    journal = tmp_path / "run" / "journal.jsonl"
+    journal.write_text("".join(line for line in journal.open() if "finished" not in line))
+    (tmp_path / "run" / "report.html").unlink()
+    library.fit(folder, **call)
+    assert (tmp_path / "run" / "report.html").exists()
+    assert "finished" in journal.read_text()
 
 
 @pytest.mark.slow

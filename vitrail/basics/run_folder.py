@@ -59,6 +59,11 @@ class RunFolder:
         """Folder for what is only needed until the run is finished."""
         return self.path / "work"
 
+    def cleared(self, name: str) -> Path:
+        """The path of `name` in this folder, with nothing there: what an interrupted run had written is removed."""
+        shutil.rmtree(self.path / name, ignore_errors=True)
+        return self.path / name
+
     def note(self, decision: str, **facts: Any) -> None:
         """Append one line to the journal, on disk before this returns."""
         line = json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "decision": decision, **facts})

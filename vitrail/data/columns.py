@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int
 
 from vitrail.basics.errors import InputError, did_you_mean
 
@@ -11,6 +14,9 @@ SPLIT_NAMES = {
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
+
+Place = tuple[str, int]
+"""Path and frame of one image."""
 
 FIXED = ("path", "frame", "label", "split", "group")
 
@@ -49,3 +55,19 @@ def split_word(word: str | None) -> str | None:
         guess = did_you_mean(word, SPLIT_NAMES)
         raise InputError(f"column 'split' holds {word!r}", hint=guess or "use train, val or test")
     return found
+
+
+def places_of(rows: pa.Table) -> list[Place]:
+    """Path and frame of every row."""
+    return list(zip(rows["path"].to_pylist(), rows["frame"].to_pylist(), strict=True))
+
+
+def in_split(rows: pa.Table, split: str) -> pa.Table:
+    """The rows of one split."""
+    return rows.filter(pc.field("split") == split)
+
+
+def labels_of(rows: pa.Table, classes: list[str]) -> Int[np.ndarray, "N"]:
+    """Class numbers (N,), by position in `classes`."""
+    number = {name: index for index, name in enumerate(classes)}
+    return np.array([number[label] for label in rows["label"].to_pylist()], dtype=np.int64)

@@ -8,12 +8,10 @@ import numpy as np
 from PIL import Image
 
 from vitrail.basics.errors import UnreadableImageError
+from vitrail.data.columns import Place
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.reading import read_image, upright
 from vitrail.data.workers import map_in_workers
-
-Place = tuple[str, int]
-"""Path and frame of one image."""
 
 Picture = Place | Image.Image
 """An image in a file, or one in memory."""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vitrail.data.loader import Place, pixel_batches
+from vitrail.data.columns import Place
+from vitrail.data.loader import pixel_batches
 from vitrail.data.preprocessing import Preprocessing
 
 

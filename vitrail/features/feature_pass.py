@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 import torch
 from jaxtyping import Float
 from torch import nn
 
 from vitrail.basics.events import Emit, WorkAdvanced, WorkEnded, WorkStarted, nobody
 from vitrail.basics.settings import Settings
-from vitrail.data.loader import Place, pixel_batches
+from vitrail.data.columns import places_of
+from vitrail.data.loader import pixel_batches
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.memory_map import FeatureMap
 from vitrail.models.heads import feature_width
@@ -49,7 +51,7 @@ class FrozenModel:
 
 def feature_pass(
     frozen: FrozenModel,
-    places: list[Place],
+    rows: pa.Table,
     folder: Path,
     *,
     execution: Execution,
@@ -57,7 +59,16 @@ def feature_pass(
     workers: int = 0,
     emit: Emit = nobody,
 ) -> Float[np.ndarray, "N D"]:
-    """Pooled features of every image, in the order of `places`, memory-mapped in `folder`.
+    """Pooled features of every row's image, in the order of the rows, memory-mapped in `folder`.
+
+    Args:
+        frozen: the model.
+        rows: an image table with the columns `path`, `frame` and `id`.
+        folder: where the features are kept.
+        execution: how the model is run.
+        batch_size: images per forward pass.
+        workers: processes that decode.
+        emit: receives progress.
 
     A pass that was interrupted, also by kill -9, continues where it stopped: batches are always composed the same way,
     so the result is the same bit for bit as that of an uninterrupted one.
@@ -70,8 +81,9 @@ def feature_pass(
         "weights": frozen.weights_sha256,
         "preprocessing": frozen.preprocessing.model_dump(mode="json"),
         "execution": execution.name,
-        "images": hashlib.sha256("\n".join(f"{path}:{frame}" for path, frame in places).encode()).hexdigest(),
+        "images": hashlib.sha256("\n".join(rows["id"].to_pylist()).encode()).hexdigest(),
     }
+    places = places_of(rows)
     size = batch_size
     sink = FeatureMap.open(folder, key=key, rows=len(places), width=feature_width(frozen.model), batch_size=size)
     missing = sink.missing

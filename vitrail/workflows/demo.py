@@ -9,6 +9,7 @@ import torch
 
 from vitrail.basics.events import Emit, Noted, nobody
 from vitrail.basics.run_folder import RunFolder
+from vitrail.data.columns import in_split, labels_of, places_of
 from vitrail.data.loader import pixel_batches
 from vitrail.features.neighbours import fit_neighbours
 from vitrail.models.catalogue import BuiltModel
@@ -16,7 +17,7 @@ from vitrail.models.small_vit import small_vit
 from vitrail.prediction.predictor import Prediction, load
 from vitrail.training.scratch import ScratchSettings, as_input, train_from_scratch
 from vitrail.workflows.fit import FitResult
-from vitrail.workflows.fit_data import in_split, labels_of, places_of, usable_rows
+from vitrail.workflows.fit_data import usable_rows
 from vitrail.workflows.fit_outcome import Fitted, pack, report
 from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.fit_start import StartedFit
@@ -60,7 +61,7 @@ def finish_demo(started: StartedFit, *, emit: Emit = nobody) -> DemoResult:
         fitted = Fitted(
             "digits", built, built.preprocessing, judged, rows, inspection, [f"{trained}.", _WITHOUT_WEIGHTS], trained
         )
-        package = pack(fitted, run.path / "package", settings)
+        package = pack(fitted, run.cleared("package"), settings)
         page = report(fitted, run.path, settings, command="vitrail demo", timings=watch.laps)
         run.finish()
     fit = FitResult(run.path, package, page, judged.quality, judged.neighbours, watch.total)

@@ -92,7 +92,7 @@ def finish_fit(
         trained = f"linear probe on frozen features, L2 strength C = {probe.strength:g}"
         decisions = [f"Training features in {features.reason}.", f"{trained}, chosen by cross-validated log loss."]
         fitted = Fitted(started.check.images.name, built, preprocessing, judged, rows, inspection, decisions, trained)
-        package = pack(fitted, run.path / "package", settings)
+        package = pack(fitted, run.cleared("package"), settings)
         watch.lap("package")
         page = report(fitted, run.path, settings, command=command, timings=watch.laps)
         run.finish()

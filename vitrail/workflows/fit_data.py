@@ -1,13 +1,12 @@
 """The images a fit may use: what the check allows, divided into splits, with the statistics that are theirs."""
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vitrail.basics.errors import FindingsError
 from vitrail.basics.events import Emit, Noted
+from vitrail.data.columns import in_split, places_of
 from vitrail.data.inspection import Finding, Inspection
-from vitrail.data.loader import Place
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.split import split_rows
 from vitrail.data.statistics import channel_statistics
@@ -43,22 +42,6 @@ def usable_rows(inspection: Inspection, settings: FitSettings, *, emit: Emit) ->
 
 def _told(finding: Finding) -> str:
     return "\n".join([f"  - {finding.title}", *(f"      {detail}" for detail in finding.details)])
-
-
-def places_of(rows: pa.Table) -> list[Place]:
-    """Path and frame of every row."""
-    return list(zip(rows["path"].to_pylist(), rows["frame"].to_pylist(), strict=True))
-
-
-def in_split(rows: pa.Table, split: str) -> pa.Table:
-    """The rows of one split."""
-    return rows.filter(pc.field("split") == split)
-
-
-def labels_of(rows: pa.Table, classes: list[str]) -> np.ndarray:
-    """Class numbers (N,), by position in `classes`."""
-    number = {name: index for index, name in enumerate(classes)}
-    return np.array([number[label] for label in rows["label"].to_pylist()], dtype=np.int64)
 
 
 def preprocessing_for(

@@ -8,10 +8,10 @@ from jaxtyping import Float
 
 from vitrail.basics.events import Emit, Noted
 from vitrail.basics.run_folder import RunFolder
+from vitrail.data.columns import in_split, places_of
 from vitrail.data.loader import pixel_batches
 from vitrail.features.feature_pass import FrozenModel, PassSettings, feature_pass
 from vitrail.prediction.execution import EXACT, Execution, Trial, fastest, measure_executions, named_execution
-from vitrail.workflows.fit_data import in_split, places_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def compute_features(
         part = in_split(rows, split)
         if part.num_rows:
             features[split] = feature_pass(
-                frozen, places_of(part), run.work / f"features-{split}",
+                frozen, part, run.work / f"features-{split}",
                 execution=execution if split == "train" else EXACT,
                 batch_size=settings.batch_size, workers=workers, emit=emit,
             )  # fmt: skip

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from vitrail.data.columns import in_split, labels_of
 from vitrail.features.neighbours import fit_neighbours
 from vitrail.features.probe import Probe, fit_probe
-from vitrail.workflows.fit_data import in_split, labels_of
 from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.judging import Answers
 

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int
 
+from vitrail.data.columns import in_split, labels_of
 from vitrail.evaluation.quality import Predictions, Quality, judge
 from vitrail.measures.classification import accuracy
 from vitrail.measures.intervals import Measure
-from vitrail.workflows.fit_data import in_split, labels_of
 
 
 @dataclass(frozen=True)
