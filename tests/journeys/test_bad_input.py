@@ -155,6 +155,54 @@ def test_a_finished_run_is_not_replaced_and_a_strangers_folder_never(fit, write_
     assert (tmp_path / "run" / "thesis.tex").exists()
 
 
+def test_a_failed_replacement_and_a_corrected_mistake_lose_nothing_and_block_nobody(fit, write_images, tmp_path):
+    folder = write_images({"cat": 8, "dog": 8})
+    assert fit(folder).code == 0
+    before = (tmp_path / "run" / "report.json").read_bytes()
+    (folder / "cat" / "bad.png").write_bytes(b"")
+    assert fit(folder, "--overwrite").code == 1
+    assert (tmp_path / "run" / "report.json").read_bytes() == before
+    shutil.rmtree(tmp_path / "run")
+    assert fit(folder).code == 1
+    assert fit(folder, "--on-bad-image", "skip").code == 0, "the hint can be followed at once"
+
+
+def test_look_alikes_across_the_split_that_was_drawn_are_told_and_counted_out(fit, tmp_path):
+    for index in range(30):
+        for label, hue in (("cat", 0), ("dog", 1)):
+            image = picture(1000 * hue + index, size=(96, 96), hue=hue)
+            (tmp_path / "twins" / label).mkdir(parents=True, exist_ok=True)
+            image.save(tmp_path / "twins" / label / f"{index}.png")
+            image.resize((64, 64)).save(tmp_path / "twins" / label / f"{index}.jpg", quality=70)
+    ended = fit(tmp_path / "twins")
+    assert ended.code == 0, ended.err
+    assert "like a training image" in ended.err
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["leak_free_accuracy"]["n"] < report["qualities"]["val"]["n"]
+
+
+def test_a_file_name_from_another_encoding_is_named(fit, write_images):
+    folder = write_images({"cat": 5, "dog": 5})
+    os.rename(folder / "cat" / "000.png", os.fsencode(folder / "cat") + b"/b\xe4r.png")
+    ended = fit(folder)
+    assert ended.code == 2
+    assert "1 file names are not valid UTF-8" in ended.err
+    assert "udce4r.png" in ended.err
+
+
+def test_a_sheet_that_is_no_picture_is_refused_before_the_work(vitrail, write_images, tmp_path):
+    ended = vitrail("check", write_images({"cat": 5, "dog": 5}), "--sheet", tmp_path / "sheet.txt")
+    assert ended.code == 2
+    assert "sheet.txt: not a picture's extension" in ended.err
+    assert vitrail("check", tmp_path / "images", "--sheet", tmp_path / "new" / "sheet.jpg").code == 0
+    with Image.open(tmp_path / "new" / "sheet.jpg") as sheet:
+        assert sheet.width > 100
+
+
+def test_an_option_that_is_a_setting_gets_a_hint(vitrail, tmp_path):
+    assert "hint: --set test_fraction=VALUE" in vitrail("fit", tmp_path, "--test-fraction", "0.2").err
+
+
 def test_a_place_that_may_not_be_written_is_told(vitrail, write_images, tmp_path):
     folder = write_images({"cat": 3, "dog": 3})
     ended = vitrail("fit", folder, *RANDOM, "--out", "/proc/vitrail/run")

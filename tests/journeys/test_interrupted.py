@@ -63,11 +63,30 @@ def test_a_run_that_died_after_its_package_was_written_is_finished_by_the_same_c
     folder = write_images({"cat": 20, "dog": 20})
     library.fit(folder, **call)
     journal = tmp_path / "run" / "journal.jsonl"
-    journal.write_text("".join(line for line in journal.open() if "finished" not in line))
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(line for line in lines if "finished" not in line))
     (tmp_path / "run" / "report.html").unlink()
+    (tmp_path / "run" / "work" / "features-train").mkdir(parents=True)
     library.fit(folder, **call)
     assert (tmp_path / "run" / "report.html").exists()
     assert "finished" in journal.read_text()
+
+
+def test_images_that_changed_under_their_paths_are_computed_anew(write_images, tmp_path, monkeypatch):
+    from vitrail.workflows import fit as recipe
+
+    call = {"model": "test_vit", "pretrained": False, "image_size": 32, "workers": 0}
+    folder = write_images({"cat": 20, "dog": 20})
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe, "learn_heads", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            library.fit(folder, **call, out=tmp_path / "resumed")
+    assert (tmp_path / "resumed" / "work" / "features-train" / "done.u8").exists()
+    write_images({"cat": 20, "dog": 20}, seed=5)
+    resumed = library.fit(folder, **call, out=tmp_path / "resumed")
+    fresh = library.fit(folder, **call, out=tmp_path / "fresh")
+    one, other = ((result.package / "model.safetensors").read_bytes() for result in (resumed, fresh))
+    assert one == other
 
 
 @pytest.mark.slow

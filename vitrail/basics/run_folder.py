@@ -13,12 +13,20 @@ from typing import Any
 
 import filelock
 
-from vitrail.basics.errors import InputError
+from vitrail.basics.errors import InputError, VitrailError
 from vitrail.basics.files import explained_os_errors, write_json
+
+_FOLDERS = ("work", "package")
+_FILES = ("settings.json", "journal.jsonl", "metrics.jsonl", "report.html", "report.json")
+_REPLACED = ".replaced"
 
 
 class RunFolder:
-    """One run's folder, locked against other processes until `close` or the end of a `with` block."""
+    """One run's folder, locked against other processes until `close` or the end of a `with` block.
+
+    A block that ends in a `VitrailError` before anything was computed leaves no trace; otherwise an interrupted run is
+    continued by the next `open` with the same settings.
+    """
 
     def __init__(self, path: Path, lock: filelock.FileLock, *, resumed: bool) -> None:
         self.path = path
@@ -32,7 +40,8 @@ class RunFolder:
         Args:
             path: the folder; its parents are made.
             settings: the resolved settings, JSON-able; stored on the first open, compared on the next.
-            overwrite: replace a run that stands there. Never replaces a folder that is not a run.
+            overwrite: replace a run that stands there, once this one is finished; until then it is kept in `.replaced`.
+                A folder that is not a run is never replaced.
 
         Raises:
             InputError: a finished run, an interrupted run with other settings, or something else stands there, or
@@ -78,9 +87,10 @@ class RunFolder:
         return lines[-1] if lines else None
 
     def finish(self) -> None:
-        """Remove `work/` and mark the run as finished."""
-        shutil.rmtree(self.work, ignore_errors=True)
+        """Mark the run as finished and remove what is no longer needed: `work/` and the run that this one replaces."""
         self.note("finished")
+        shutil.rmtree(self.work, ignore_errors=True)
+        shutil.rmtree(self.path / _REPLACED, ignore_errors=True)
 
     def close(self) -> None:
         """Let other processes in."""
@@ -89,7 +99,9 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, VitrailError) and not _has_begun(self.path):
+            _withdraw(self.path)
         self.close()
 
 
@@ -103,7 +115,7 @@ def refuse_occupied(path: Path, *, overwrite: bool) -> None:
         return
     if not path.is_dir():
         raise InputError(f"{path}: a file stands where the run folder should be", hint="choose another --out")
-    others = sorted(entry.name for entry in path.iterdir() if entry.name != ".lock")
+    others = sorted(entry.name for entry in path.iterdir() if entry.name not in (".lock", _REPLACED))
     if others and not (path / "journal.jsonl").exists():
         raise InputError(
             f"{path}: the folder exists, is not empty and is not a run of ours ({', '.join(others[:3])})",
@@ -136,17 +148,18 @@ def _locked(path: Path) -> filelock.FileLock:
 
 
 def _make_room(path: Path, settings: dict[str, Any], *, overwrite: bool) -> bool:
-    """Whether an interrupted run stands in `path` and can be continued; raises where it must not be touched."""
+    """Whether an interrupted run stands in `path` and is continued; raises where it must not be touched."""
     refuse_occupied(path, overwrite=overwrite)
-    if overwrite:
+    if _finished(path):
+        _set_aside(path)
+        return False
+    if not _has_begun(path):
         _remove_run(path)
         return False
-    if not (path / "journal.jsonl").exists():
+    differences = _differences(_stored_settings(path), settings)
+    if differences and overwrite:
+        _remove_run(path)
         return False
-    before = _stored_settings(path)
-    if before is None:
-        return True
-    differences = _differences(before, settings)
     if differences:
         raise InputError(
             f"{path}: an interrupted run with other settings stands there:\n" + "\n".join(differences),
@@ -155,9 +168,15 @@ def _make_room(path: Path, settings: dict[str, Any], *, overwrite: bool) -> bool
     return True
 
 
-def _stored_settings(path: Path) -> dict[str, Any] | None:
+def _has_begun(path: Path) -> bool:
+    """Whether an unfinished run has computed anything that is worth keeping."""
+    work = path / "work"
+    return not _finished(path) and work.is_dir() and any(work.iterdir())
+
+
+def _stored_settings(path: Path) -> dict[str, Any]:
     file = path / "settings.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
@@ -190,8 +209,28 @@ def _journal(path: Path) -> list[dict[str, Any]]:
 
 
 def _remove_run(path: Path) -> None:
-    """Remove what runs leave behind, and nothing else that someone may have put beside it."""
-    for name in ("work", "package"):
+    """Remove what an unfinished run left, and nothing else: neither what others put there nor a replaced run."""
+    for name in _FOLDERS:
         shutil.rmtree(path / name, ignore_errors=True)
-    for name in ("settings.json", "journal.jsonl", "metrics.jsonl", "report.html", "report.json", "contact_sheet.jpg"):
+    for name in _FILES:
         (path / name).unlink(missing_ok=True)
+
+
+def _set_aside(path: Path) -> None:
+    """Keep a finished run in a folder of its own until the one that replaces it is finished too."""
+    shutil.rmtree(path / _REPLACED, ignore_errors=True)
+    (path / _REPLACED).mkdir()
+    for name in (*_FOLDERS, *_FILES):
+        if (path / name).exists():
+            os.replace(path / name, path / _REPLACED / name)
+
+
+def _withdraw(path: Path) -> None:
+    """Leave things as if the run had never been started: what it was to replace comes back."""
+    _remove_run(path)
+    if (path / _REPLACED).is_dir():
+        for entry in (path / _REPLACED).iterdir():
+            os.replace(entry, path / entry.name)
+        (path / _REPLACED).rmdir()
+    elif [entry.name for entry in path.iterdir()] == [".lock"]:
+        shutil.rmtree(path, ignore_errors=True)

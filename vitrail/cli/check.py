@@ -1,11 +1,14 @@
 """`vitrail check`: what is in a data set, and what must be mended."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vitrail.basics.errors import InputError
+from vitrail.cli.output import reader_may_leave
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
 
 _STYLES = {"error": "red", "warning": "yellow", "note": "cyan"}
 _SHOWN_DETAILS = 8
+_SHEET_FORMATS = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def register(app: typer.Typer) -> None:
@@ -34,16 +38,19 @@ def check(
     """
     from vitrail.workflows.check import check as run_check
 
+    if sheet is not None and sheet.suffix.lower() not in _SHEET_FORMATS:
+        known = ", ".join(_SHEET_FORMATS)
+        raise InputError(f"--sheet {sheet}: not a picture's extension", hint=f"end the name in one of {known}")
     with TerminalProgress(quiet=quiet) as progress:
         inspection = run_check(data, workers=workers, emit=progress)
+    with reader_may_leave():
+        if as_json:
+            typer.echo(json.dumps(inspection.as_json(), indent=2, ensure_ascii=False))
+        else:
+            show(inspection, full=full)
     if sheet is not None:
         _write_sheet(inspection, sheet)
-    if as_json:
-        typer.echo(json.dumps(inspection.as_json(), indent=2, ensure_ascii=False))
-    else:
-        show(inspection, full=full)
-        if sheet is not None:
-            typer.echo(f"\ncontact sheet: {sheet}")
+        typer.echo(f"contact sheet: {sheet}", err=True)
     raise typer.Exit(1 if inspection.errors else 0)
 
 
@@ -59,13 +66,14 @@ def _write_sheet(inspection: "Inspection", sheet: Path) -> None:
 def show(inspection: "Inspection", *, full: bool) -> None:
     """Print summary and findings for a person."""
     summary = inspection.summary
+    folder = f"{os.path.commonpath(inspection.table['path'].to_pylist())}{os.sep}"
     typer.echo(_counts(summary))
     for finding in inspection.findings:
         style = _STYLES[finding.severity]
         typer.secho(f"\n{finding.severity:<8} {finding.title}", fg=style)
         shown = finding.details if full else finding.details[:_SHOWN_DETAILS]
         for detail in shown:
-            typer.echo(f"         {detail}")
+            typer.echo(f"         {detail.replace(folder, '')}")
         if len(finding.details) > len(shown):
             typer.echo(f"         (+{len(finding.details) - len(shown)} more; --full lists them)")
         if finding.hint:

@@ -1,6 +1,7 @@
 """The `vitrail` command: its commands in the order of a user's days, and how errors end."""
 
 import os
+import re
 import sys
 from typing import Any
 
@@ -35,12 +36,10 @@ def main() -> None:
         code = _tell(error)
     except UsageError as error:
         error.show()
+        _hint_at_setting(str(error.message))
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has left: that is no fault of ours
-        code = 0
     if code == INTERRUPTED:
         typer.echo("stopped; the same command continues where it was", err=True)
     sys.exit(code)
@@ -54,12 +53,24 @@ def entry() -> None:
     try:
         main()
     except SystemExit as end:
-        loky = sys.modules.get("loky")
-        if loky is not None:
-            loky.get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        workers = sys.modules.get("vitrail.data.workers")
+        if workers is not None:
+            workers.stop_workers()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(end.code if isinstance(end.code, int) else 0)
+
+
+def _hint_at_setting(message: str) -> None:
+    """`--test-fraction 0.2` is a setting without an option of its own: say how it is given."""
+    option = re.search(r"No such option: --([\w-]+)", message)
+    if option is None or "fit" not in sys.argv[1:2]:
+        return
+    from vitrail.workflows.fit_settings import FitSettings
+
+    name = option[1].replace("-", "_")
+    if name in FitSettings.names():
+        typer.secho(f"hint: --set {name}=VALUE", fg=typer.colors.CYAN, err=True)
 
 
 def _tell(error: VitrailError) -> int:

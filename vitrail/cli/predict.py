@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vitrail.cli.output import reader_may_leave
+
 if TYPE_CHECKING:
     from vitrail.prediction.predictor import Prediction
 
@@ -42,7 +44,8 @@ def predict(
                 unreadable.append(answer)
 
     write = _write_json if as_json else _write_csv if as_csv else _write_table
-    write(answers())
+    with reader_may_leave():
+        write(answers())
     for each in unreadable:
         typer.secho(f"error: {each.reason}", fg=typer.colors.RED, err=True)
     raise typer.Exit(1 if unreadable else 0)

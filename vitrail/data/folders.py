@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,11 +47,22 @@ def rows_from_folder(folder: Path) -> FoundInFolders:
     tops: dict[Path, str | None] = {root / name: splits[name] for name in sorted(splits)} or {root: None}
     for top, split in tops.items():
         found += [(path, label, split) for path, label in _labelled(top, ignored)]
+    _refuse_undecodable(path for path, _, _ in found)
     paths, labels, split_of = zip(*found, strict=True) if found else ((), (), ())
     empty = {name for top in tops for name in _folders_in(top)} - set(labels)
     return FoundInFolders(
         rows(path=list(paths), label=list(labels), split=list(split_of)), ignored, tuple(sorted(empty))
     )
+
+
+def _refuse_undecodable(paths: Iterable[str]) -> None:
+    """File names from another encoding (old archives) cannot be written into reports and tables."""
+    bad = [ascii(path) for path in paths if any("\ud800" <= letter <= "\udfff" for letter in path)]
+    if bad:
+        raise InputError(
+            f"{len(bad)} file names are not valid UTF-8, the first is {bad[0]}",
+            hint="rename them, e.g. with convmv -f latin1 -t utf8 -r --notest FOLDER",
+        )
 
 
 def _folders_in(root: Path) -> list[str]:
@@ -60,18 +71,22 @@ def _folders_in(root: Path) -> list[str]:
 
 
 def _labelled(top: Path, ignored: Counter[str]) -> Iterator[tuple[str, str]]:
-    loose = list(_images(top, ignored, deep=False))
+    loose = list(images_below(top, ignored, deep=False))
     if loose:
         raise InputError(
             f"{top}: {len(loose)} images lie outside any class folder, the first is {Path(loose[0]).name}",
             hint="move every image into a folder named after its class",
         )
     for label in _folders_in(top):
-        for path in _images(top / label, ignored, deep=True):
+        for path in images_below(top / label, ignored):
             yield path, label
 
 
-def _images(folder: Path, ignored: Counter[str], *, deep: bool) -> Iterator[str]:
+def images_below(folder: Path, ignored: Counter[str], *, deep: bool = True) -> Iterator[str]:
+    """Paths of the images in `folder` and, unless not `deep`, in all folders below it, in order.
+
+    Hidden files and folders are passed over; links to folders are followed once; other files are counted in `ignored`.
+    """
     seen = set()
     for here, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(here)

@@ -2,10 +2,12 @@
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from vitrail.basics.errors import InputError
+from vitrail.data.folders import images_below
 from vitrail.data.reading import IMAGE_EXTENSIONS
 
 
@@ -43,13 +45,7 @@ def _expanded(place: str) -> list[str]:
 
 
 def _images_below(folder: Path) -> list[str]:
-    return [
-        os.path.join(here, name)
-        for here, folders, names in os.walk(folder)
-        if not folders.sort()  # sorts in place, so that the walk is in order
-        for name in sorted(names)
-        if _is_image(name) and not name.startswith(".")
-    ]
+    return list(images_below(folder, Counter()))
 
 
 def _is_image(name: str) -> bool:

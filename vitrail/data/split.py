@@ -12,6 +12,7 @@ import pyarrow as pa
 from vitrail.basics.errors import InputError
 from vitrail.basics.seeds import uniform_from
 from vitrail.basics.settings import Settings
+from vitrail.data.columns import in_split
 
 
 class SplitSettings(Settings):
@@ -55,6 +56,19 @@ def split_rows(rows: pa.Table, settings: SplitSettings, *, seed: int = 0) -> pa.
         for split, unit in zip(given, units, strict=True)
     ]
     return _with_splits(rows, splits)
+
+
+def leaked_ids(rows: pa.Table) -> set[str]:
+    """Ids of the images outside `train` that stand in it too, as the same file or as a look-alike."""
+    training = in_split(rows, "train")
+    known = set(training["id"].to_pylist())
+    clusters = set(training["near_duplicate_cluster"].to_pylist()) - {None}
+    columns = (rows[name].to_pylist() for name in ("split", "id", "near_duplicate_cluster"))
+    return {
+        identity
+        for split, identity, cluster in zip(*columns, strict=True)
+        if split != "train" and (identity in known or cluster in clusters)
+    }
 
 
 def _with_splits(rows: pa.Table, splits: list[str]) -> pa.Table:

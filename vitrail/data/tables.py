@@ -20,7 +20,7 @@ def rows_from_file(file: Path) -> pa.Table:
     extension = file.suffix.lower()
     try:
         if extension in (".csv", ".tsv"):
-            table = _read_csv(file, delimiter="\t" if extension == ".tsv" else ",")
+            table = _read_csv(file, delimiter=_delimiter(file))
         elif extension in (".parquet", ".pq"):
             table = pyarrow.parquet.read_table(file)
         else:
@@ -47,6 +47,13 @@ def rows_from_frame(frame: Any) -> pa.Table:
             )
         frame = pa.Table.from_pandas(frame, preserve_index=False)
     return _rows(frame, "the table", base=Path.cwd())
+
+
+def _delimiter(file: Path) -> str:
+    """Tab, comma or, as spreadsheets write it in half of Europe, semicolon: whichever the first line has most of."""
+    with open(file, encoding="utf-8", errors="replace") as lines:
+        heading = lines.readline()
+    return max("\t,;", key=heading.count) if any(mark in heading for mark in "\t,;") else ","
 
 
 def _read_csv(file: Path, *, delimiter: str) -> pa.Table:
@@ -84,12 +91,13 @@ def _text(table: pa.Table, name: str) -> list:
     if name not in table.column_names:
         return [None] * table.num_rows
     values = table[name].to_pylist()
-    return [None if value is None else str(value) for value in values]
+    # pandas writes what is missing as an empty text, or as a float that is not a number.
+    return [None if value is None or value != value or not str(value).strip() else str(value) for value in values]
 
 
 def _refuse_empty_cells(values: dict[str, list], source: str) -> None:
     for name in ("path", "label"):
-        empty = [index for index, value in enumerate(values[name]) if value is None or not value.strip()]
+        empty = [index for index, value in enumerate(values[name]) if value is None]
         if empty:
             shown = ", ".join(str(index + 1) for index in empty[:5]) + (", …" if len(empty) > 5 else "")
             raise InputError(

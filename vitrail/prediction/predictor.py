@@ -128,9 +128,8 @@ def _probabilities(logits: Float[torch.Tensor, "B K"]) -> Float[np.ndarray, "B K
 
 
 def _pictures(images: Any) -> tuple[list[str], list[Picture]]:
-    several = (
-        images if isinstance(images, Iterable) and not isinstance(images, str | np.ndarray | Image.Image) else [images]
-    )
+    one = isinstance(images, str | bytes | np.ndarray | Image.Image) or not isinstance(images, Iterable)
+    several = [images] if one else images
     names: list[str] = []
     pictures: list[Picture] = []
     for image in several:
@@ -150,7 +149,8 @@ def _pictures(images: Any) -> tuple[list[str], list[Picture]]:
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+    grey, colour = array.ndim == 2, array.ndim == 3 and array.shape[2] in (3, 4)
+    if not array.size or array.dtype != np.uint8 or not (grey or colour):
         raise InputError(
             f"an array of {array.dtype} with shape {array.shape} is no picture",
             hint="give uint8 with shape (H, W), (H, W, 3) or (H, W, 4), values 0-255",

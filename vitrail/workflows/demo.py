@@ -59,7 +59,14 @@ def finish_demo(started: StartedFit, *, emit: Emit = nobody) -> DemoResult:
         judged = judge_splits({"val": _answers(built, pixels, labels)}, rows, classes, seed=settings.seed)
         trained = f"from scratch on {len(labels):,} images, {training.epochs} epochs of AdamW, last weights kept"
         fitted = Fitted(
-            "digits", built, built.preprocessing, judged, rows, inspection, [f"{trained}.", _WITHOUT_WEIGHTS], trained
+            "digits",
+            built,
+            built.preprocessing,
+            judged,
+            rows,
+            inspection.findings,
+            [f"{trained}.", _WITHOUT_WEIGHTS],
+            trained,
         )
         package = pack(fitted, run.cleared("package"), settings)
         page = report(fitted, run.path, settings, command="vitrail demo", timings=watch.laps)

@@ -15,7 +15,7 @@ from vitrail.features.feature_pass import FrozenModel
 from vitrail.measures.intervals import Measure
 from vitrail.models.catalogue import BuiltModel, build_model
 from vitrail.models.heads import set_linear_head
-from vitrail.workflows.fit_data import preprocessing_for, usable_rows
+from vitrail.workflows.fit_data import drawn_split_findings, preprocessing_for, usable_rows
 from vitrail.workflows.fit_features import compute_features
 from vitrail.workflows.fit_heads import learn_heads
 from vitrail.workflows.fit_outcome import Fitted, pack, report
@@ -78,6 +78,7 @@ def finish_fit(
         watch.lap("model")
         inspection = started.check.pending.result(emit)
         rows = usable_rows(inspection, settings, emit=emit)
+        findings = (*inspection.findings, *drawn_split_findings(inspection, rows, emit=emit))
         preprocessing = preprocessing_for(rows, built.preprocessing, settings, workers=workers)
         watch.lap("check")
         device = chosen_device(settings.pass_.device)
@@ -91,7 +92,7 @@ def finish_fit(
         set_linear_head(built.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
         trained = f"linear probe on frozen features, L2 strength C = {probe.strength:g}"
         decisions = [f"Training features in {features.reason}.", f"{trained}, chosen by cross-validated log loss."]
-        fitted = Fitted(started.check.images.name, built, preprocessing, judged, rows, inspection, decisions, trained)
+        fitted = Fitted(started.check.images.name, built, preprocessing, judged, rows, findings, decisions, trained)
         package = pack(fitted, run.cleared("package"), settings)
         watch.lap("package")
         page = report(fitted, run.path, settings, command=command, timings=watch.laps)

@@ -7,8 +7,9 @@ from vitrail.basics.errors import FindingsError
 from vitrail.basics.events import Emit, Noted
 from vitrail.data.columns import in_split, places_of
 from vitrail.data.inspection import Finding, Inspection
+from vitrail.data.inspection.findings import counted
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.split import split_rows
+from vitrail.data.split import leaked_ids, split_rows
 from vitrail.data.statistics import channel_statistics
 from vitrail.workflows.fit_settings import FitSettings
 
@@ -38,6 +39,26 @@ def usable_rows(inspection: Inspection, settings: FitSettings, *, emit: Emit) ->
                    "warning"))  # fmt: skip
     readable = inspection.table.filter(pc.field("readable"))
     return split_rows(readable, settings.split, seed=settings.seed)
+
+
+def drawn_split_findings(inspection: Inspection, rows: pa.Table, *, emit: Emit) -> tuple[Finding, ...]:
+    """What the check could not see, because the split was drawn after it: look-alikes of training images elsewhere."""
+    if not inspection.table["split"].null_count:
+        return ()
+    leaked = leaked_ids(rows)
+    if not leaked:
+        return ()
+    paths = [path for path, identity in zip(*(rows[n].to_pylist() for n in ("path", "id")), strict=True)
+             if identity in leaked]  # fmt: skip
+    finding = Finding(
+        "near-duplicate-across-splits",
+        "warning",
+        f"{counted(len(paths), 'held-out image looks', 'held-out images look')} like a training image",
+        tuple(paths),
+        "give pictures of the same thing one group; the report has the accuracy without these images",
+    )
+    emit(Noted(f"{finding.severity:<9}{finding.title}", "warning"))
+    return (finding,)
 
 
 def _told(finding: Finding) -> str:

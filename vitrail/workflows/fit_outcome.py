@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.basics.versions import versions
-from vitrail.data.inspection import Inspection
+from vitrail.data.inspection import Finding
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.reading import read_image
 from vitrail.evaluation.card import model_card
@@ -36,7 +36,7 @@ class Fitted:
         preprocessing: as used, which the package keeps.
         judged: what was learned and how good it is.
         rows: the image table with its splits.
-        inspection: what the check found.
+        findings: what the check found, of the data and of the split that was drawn.
         decisions: sentences on what was chosen and why.
         trained: one line on how the head, or the whole model, was trained.
     """
@@ -46,7 +46,7 @@ class Fitted:
     preprocessing: Preprocessing
     judged: Judged
     rows: pa.Table
-    inspection: Inspection
+    findings: tuple[Finding, ...]
     decisions: list[str]
     trained: str
 
@@ -100,14 +100,14 @@ def report(fitted: Fitted, folder: Path, settings: FitSettings, *, command: str,
         seed=settings.seed,
         model=model_facts(fitted),
         data={"counts": counts(fitted.rows), "fingerprint": fingerprint(fitted.rows)},
-        findings=[asdict(finding) for finding in fitted.inspection.findings],
+        findings=[asdict(finding) for finding in fitted.findings],
         qualities=judged.quality,
         neighbours=judged.neighbours,
         chosen=fitted.decisions,
         timings=dict(timings),
         versions=versions(),
         next_commands=[f"vitrail predict {package} IMAGES", f"vitrail predict {package} FOLDER --csv > answers.csv"],
-        most_wrong=_most_wrong(judged.predictions[headline], judged.quality[headline].most_wrong, settings),
+        most_wrong=_most_wrong(fitted, headline, pictures=settings.thumbnails),
         leak_free_accuracy=judged.leak_free.get(headline),
     )
     return write_report(page, folder, thumbnails=settings.thumbnails)
@@ -146,9 +146,10 @@ def _rounded(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:.3f}" for value in values)
 
 
-def _most_wrong(predictions: Predictions, worst: tuple[int, ...], settings: FitSettings) -> list[dict[str, Any]]:
+def _most_wrong(fitted: Fitted, split: str, *, pictures: bool) -> list[dict[str, Any]]:
+    predictions, white_level = fitted.judged.predictions[split], fitted.preprocessing.white_level
     shown = []
-    for index in worst[:MOST_WRONG_SHOWN]:
+    for index in fitted.judged.quality[split].most_wrong[:MOST_WRONG_SHOWN]:
         best = int(predictions.probabilities[index].argmax())
         shown.append(
             {
@@ -156,14 +157,15 @@ def _most_wrong(predictions: Predictions, worst: tuple[int, ...], settings: FitS
                 "label": predictions.classes[int(predictions.labels[index])],
                 "predicted": predictions.classes[best],
                 "probability": float(predictions.probabilities[index, best]),
-                "thumbnail_source": _picture(predictions.paths[index]) if settings.thumbnails else None,
+                "thumbnail_source": _picture(predictions, index, white_level) if pictures else None,
             }
         )
     return shown
 
 
-def _picture(path: str) -> Any:
+def _picture(predictions: Predictions, index: int, white_level: int) -> Any:
+    frame = int(predictions.ids[index].partition(":")[2] or 0)
     try:
-        return read_image(path)
+        return read_image(predictions.paths[index], frame=frame, white_level=white_level)
     except UnreadableImageError:  # it went away since it was judged: its line stays, without a picture
         return None

@@ -8,6 +8,7 @@ import pyarrow as pa
 from jaxtyping import Float, Int
 
 from vitrail.data.columns import in_split, labels_of
+from vitrail.data.split import leaked_ids
 from vitrail.evaluation.quality import Predictions, Quality, judge
 from vitrail.measures.classification import accuracy
 from vitrail.measures.intervals import Measure
@@ -30,8 +31,8 @@ class Judged:
         predictions: the model's.
         quality: of these predictions.
         neighbours: accuracy of the nearest neighbours.
-        leak_free: the model's accuracy without images whose exact copy is among the training images; only for splits
-            that hold such images.
+        leak_free: the model's accuracy without images whose copy or look-alike is among the training images; only for
+            splits that hold such images.
     """
 
     classes: list[str]
@@ -43,7 +44,7 @@ class Judged:
 
 def judge_splits(answers: Mapping[str, Answers], rows: pa.Table, classes: list[str], *, seed: int) -> Judged:
     """Judge every split that was answered about; `rows` is the whole image table."""
-    training_ids = set(in_split(rows, "train")["id"].to_pylist())
+    leaked = leaked_ids(rows)
     judged = Judged(classes, {}, {}, {}, {})
     for split, answer in answers.items():
         predictions = _predictions(in_split(rows, split), answer.logits, classes, split)
@@ -51,7 +52,7 @@ def judge_splits(answers: Mapping[str, Answers], rows: pa.Table, classes: list[s
         judged.predictions[split] = predictions
         judged.quality[split] = judge(predictions, seed=seed)
         judged.neighbours[split] = accuracy(predictions.labels, answer.neighbours, groups=groups, seed=seed)
-        leak_free = _leak_free(predictions, training_ids, groups, seed)
+        leak_free = _leak_free(predictions, leaked, groups, seed)
         if leak_free is not None:
             judged.leak_free[split] = leak_free
     return judged
@@ -70,10 +71,8 @@ def _predictions(part: pa.Table, logits: np.ndarray, classes: list[str], split: 
     )
 
 
-def _leak_free(
-    predictions: Predictions, training_ids: set[str], groups: np.ndarray | None, seed: int
-) -> Measure | None:
-    fresh = np.array([identity not in training_ids for identity in predictions.ids])
+def _leak_free(predictions: Predictions, leaked: set[str], groups: np.ndarray | None, seed: int) -> Measure | None:
+    fresh = np.array([identity not in leaked for identity in predictions.ids])
     if fresh.all() or not fresh.any():
         return None
     predicted = predictions.probabilities.argmax(axis=1)

@@ -23,6 +23,32 @@ def test_a_finished_run_is_never_replaced_without_being_asked(tmp_path):
     assert (run / "journal.jsonl").read_text() == before
 
 
+def test_a_run_that_is_to_be_replaced_stays_until_the_new_one_is_finished_and_comes_back_if_that_fails(tmp_path):
+    run = finished_run(tmp_path / "ants", seed=0)
+    (run / "report.html").write_text("old")
+    with pytest.raises(InputError, match="no such model"), RunFolder.open(run, {"seed": 1}, overwrite=True):
+        raise InputError("no such model")
+    assert (run / "report.html").read_text() == "old"
+    with pytest.raises(InputError, match="a finished run stands there"):
+        RunFolder.open(run, {"seed": 1})
+    with RunFolder.open(run, {"seed": 1}, overwrite=True) as again:
+        (again.work / "features.f32").write_bytes(b"begun")
+    assert (run / ".replaced" / "report.html").read_text() == "old"
+    with RunFolder.open(run, {"seed": 1}, overwrite=True) as continued:
+        assert continued.resumed, "a killed overwriting run goes on where it was"
+        continued.finish()
+    assert not (run / ".replaced").exists()
+
+
+def test_a_run_that_fails_before_anything_was_computed_leaves_no_trace_and_blocks_nobody(tmp_path):
+    with pytest.raises(InputError), RunFolder.open(tmp_path / "ants", {"model": "vit_tinny"}):
+        raise InputError("no such model")
+    assert not (tmp_path / "ants").exists()
+    RunFolder.open(tmp_path / "ants", {"model": "killed before any work"}).close()
+    with RunFolder.open(tmp_path / "ants", {"model": "vit_tiny"}) as run:
+        assert not run.resumed
+
+
 def test_overwrite_replaces_a_run_but_keeps_what_others_put_beside_it(tmp_path):
     run = finished_run(tmp_path / "ants", seed=0)
     (run / "notes.txt").write_text("mine")
@@ -54,14 +80,16 @@ def test_an_interrupted_run_is_continued_with_its_work_and_its_decisions(tmp_pat
 
 
 def test_an_interrupted_run_with_other_settings_is_refused_and_the_difference_shown(tmp_path):
-    RunFolder.open(tmp_path / "ants", {"seed": 0, "model": {"name": "a"}}).close()
+    with RunFolder.open(tmp_path / "ants", {"seed": 0, "model": {"name": "a"}}) as run:
+        (run.work / "features.f32").write_bytes(b"kept")
     with pytest.raises(InputError) as error:
         RunFolder.open(tmp_path / "ants", {"seed": 0, "model": {"name": "b"}})
     assert "  - model.name: was 'a', now 'b'" in error.value.message
 
 
 def test_a_journal_line_cut_short_by_a_crash_does_not_hide_the_others(tmp_path):
-    RunFolder.open(tmp_path / "ants", {}).close()
+    with RunFolder.open(tmp_path / "ants", {}) as run:
+        (run.work / "features.f32").write_bytes(b"kept")
     with open(tmp_path / "ants" / "journal.jsonl", "a") as journal:
         journal.write('{"decision": "fini')
     with RunFolder.open(tmp_path / "ants", {}) as run:

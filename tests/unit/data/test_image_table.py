@@ -81,6 +81,15 @@ def test_a_csv_keeps_labels_as_text_and_paths_relative_to_itself(write_images):
     assert rows["path"].to_pylist()[0] == str(folder / "cat" / "000.png")
 
 
+def test_semicolons_and_empty_cells_of_spreadsheets_are_understood(write_images):
+    folder = write_images({"cat": 2})
+    (folder / "labels.csv").write_text("path;label;group\ncat/000.png;a;p1\ncat/001.png;b;\n")
+    rows = read_image_table(folder / "labels.csv").rows
+    assert rows["group"].to_pylist() == ["p1", None]
+    frame = pd.DataFrame({"path": [str(folder / "cat/000.png")] * 2, "label": ["a", "b"], "group": ["", None]})
+    assert read_image_table(frame).rows["group"].to_pylist() == [None, None]
+
+
 def test_parquet_pyarrow_and_pandas_give_the_same_rows(write_images, monkeypatch):
     folder = write_images({"cat": 2})
     monkeypatch.chdir(folder)

@@ -20,7 +20,7 @@ def test_the_folded_head_gives_the_probabilities_of_scikit_learns_pipeline(class
     features, labels = clouds(classes)
     probe = fit_probe(features, labels, ProbeSettings(strengths=(0.1,)))
     scaler = StandardScaler().fit(features)
-    reference = LogisticRegression(C=0.1, max_iter=1000).fit(scaler.transform(features), labels)
+    reference = LogisticRegression(C=0.1, tol=1e-8, max_iter=5000).fit(scaler.transform(features), labels)
     logits = probe.logits(features).astype(np.float64)
     ours = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(ours, reference.predict_proba(scaler.transform(features)), atol=2e-4)
