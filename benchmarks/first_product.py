@@ -9,7 +9,6 @@ the median of interleaved repeats, its range beside it; ratios are medians of ra
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -105,7 +104,7 @@ def feature_pass_speed(data: Path, repeats: int) -> dict:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
             features = feature_pass(
-                frozen, rows, Path(folder), execution=best, batch_size=PassSettings().batch_size,
+                frozen, rows, Path(folder), execution=best, batch_size=PassSettings().batch_size_on(device),
                 workers=usable_cores(),
             )  # fmt: skip
             return time.perf_counter() - start, np.array(features)
@@ -187,15 +186,15 @@ def check_speed(data: Path, repeats: int) -> dict:
         _generate(Path(folder), count)
         rounds = []
         for _ in range(repeats):
-            before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
             start = time.perf_counter()
-            done = subprocess.run(
+            child = subprocess.Popen(
                 [sys.executable, "-m", "vitrail.cli.main", "check", folder, "--json", "--quiet"],
                 stdout=subprocess.DEVNULL,
             )
-            assert done.returncode in (0, 1)
-            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-            rounds.append((count / (time.perf_counter() - start), max(before, peak) / 1024))
+            _, status, usage = os.wait4(child.pid, 0)
+            assert os.waitstatus_to_exitcode(status) in (0, 1)
+            child.returncode = 0  # it has been waited for
+            rounds.append((count / (time.perf_counter() - start), usage.ru_maxrss / 1024))
     return {
         "files": count,
         "files_per_second": _summary([speed for speed, _ in rounds]),

@@ -78,7 +78,7 @@ def test_images_that_changed_under_their_paths_are_computed_anew(write_images, t
     call = {"model": "test_vit", "pretrained": False, "image_size": 32, "workers": 0}
     folder = write_images({"cat": 20, "dog": 20})
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, "learn_heads", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(recipe, "learn_heads", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             library.fit(folder, **call, out=tmp_path / "resumed")
     assert (tmp_path / "resumed" / "work" / "features-train" / "done.u8").exists()

@@ -1,7 +1,6 @@
 """`vitrail check`: what is in a data set, and what must be mended."""
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,7 +65,9 @@ def _write_sheet(inspection: "Inspection", sheet: Path) -> None:
 def show(inspection: "Inspection", *, full: bool) -> None:
     """Print summary and findings for a person."""
     summary = inspection.summary
-    folder = f"{os.path.commonpath(inspection.table['path'].to_pylist())}{os.sep}"
+    from vitrail.data.columns import shared_folder
+
+    folder = shared_folder(inspection.table)
     typer.echo(_counts(summary))
     for finding in inspection.findings:
         style = _STYLES[finding.severity]

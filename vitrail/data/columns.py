@@ -1,5 +1,6 @@
 """The columns every image table has, and the words that are understood in them."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,11 @@ def split_word(word: str | None) -> str | None:
 def places_of(rows: pa.Table) -> list[Place]:
     """Path and frame of every row."""
     return list(zip(rows["path"].to_pylist(), rows["frame"].to_pylist(), strict=True))
+
+
+def shared_folder(rows: pa.Table) -> str:
+    """The folder that all paths begin with, with a final separator: what need not be repeated on a terminal."""
+    return os.path.join(os.path.commonpath([os.path.dirname(path) for path in rows["path"].to_pylist()]), "")
 
 
 def in_split(rows: pa.Table, split: str) -> pa.Table:

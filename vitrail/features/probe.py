@@ -10,7 +10,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from vitrail.basics.errors import InputError
+from vitrail.basics.events import Emit, nobody, watched
 from vitrail.basics.settings import Settings
+
+Fold = tuple[np.ndarray, np.ndarray]
+"""Positions of the images that are fitted on, and of those that are held out."""
 
 
 class ProbeSettings(Settings):
@@ -52,6 +56,7 @@ def fit_probe(
     *,
     groups: list[str | None] | None = None,
     seed: int = 0,
+    emit: Emit = nobody,
 ) -> Probe:
     """Fit the probe, its strength chosen by cross-validated log loss inside these images.
 
@@ -60,6 +65,7 @@ def fit_probe(
         labels: class numbers 0…K-1, each of them present.
         groups: images of the same group (patient) never stand on both sides of a fold.
         seed: of the folds.
+        emit: receives progress.
 
     Raises:
         InputError: fewer than two classes, or features that are not finite.
@@ -73,7 +79,8 @@ def fit_probe(
         raise InputError("the model gives features that are not finite", hint="try --set precision=float32")
     mean, scale = _scaling(features)
     scaled = (features - mean) / scale
-    losses = _cross_validated_losses(scaled, labels, settings, groups=groups, seed=seed)
+    folds = _folds(labels, settings, groups=groups, seed=seed)
+    losses = _cross_validated_losses(scaled, labels, folds, settings.strengths, emit=emit)
     strength = min(losses, key=lambda each: losses[each]) if losses else 1.0
     weight, bias = _fitted(scaled, labels, strength)
     folded = weight / scale
@@ -86,30 +93,43 @@ def _scaling(features: Float[np.ndarray, "N D"]) -> tuple[np.ndarray, np.ndarray
     return mean, np.where(scale > 1e-8, scale, 1.0)
 
 
-def _cross_validated_losses(
-    scaled: np.ndarray, labels: np.ndarray, settings: ProbeSettings, *, groups: list[str | None] | None, seed: int
-) -> dict[float, float]:
+def _folds(
+    labels: Int[np.ndarray, "N"], settings: ProbeSettings, *, groups: list[str | None] | None, seed: int
+) -> list[Fold]:
+    """Stratified folds that no group crosses; none where the images do not suffice for two."""
     chosen = _subset(len(labels), settings.most_images_for_choice, seed)
-    scaled, labels = scaled[chosen], labels[chosen]
-    folds = min(settings.folds, int(np.bincount(labels).max()))
-    if folds < 2:
-        return {}
+    count = min(settings.folds, int(np.bincount(labels[chosen]).max()))
+    if count < 2:
+        return []
     if groups is not None and any(groups):
         names = [groups[index] or f"\0{index}" for index in chosen]
-        splitter, groups_of = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32), names
+        splitter, of_groups = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32), names
     else:
-        splitter, groups_of = StratifiedKFold(folds, shuffle=True, random_state=seed % 2**32), None
-    losses = dict.fromkeys(settings.strengths, 0.0)
+        splitter, of_groups = StratifiedKFold(count, shuffle=True, random_state=seed % 2**32), None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
-        parts = list(splitter.split(scaled, labels, groups_of))
-    for train, held_out in parts:
-        if len(np.unique(labels[train])) < 2:
-            continue
-        for strength in settings.strengths:
-            weight, bias = _fitted(scaled[train], labels[train], strength, classes=int(labels.max()) + 1)
-            logits = scaled[held_out] @ weight.T + bias
-            losses[strength] += _summed_log_loss(logits, labels[held_out]) / len(labels)
+        pairs = list(splitter.split(np.zeros(len(chosen)), labels[chosen], of_groups))
+    return [(chosen[train], chosen[held_out]) for train, held_out in pairs if len(np.unique(labels[chosen[train]])) > 1]
+
+
+def _cross_validated_losses(
+    scaled: Float[np.ndarray, "N D"],
+    labels: Int[np.ndarray, "N"],
+    folds: list[Fold],
+    strengths: tuple[float, ...],
+    *,
+    emit: Emit,
+) -> dict[float, float]:
+    """Mean log loss of held-out images by strength; empty where there are no folds."""
+    if not folds:
+        return {}
+    losses = dict.fromkeys(strengths, 0.0)
+    judged = sum(len(held_out) for _, held_out in folds)
+    tasks = [(strength, fold) for fold in folds for strength in strengths]
+    for strength, (train, held_out) in watched(tasks, emit, work="choosing the probe", total=len(tasks), unit="fits"):
+        weight, bias = _fitted(scaled[train], labels[train], strength, classes=int(labels.max()) + 1)
+        logits = scaled[held_out] @ weight.T + bias
+        losses[strength] += _summed_log_loss(logits, labels[held_out]) / judged
     return losses
 
 

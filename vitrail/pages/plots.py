@@ -124,4 +124,6 @@ def _text(
 
 
 def _shortened(name: str, most: int) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
+    """Cut in the middle: long class names of one set mostly begin alike and differ at the end."""
+    kept = most - 1
+    return name if len(name) <= most else f"{name[: kept - kept // 2]}…{name[-(kept // 2) :]}"

@@ -40,7 +40,7 @@ class Execution:
 
     @contextlib.contextmanager
     def applied(self, model: nn.Module, preprocessing: Preprocessing, device: torch.device) -> Iterator[Forward]:
-        """A function from pixels to features and logits; the model itself is left as it was found."""
+        """A function from pixels to features and logits, for any number of threads; the model is left as it was."""
         runner = copy.deepcopy(model) if self.precision == "bfloat16" or self.plain_attention else model
         was_training, came_from = model.training, next(model.parameters()).device
         runner = runner.to(device).eval()
@@ -51,9 +51,10 @@ class Execution:
                 if hasattr(module, "fused_attn"):
                     module.fused_attn = False  # type: ignore[assignment]
         normalise = _Normalise(preprocessing, device)
-        autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "autocast")
 
         def forward(pixels: UInt8[np.ndarray, "B H W C"]) -> tuple[Tensor, Tensor]:
+            # Made anew for every call: it remembers what it replaced, and several threads may be in here.
+            autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "autocast")
             with torch.inference_mode(), autocast:
                 batch = normalise(pixels)
                 batch = batch.bfloat16() if self.precision == "bfloat16" else batch

@@ -86,7 +86,7 @@ def finish_fit(
         features = compute_features(run, frozen, rows, settings.pass_, workers=workers, emit=emit)
         watch.lap("features")
         classes = sorted(set(rows["label"].to_pylist()))
-        probe, answers = learn_heads(features.by_split, rows, classes, settings)
+        probe, answers = learn_heads(features.by_split, rows, classes, settings, emit=emit)
         judged = judge_splits(answers, rows, classes, seed=settings.seed)
         watch.lap("probe")
         set_linear_head(built.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))

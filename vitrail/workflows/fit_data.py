@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 
 from vitrail.basics.errors import FindingsError
 from vitrail.basics.events import Emit, Noted
-from vitrail.data.columns import in_split, places_of
+from vitrail.data.columns import in_split, places_of, shared_folder
 from vitrail.data.inspection import Finding, Inspection
 from vitrail.data.inspection.findings import counted
 from vitrail.data.preprocessing import Preprocessing
@@ -16,6 +16,9 @@ from vitrail.workflows.fit_settings import FitSettings
 # Everything else the check calls an error makes figures dishonest or labels doubtful, which the report says loudly;
 # these make a fit impossible or meaningless.
 BLOCKING = ("unreadable", "one-class", "empty-class", "class-spelling", "class-missing-from-train")
+
+DETAILS_TOLD = 3
+"""Lines of a finding that are shown while a fit runs; the report has all."""
 
 _GREY_SCALES = (255, 1023, 4095, 16383, 65535)
 
@@ -34,9 +37,10 @@ def usable_rows(inspection: Inspection, settings: FitSettings, *, emit: Emit) ->
         if any(finding.code == "unreadable" for finding in blocking):
             hint = "mend or remove these files, or leave them out with --on-bad-image skip"
         raise FindingsError("the check found what must be mended first:\n" + "\n".join(map(_told, blocking)), hint=hint)
+    folder = shared_folder(inspection.table)
     for finding in (*inspection.errors, *inspection.warnings):
-        emit(Noted(f"{finding.severity:<9}{finding.title}" + "".join(f"\n           {d}" for d in finding.details[:3]),
-                   "warning"))  # fmt: skip
+        lines = [f"\n         {detail.replace(folder, '')}" for detail in finding.details[:DETAILS_TOLD]]
+        emit(Noted(f"{finding.severity:<9}{finding.title}{''.join(lines)}", "warning"))
     readable = inspection.table.filter(pc.field("readable"))
     return split_rows(readable, settings.split, seed=settings.seed)
 

@@ -40,7 +40,7 @@ def compute_features(
             features[split] = feature_pass(
                 frozen, part, run.work / f"features-{split}",
                 execution=execution if split == "train" else EXACT,
-                batch_size=settings.batch_size, workers=workers, emit=emit,
+                batch_size=settings.batch_size_on(frozen.device), workers=workers, emit=emit,
             )  # fmt: skip
     return SplitFeatures(features, reason)
 
