@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 PEERS = Path(__file__).parent / "peers"
 TARGET = 0.94
@@ -85,7 +86,6 @@ def feature_pass_speed(data: Path, repeats: int) -> dict:
     """Images per second from files to features: ours against a plain float32 loop; and how well both agree."""
     import numpy as np
     import pyarrow.compute as pc
-    import torch
 
     import vitrail
     from vitrail.basics.devices import chosen_device
@@ -115,20 +115,9 @@ def feature_pass_speed(data: Path, repeats: int) -> dict:
             return time.perf_counter() - start, np.array(features)
 
     def plain() -> tuple[float, "np.ndarray"]:
-        import timm
-        from torch.utils.data import DataLoader
-        from torchvision.datasets import ImageFolder
-
-        transform = timm.data.create_transform(**timm.data.resolve_model_data_config(built.model))
-        parts = []
         start = time.perf_counter()
-        for split in ("train", "val"):
-            folder = ImageFolder(str(data / "hymenoptera" / split), transform)
-            folder.samples = [sample for sample in folder.samples if not sample[0].endswith(".gif")]
-            with torch.inference_mode():
-                for batch, _ in DataLoader(folder, batch_size=32):
-                    parts.append(built.model.forward_head(built.model.forward_features(batch), pre_logits=True))
-        return time.perf_counter() - start, torch.cat(parts).numpy()
+        features = _plain_features(built.model, data / "hymenoptera")
+        return time.perf_counter() - start, features
 
     ours(), plain()
     rounds = [(ours(), plain()) for _ in range(repeats)]
@@ -141,6 +130,24 @@ def feature_pass_speed(data: Path, repeats: int) -> dict:
         "times_as_fast": _summary([theirs[0] / mine[0] for mine, theirs in rounds]),
         "least_cosine_to_fp32": float(cosine.min()),
     }
+
+
+def _plain_features(model: Any, images: Path) -> Any:
+    """The peer: timm's transform, torchvision's ImageFolder, a float32 loop."""
+    import timm
+    import torch
+    from torch.utils.data import DataLoader
+    from torchvision.datasets import ImageFolder
+
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+    parts = []
+    for split in ("train", "val"):
+        folder = ImageFolder(str(images / split), transform)
+        folder.samples = [sample for sample in folder.samples if not sample[0].endswith(".gif")]
+        with torch.inference_mode():
+            for batch, _ in DataLoader(folder, batch_size=32):
+                parts.append(model.forward_head(model.forward_features(batch), pre_logits=True))
+    return torch.cat(parts).numpy()
 
 
 def decode_speed(data: Path, repeats: int) -> dict:

@@ -75,7 +75,7 @@ def test_a_run_that_died_after_its_package_was_written_is_finished_by_the_same_c
 def test_images_that_changed_under_their_paths_are_computed_anew(write_images, tmp_path, monkeypatch):
     from vitrail.workflows import fit as recipe
 
-    call = {"model": "test_vit", "pretrained": False, "image_size": 32, "workers": 0}
+    call = {"model": "test_vit", "pretrained": False, "image_size": 32, "workers": 0, "precision": "float32"}
     folder = write_images({"cat": 20, "dog": 20})
     with monkeypatch.context() as patch:
         patch.setattr(recipe, "learn_heads", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
