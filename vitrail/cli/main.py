@@ -1,5 +1,6 @@
 """The `vitrail` command: its commands in the order of a user's days, and how errors end."""
 
+import atexit
 import os
 import re
 import sys
@@ -56,6 +57,8 @@ def entry() -> None:
         workers = sys.modules.get("vitrail.data.workers")
         if workers is not None:
             workers.stop_workers()
+        # Exit handlers still have to run (semaphores are unlinked there); only the teardown after them is left out.
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(end.code if isinstance(end.code, int) else 0)

@@ -41,3 +41,10 @@ def test_a_reader_that_leaves_early_is_no_error(write_images):
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert "Traceback" not in done.stderr
     assert done.stdout.splitlines()[-1] == "0"
+
+
+def test_exit_handlers_run_although_the_slow_end_of_the_process_is_left_out():
+    script = "import atexit, sys; atexit.register(print, 'handled'); sys.argv = ['vitrail', '--version']\n"
+    script += "from vitrail.cli.main import entry; entry()"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "handled")
