@@ -4,10 +4,11 @@ import atexit
 import os
 import re
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+import vitrail
 from vitrail.basics.errors import VitrailError
 from vitrail.cli import check, demo, fit, predict
 
@@ -27,6 +28,21 @@ app = typer.Typer(
 )
 for family in (check, fit, predict, demo):
     family.register(app)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vitrail {vitrail.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
+    """From a folder of labelled images to a packaged, honestly judged Vision Transformer."""
 
 
 def main() -> None:
