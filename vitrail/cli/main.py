@@ -30,7 +30,7 @@ for family in (check, fit, predict, demo):
     family.register(app)
 
 
-def _tell_version(wanted: bool) -> None:
+def _tell_version(wanted: bool | None) -> None:
     if wanted:
         typer.echo(f"vitrail {vitrail.__version__}")
         raise typer.Exit
@@ -39,8 +39,8 @@ def _tell_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_tell_version)
-    ] = False,
+        bool | None, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_tell_version)
+    ] = None,
 ) -> None:
     """From a folder of labelled images to a packaged, honestly judged Vision Transformer."""
 
