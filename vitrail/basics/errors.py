@@ -52,6 +52,12 @@ class FindingsError(VitrailError):
     exit_code = 1
 
 
+class TrainingFault(VitrailError):
+    """Training went wrong by itself, e.g. its loss is no longer finite; what was finished is kept (exit code 1)."""
+
+    exit_code = 1
+
+
 class SystemFault(VitrailError):
     """The machine refused: disk full, no permission, no network, an extra not installed (exit code 3)."""
 

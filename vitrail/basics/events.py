@@ -34,6 +34,14 @@ class WorkAdvanced(Event):
 
 
 @dataclass(frozen=True)
+class WorkDescribed(Event):
+    """How `work` is going, in a few words."""
+
+    work: str
+    text: str
+
+
+@dataclass(frozen=True)
 class WorkEnded(Event):
     """`work` is over, finished or not."""
 

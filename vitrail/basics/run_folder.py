@@ -83,8 +83,12 @@ class RunFolder:
 
     def noted(self, decision: str) -> dict[str, Any] | None:
         """The last journal line with this decision, from this run or the interrupted one it continues."""
-        lines = [line for line in _journal(self.path) if line["decision"] == decision]
+        lines = self.all_noted(decision)
         return lines[-1] if lines else None
+
+    def all_noted(self, decision: str) -> list[dict[str, Any]]:
+        """All journal lines with this decision, oldest first."""
+        return [line for line in _journal(self.path) if line["decision"] == decision]
 
     def finish(self) -> None:
         """Mark the run as finished and remove what is no longer needed: `work/` and the run that this one replaces."""
@@ -103,6 +107,30 @@ class RunFolder:
         if isinstance(error, VitrailError) and not _has_begun(self.path):
             _withdraw(self.path)
         self.close()
+
+
+class RunPart:
+    """A part of a run that is itself like a run: it has a folder for its work and its own lines in the journal."""
+
+    def __init__(self, run: RunFolder, name: str) -> None:
+        self._run, self._name = run, name
+
+    @property
+    def work(self) -> Path:
+        """Folder for what is only needed until the run is finished."""
+        return self._run.work / self._name
+
+    def note(self, decision: str, **facts: Any) -> None:
+        """Append one line to the run's journal, on disk before this returns."""
+        self._run.note(f"{self._name}: {decision}", **facts)
+
+    def noted(self, decision: str) -> dict[str, Any] | None:
+        """This part's last journal line with this decision."""
+        return self._run.noted(f"{self._name}: {decision}")
+
+    def all_noted(self, decision: str) -> list[dict[str, Any]]:
+        """All of this part's journal lines with this decision, oldest first."""
+        return self._run.all_noted(f"{self._name}: {decision}")
 
 
 def refuse_occupied(path: Path, *, overwrite: bool) -> None:

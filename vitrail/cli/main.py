@@ -39,7 +39,8 @@ def _tell_version(wanted: bool | None) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool | None, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_tell_version)
+        bool | None,
+        typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_tell_version),
     ] = None,
 ) -> None:
     """From a folder of labelled images to a packaged, honestly judged Vision Transformer."""

@@ -1,6 +1,7 @@
 """The columns every image table has, and the words that are understood in them."""
 
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,18 @@ Place = tuple[str, int]
 """Path and frame of one image."""
 
 FIXED = ("path", "frame", "label", "split", "group")
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images of one split: where they lie, their ids and class numbers."""
+
+    places: list[Place]
+    ids: list[str]
+    labels: Int[np.ndarray, "N"]
+
+    def __len__(self) -> int:
+        return len(self.places)
 
 
 def rows(

@@ -12,6 +12,7 @@ from vitrail.basics.errors import InputError
 from vitrail.basics.files import write_bytes, write_json
 from vitrail.evaluation.quality import Quality
 from vitrail.measures.intervals import Measure
+from vitrail.pages.curves import training_plots
 from vitrail.pages.frame import render_page
 from vitrail.pages.guidance import CAUTIONS
 from vitrail.pages.plots import LARGEST_MATRIX, confusion_svg, interval_bar, top_confusions
@@ -46,6 +47,8 @@ class RunReport:
         most_wrong: images, worst first: `path`, `label`, `predicted`, `probability` (of the predicted class) and
             `thumbnail_source`, a PIL image or None.
         leak_free_accuracy: accuracy without the images that also occur in training; None when there are none.
+        training: stages, epochs, learning curve and choice, under the names of the template `training.html`; None
+            when nothing but the probe was trained.
     """
 
     title: str
@@ -63,6 +66,7 @@ class RunReport:
     next_commands: Sequence[str]
     most_wrong: Sequence[Mapping[str, Any]]
     leak_free_accuracy: Measure | None
+    training: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.qualities:
@@ -80,6 +84,7 @@ class RunReport:
             "qualities": {split: quality.as_json() for split, quality in self.qualities.items()},
             "neighbours": {split: measure.as_json() for split, measure in self.neighbours.items()},
             "leak_free_accuracy": self.leak_free_accuracy.as_json() if self.leak_free_accuracy else None,
+            "training": None if self.training is None else dict(self.training),
             "model": dict(self.model),
             "data": dict(self.data),
             "chosen": list(self.chosen),
@@ -128,5 +133,6 @@ def render_report(document: Mapping[str, Any], pictures: Sequence[str | None]) -
         bar=interval_bar,
         matrix=confusion_svg(matrix, classes) if len(classes) <= LARGEST_MATRIX else None,
         confusions=top_confusions(matrix, classes, most=20),
+        curves=training_plots(document["training"]) if document["training"] else None,
         window=stained_window(f"{document['data'].get('fingerprint')} {document['title']}"),
     )

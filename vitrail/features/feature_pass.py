@@ -2,27 +2,27 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Float
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from vitrail.basics.events import Emit, WorkAdvanced, WorkEnded, WorkStarted, nobody
 from vitrail.basics.settings import Settings
 from vitrail.data.columns import places_of
 from vitrail.data.loader import pixel_batches
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.features.memory_map import FeatureMap
+from vitrail.features.memory_map import FeatureMap, Storage
 from vitrail.models.heads import feature_width
-from vitrail.prediction.execution import Execution, Forward
+from vitrail.prediction.execution import Execution, Forward, Readout, features_and_logits_of
 
 
 class PassSettings(Settings):
@@ -57,26 +57,74 @@ class FrozenModel:
     device: torch.device
 
 
-def feature_pass(
-    frozen: FrozenModel,
-    rows: pa.Table,
-    folder: Path,
-    *,
-    execution: Execution,
-    batch_size: int,
-    workers: int = 0,
-    emit: Emit = nobody,
-) -> Float[np.ndarray, "N D"]:
+@dataclass(frozen=True)
+class PassMeans:
+    """With what a pass is done; none of it but the execution changes the result, and that by rounding only.
+
+    Attributes:
+        execution: how the model is run.
+        batch_size: rows per forward pass.
+        workers: processes that decode.
+        emit: receives progress.
+    """
+
+    execution: Execution
+    batch_size: int
+    workers: int = 0
+    emit: Emit = nobody
+
+
+@dataclass(frozen=True)
+class PassWork:
+    """What one pass computes.
+
+    Attributes:
+        name: what the progress bar says.
+        key: JSON-able description of everything the result depends on beyond model, preprocessing and execution.
+        rows: number of rows.
+        shape: of one row of the result.
+        inputs: from numbers of batches to these batches, in order: pixels uint8 (B, H, W, C), or inner states.
+        readout: what is wanted of the model; its first result is kept.
+        storage: how it is kept.
+    """
+
+    name: str
+    key: dict[str, Any]
+    rows: int
+    shape: tuple[int, ...]
+    inputs: Callable[[list[int]], Iterator[np.ndarray | Tensor]]
+    readout: Readout
+    storage: Storage = "float32"
+
+
+def feature_pass(frozen: FrozenModel, rows: pa.Table, folder: Path, means: PassMeans) -> Float[np.ndarray, "N D"]:
     """Pooled features of every row's image, in the order of the rows, memory-mapped in `folder`.
 
     Args:
         frozen: the model.
         rows: an image table with the columns `path`, `frame` and `id`.
         folder: where the features are kept.
-        execution: how the model is run.
-        batch_size: images per forward pass.
-        workers: processes that decode.
-        emit: receives progress.
+        means: how it is done.
+
+    Raises:
+        UnreadableImageError: an image cannot be decoded.
+        SystemFault: the disk is full, or a worker process died.
+    """
+    places, batch_size = places_of(rows), means.batch_size
+
+    def pixels(batches: list[int]) -> Iterator[np.ndarray | Tensor]:
+        wanted = [place for batch in batches for place in places[batch * batch_size : (batch + 1) * batch_size]]
+        return iter(pixel_batches(wanted, frozen.preprocessing, batch_size=batch_size, workers=means.workers))
+
+    work = PassWork(
+        "computing features", {"images": digest_of(rows["id"].to_pylist())}, len(places),
+        (feature_width(frozen.model),), pixels, features_and_logits_of,
+    )  # fmt: skip
+    return run_pass(frozen, work, folder, means).read()
+
+
+def run_pass(frozen: FrozenModel, work: PassWork, folder: Path, means: PassMeans) -> FeatureMap:
+    """Do `work` and return its result, memory-mapped in `folder`.
 
     A pass that was interrupted, also by kill -9, continues where it stopped: batches are always composed the same way,
     so the result is the same bit for bit as that of an uninterrupted one.
@@ -88,30 +136,35 @@ def feature_pass(
     key = {
         "weights": frozen.weights_sha256,
         "preprocessing": frozen.preprocessing.model_dump(mode="json"),
-        "execution": execution.name,
-        "images": hashlib.sha256("\n".join(rows["id"].to_pylist()).encode()).hexdigest(),
+        "execution": means.execution.name,
+        **work.key,
     }
-    places = places_of(rows)
-    size = batch_size
-    sink = FeatureMap.open(folder, key=key, rows=len(places), width=feature_width(frozen.model), batch_size=size)
+    emit, size = means.emit, means.batch_size
+    sink = FeatureMap.open(folder, key=key, rows=work.rows, shape=work.shape, batch_size=size, storage=work.storage)
     missing = sink.missing
-    wanted = [place for batch in missing for place in places[batch * size : (batch + 1) * size]]
-    emit(WorkStarted("computing features", len(places)))
-    emit(WorkAdvanced("computing features", len(places) - len(wanted)))
+    emit(WorkStarted(work.name, work.rows))
+    emit(WorkAdvanced(work.name, work.rows - sum(min(size, work.rows - batch * size) for batch in missing)))
     try:
-        batches = pixel_batches(wanted, frozen.preprocessing, batch_size=size, workers=workers)
-        with execution.applied(frozen.model, frozen.preprocessing, frozen.device) as forward:
-            for batch, features in zip(missing, _computed(forward, batches, frozen.device), strict=True):
+        inputs = work.inputs(missing)
+        with means.execution.applied(
+            frozen.model, frozen.preprocessing, frozen.device, readout=work.readout
+        ) as forward:
+            for batch, features in zip(missing, _computed(forward, inputs, frozen.device), strict=True):
                 sink.write(batch, features)
-                emit(WorkAdvanced("computing features", len(features)))
+                emit(WorkAdvanced(work.name, len(features)))
     finally:
         sink.flush()
-        emit(WorkEnded("computing features"))
-    return sink.read()
+        emit(WorkEnded(work.name))
+    return sink
 
 
-def _computed(forward: Forward, batches: Iterator[np.ndarray], device: torch.device) -> Iterator[np.ndarray]:
-    """Features (B, D) of every batch, in order. On a processor every core computes a batch of its own.
+def digest_of(lines: Iterable[str]) -> str:
+    """SHA-256 of lines of text: a short name for a list of images."""
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _computed(forward: Forward, batches: Iterator[np.ndarray | Tensor], device: torch.device) -> Iterator[Tensor]:
+    """The first thing that `forward` gives for every batch, in order. A processor's cores each compute a batch.
 
     Cores that share a batch wait for each other after every layer, and for the one that a decoding worker interrupts:
     a tenth was lost that way on two cores. Features do not depend on it, for a batch is never divided.
@@ -123,9 +176,9 @@ def _computed(forward: Forward, batches: Iterator[np.ndarray], device: torch.dev
             for pixels in batches:
                 waiting.append(pool.submit(forward, pixels))
                 if len(waiting) > threads:
-                    yield waiting.popleft().result()[0].numpy()
+                    yield waiting.popleft().result()[0]
             while waiting:
-                yield waiting.popleft().result()[0].numpy()
+                yield waiting.popleft().result()[0]
     finally:
         for future in waiting:
             future.cancel()

@@ -6,7 +6,7 @@ from 0 without gaps; when it is given, intervals come from drawing whole groups 
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -21,8 +21,7 @@ from vitrail.measures.intervals import (
     wilson,
     wilson_limits,
 )
-
-Decision = Literal["better", "worse", "not enough evidence"]
+from vitrail.measures.paired import Decision, decide, sign_flip_p_value
 
 
 @dataclass(frozen=True)
@@ -101,24 +100,10 @@ def accuracy_above_majority(
         p_value = min(1.0, 2 * float(bdtr(min(better, worse), better + worse, 0.5))) if better + worse else 1.0
         method = "exact McNemar test"
     else:
-        p_value = _sign_flip_p_value(np.bincount(groups, weights=difference), seed=seed)
+        p_value = sign_flip_p_value(np.bincount(groups, weights=difference), seed=seed)
         method = "sign-flip test over groups"
-    decision: Decision = "not enough evidence"
-    if p_value < significance:
-        decision = "better" if better > worse else "worse"
+    decision = decide(p_value, better - worse, alpha=significance)
     return Verdict(decision, p_value, better, worse, method)
-
-
-def _sign_flip_p_value(differences: Float[np.ndarray, "G"], *, seed: int, flips: int = 9999) -> float:
-    differences = differences[differences != 0]
-    random = np.random.default_rng(seed)
-    # A hair of slack: sums of the same numbers in another order must count as equal.
-    limit = abs(differences.sum()) - 1e-9
-    as_extreme, rows = 0, 4_000_000 // (len(differences) + 1) + 1
-    for start in range(0, flips, rows):
-        signs = random.integers(0, 2, (min(rows, flips - start), len(differences))) * 2.0 - 1.0
-        as_extreme += int((np.abs(signs @ differences) >= limit).sum())
-    return (as_extreme + 1) / (flips + 1)
 
 
 def confusion_matrix(

@@ -30,7 +30,7 @@ def pooled_features(model: nn.Module, x: Float[Tensor, "B C H W"]) -> Float[Tens
     Source: `forward_head(pre_logits=True)` of timm 1.0.31.
     """
     timm_model: Any = model
-    return _pooled(timm_model, timm_model.forward_features(x))
+    return pooled(timm_model, timm_model.forward_features(x))
 
 
 def features_and_logits(
@@ -46,7 +46,7 @@ def features_and_logits(
     """
     timm_model: Any = model
     state = timm_model.forward_features(x)
-    return _pooled(timm_model, state), timm_model.forward_head(state)
+    return pooled(timm_model, state), timm_model.forward_head(state)
 
 
 def set_linear_head(model: nn.Module, weight: Float[Tensor, "K D"], bias: Float[Tensor, "K"]) -> None:
@@ -79,8 +79,14 @@ def set_linear_head(model: nn.Module, weight: Float[Tensor, "K D"], bias: Float[
             layer.bias.copy_(bias)
 
 
-def _pooled(model: Any, state: Tensor) -> Tensor:
-    features = model.forward_head(state, pre_logits=True)
+def pooled(model: nn.Module, state: Float[Tensor, "B *state"]) -> Float[Tensor, "B D"]:
+    """Pooled features from what enters the head.
+
+    Raises:
+        InputError: the model does not pool.
+    """
+    timm_model: Any = model
+    features = timm_model.forward_head(state, pre_logits=True)
     if features.ndim != 2:
         raise InputError(
             f"{type(model).__name__} does not pool its features, their shape is {tuple(features.shape)}",

@@ -19,8 +19,16 @@ from torch import Tensor, nn
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.heads import features_and_logits
 
-Forward = Callable[[np.ndarray], tuple[Tensor, Tensor]]
-"""Pixels (B, H, W, C) uint8 in; pooled features (B, D) and logits (B, K) float32 out, on the processor."""
+Readout = Callable[[nn.Module], Callable[[Tensor], tuple[Tensor, ...]]]
+"""What is wanted of a model: from the model to a function that takes its input and gives what is wanted."""
+
+Forward = Callable[[np.ndarray | Tensor], tuple[Tensor, ...]]
+"""Pixels (B, H, W, C) uint8 or an inner state (B, …) in; what the readout gives, float32, on the processor, out."""
+
+
+def features_and_logits_of(model: nn.Module) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """The usual readout: pooled features (B, D) and logits (B, K)."""
+    return lambda batch: features_and_logits(model, batch)
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,15 @@ class Execution:
     plain_attention: bool = False
 
     @contextlib.contextmanager
-    def applied(self, model: nn.Module, preprocessing: Preprocessing, device: torch.device) -> Iterator[Forward]:
-        """A function from pixels to features and logits, for any number of threads; the model is left as it was."""
+    def applied(
+        self,
+        model: nn.Module,
+        preprocessing: Preprocessing,
+        device: torch.device,
+        *,
+        readout: Readout = features_and_logits_of,
+    ) -> Iterator[Forward]:
+        """A function from pixels to what `readout` reads, for any number of threads; the model is left as it was."""
         runner = copy.deepcopy(model) if self.precision == "bfloat16" or self.plain_attention else model
         was_training, came_from = model.training, next(model.parameters()).device
         runner = runner.to(device).eval()
@@ -50,16 +65,15 @@ class Execution:
             for module in runner.modules():
                 if hasattr(module, "fused_attn"):
                     module.fused_attn = False  # type: ignore[assignment]
-        normalise = _Normalise(preprocessing, device)
+        normalise, read = Normalise(preprocessing, device), readout(runner)
 
-        def forward(pixels: UInt8[np.ndarray, "B H W C"]) -> tuple[Tensor, Tensor]:
+        def forward(given: np.ndarray | Tensor) -> tuple[Tensor, ...]:
             # Made anew for every call: it remembers what it replaced, and several threads may be in here.
             autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "autocast")
             with torch.inference_mode(), autocast:
-                batch = normalise(pixels)
+                batch = normalise(given) if isinstance(given, np.ndarray) else given.to(device).float()
                 batch = batch.bfloat16() if self.precision == "bfloat16" else batch
-                features, logits = features_and_logits(runner, batch)
-            return features.float().cpu(), logits.float().cpu()
+                return tuple(each.float().cpu() for each in read(batch))
 
         try:
             yield forward
@@ -146,7 +160,7 @@ def named_execution(name: str) -> Execution:
     return next(each for each in CANDIDATES if each.name == name)
 
 
-class _Normalise:
+class Normalise:
     """Pixels 0-255 in (B, H, W, C) to the model's input (B, C, H, W), in the order of operations timm uses."""
 
     def __init__(self, preprocessing: Preprocessing, device: torch.device) -> None:
@@ -155,6 +169,7 @@ class _Normalise:
         self.std = torch.tensor(preprocessing.std, dtype=torch.float32, device=device).view(-1, 1, 1)
 
     def __call__(self, pixels: UInt8[np.ndarray, "B H W C"]) -> Float[Tensor, "B C H W"]:
+        """The model's input, on the device."""
         batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device).permute(0, 3, 1, 2).contiguous()
         return batch.float().div_(255).sub_(self.mean).div_(self.std)
 

@@ -106,7 +106,8 @@ class Predictor:
     ) -> tuple[Float[torch.Tensor, "B D"], Float[torch.Tensor, "B K"]]:
         """Pooled features and logits of preprocessed pixels, in one pass."""
         with EXACT.applied(self.model, self.preprocessing, self.device) as forward:
-            return forward(pixels)
+            features, logits = forward(pixels)
+        return features, logits
 
     def _prediction(self, path: str, probabilities: np.ndarray) -> Prediction:
         best = int(probabilities.argmax())

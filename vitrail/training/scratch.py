@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vitrail.basics.events import Emit, WorkAdvanced, WorkEnded, WorkStarted, nobody
 from vitrail.basics.seeds import derived_seed
 from vitrail.basics.settings import Settings
+from vitrail.training.schedule import rate_at
 
 
 class ScratchSettings(Settings):
@@ -74,14 +75,6 @@ def train_from_scratch(
         emit(WorkAdvanced("training"))
     emit(WorkEnded("training"))
     return model.eval()
-
-
-def rate_at(step: int, total_steps: int, warmup_fraction: float) -> float:
-    """Part of the peak learning rate at `step`: a linear rise, then half a cosine down to zero."""
-    warmup = max(1, round(total_steps * warmup_fraction))
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total_steps - warmup)))
 
 
 def as_input(

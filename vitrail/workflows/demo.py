@@ -11,14 +11,16 @@ from vitrail.basics.events import Emit, Noted, nobody
 from vitrail.basics.run_folder import RunFolder
 from vitrail.data.columns import in_split, labels_of, places_of
 from vitrail.data.loader import pixel_batches
+from vitrail.features.feature_pass import FrozenModel
 from vitrail.features.neighbours import fit_neighbours
 from vitrail.models.catalogue import BuiltModel
 from vitrail.models.small_vit import small_vit
 from vitrail.prediction.predictor import Prediction, load
 from vitrail.training.scratch import ScratchSettings, as_input, train_from_scratch
 from vitrail.workflows.fit import FitResult
-from vitrail.workflows.fit_data import usable_rows
+from vitrail.workflows.fit_data import FitImages, usable_rows
 from vitrail.workflows.fit_outcome import Fitted, pack, report
+from vitrail.workflows.fit_preparation import Prepared
 from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.fit_start import StartedFit
 from vitrail.workflows.judging import Answers, judge_splits
@@ -58,16 +60,9 @@ def finish_demo(started: StartedFit, *, emit: Emit = nobody) -> DemoResult:
         watch.lap("training")
         judged = judge_splits({"val": _answers(built, pixels, labels)}, rows, classes, seed=settings.seed)
         trained = f"from scratch on {len(labels):,} images, {training.epochs} epochs of AdamW, last weights kept"
-        fitted = Fitted(
-            "digits",
-            built,
-            built.preprocessing,
-            judged,
-            rows,
-            inspection.findings,
-            [f"{trained}.", _WITHOUT_WEIGHTS],
-            trained,
-        )
+        frozen = FrozenModel(built.model, built.preprocessing, built.weights_sha256, torch.device("cpu"))
+        ready = Prepared(built, frozen, FitImages(rows, classes, 0), inspection.findings)
+        fitted = Fitted("digits", ready, judged, (f"{trained}.", _WITHOUT_WEIGHTS), trained)
         package = pack(fitted, run.cleared("package"), settings)
         page = report(fitted, run.path, settings, command="vitrail demo", timings=watch.laps)
         run.finish()

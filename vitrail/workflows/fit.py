@@ -6,21 +6,18 @@ from typing import Any
 
 import torch
 
-from vitrail.basics.devices import chosen_device
-from vitrail.basics.events import Emit, Noted, nobody
+from vitrail.basics.events import Emit, nobody
 from vitrail.basics.run_folder import RunFolder
-from vitrail.basics.seeds import derived_seed
 from vitrail.evaluation.quality import Quality
-from vitrail.features.feature_pass import FrozenModel
 from vitrail.measures.intervals import Measure
-from vitrail.models.catalogue import BuiltModel, build_model
 from vitrail.models.heads import set_linear_head
-from vitrail.workflows.fit_data import drawn_split_findings, preprocessing_for, usable_rows
 from vitrail.workflows.fit_features import compute_features
-from vitrail.workflows.fit_heads import learn_heads
+from vitrail.workflows.fit_heads import learn_heads, probe_sentence, probe_words
 from vitrail.workflows.fit_outcome import Fitted, pack, report
+from vitrail.workflows.fit_preparation import prepare, refuse_other_data
 from vitrail.workflows.fit_settings import DEFAULT_MODEL, FitSettings
 from vitrail.workflows.fit_start import StartedFit
+from vitrail.workflows.fit_tuning import tune
 from vitrail.workflows.judging import judge_splits
 
 
@@ -71,40 +68,26 @@ def finish_fit(
         FindingsError: the check found something that must be mended first.
         VitrailError: see the parts. Whatever happens, the same call continues where it was.
     """
-    watch, workers = started.watch, started.check.workers
+    watch, name = started.watch, started.check.images.name
     with RunFolder.open(started.out, settings.model_dump(mode="json"), overwrite=started.overwrite) as run:
-        built = _built(settings)
-        emit(Noted(f"model    {built.architecture}: {built.weights.summary()}"))
-        watch.lap("model")
-        inspection = started.check.pending.result(emit)
-        rows = usable_rows(inspection, settings, emit=emit)
-        findings = (*inspection.findings, *drawn_split_findings(inspection, rows, emit=emit))
-        preprocessing = preprocessing_for(rows, built.preprocessing, settings, workers=workers)
+        ready = prepare(started, settings, emit=emit)
+        refuse_other_data(run, ready)
         watch.lap("check")
-        device = chosen_device(settings.pass_.device)
-        frozen = FrozenModel(built.model, preprocessing, built.weights_sha256, device)
-        features = compute_features(run, frozen, rows, settings.pass_, workers=workers, emit=emit)
+        features = compute_features(run, ready.frozen, ready.images, settings.pass_, emit=emit)
         watch.lap("features")
-        classes = sorted(set(rows["label"].to_pylist()))
-        probe, answers = learn_heads(features.by_split, rows, classes, settings, emit=emit)
-        judged = judge_splits(answers, rows, classes, seed=settings.seed)
+        probe, answers = learn_heads(features.by_split, ready.images, settings, emit=emit)
+        set_linear_head(ready.built.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
         watch.lap("probe")
-        set_linear_head(built.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
-        trained = f"linear probe on frozen features, L2 strength C = {probe.strength:g}"
-        decisions = [f"Training features in {features.reason}.", f"{trained}, chosen by cross-validated log loss."]
-        fitted = Fitted(started.check.images.name, built, preprocessing, judged, rows, findings, decisions, trained)
+        tuning = tune(run, ready, settings, probe=answers, execution=features.execution, emit=emit)
+        watch.lap("training")
+        judged = judge_splits(tuning.answers, ready.images.rows, ready.images.classes, seed=settings.seed)
+        told = (f"Training features in {features.reason}.", probe_sentence(probe), *tuning.decisions)
+        fitted = Fitted(name, ready, judged, told, tuning.trained or probe_words(probe), tuning.report)
         package = pack(fitted, run.cleared("package"), settings)
         watch.lap("package")
         page = report(fitted, run.path, settings, command=command, timings=watch.laps)
         run.finish()
     return FitResult(run.path, package, page, judged.quality, judged.neighbours, watch.total)
-
-
-def _built(settings: FitSettings) -> BuiltModel:
-    """The model; whatever of it is random depends on the seed alone, and torch's own generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derived_seed(settings.seed, "weights"))
-        return build_model(settings.model)
 
 
 def gathered(model: str | None, values: dict[str, Any]) -> FitSettings:

@@ -1,11 +1,16 @@
 """The images a fit may use: what the check allows, divided into splits, with the statistics that are theirs."""
 
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vitrail.basics.errors import FindingsError
 from vitrail.basics.events import Emit, Noted
-from vitrail.data.columns import in_split, places_of, shared_folder
+from vitrail.basics.seeds import derived_seed
+from vitrail.data.columns import LabelledImages, in_split, labels_of, places_of, shared_folder
 from vitrail.data.inspection import Finding, Inspection
 from vitrail.data.inspection.findings import counted
 from vitrail.data.preprocessing import Preprocessing
@@ -21,6 +26,23 @@ DETAILS_TOLD = 3
 """Lines of a finding that are shown while a fit runs; the report has all."""
 
 _GREY_SCALES = (255, 1023, 4095, 16383, 65535)
+
+
+@dataclass(frozen=True)
+class FitImages:
+    """The rows of a fit and how they are read."""
+
+    rows: pa.Table
+    classes: list[str]
+    workers: int
+
+    def labelled(self, split: str, *, most: int | None = None, seed: int = 0) -> LabelledImages:
+        """The images of a split; `most` takes a fixed sample."""
+        part = in_split(self.rows, split)
+        if most is not None and part.num_rows > most:
+            generator = np.random.Generator(np.random.PCG64(derived_seed(seed, "sample", split)))
+            part = part.take(np.sort(generator.choice(part.num_rows, most, replace=False)))
+        return LabelledImages(places_of(part), part["id"].to_pylist(), labels_of(part, self.classes))
 
 
 def usable_rows(inspection: Inspection, settings: FitSettings, *, emit: Emit) -> pa.Table:
@@ -85,3 +107,10 @@ def preprocessing_for(
         return adapted
     mean, std = channel_statistics(places_of(training), adapted, workers=workers)
     return adapted.model_copy(update={"mean": mean, "std": std, "normalization": "domain"})
+
+
+def fingerprint(rows: pa.Table) -> str:
+    """Twelve digits that change when any image, label, split or group does, and not when files are moved."""
+    columns = [rows[name].to_pylist() for name in ("id", "label", "split", "group")]
+    lines = sorted("\t".join(map(str, row)) for row in zip(*columns, strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]

@@ -10,20 +10,23 @@ from vitrail.basics.events import Emit, Noted
 from vitrail.basics.run_folder import RunFolder
 from vitrail.data.columns import in_split, places_of
 from vitrail.data.loader import pixel_batches
-from vitrail.features.feature_pass import FrozenModel, PassSettings, feature_pass
+from vitrail.features.feature_pass import FrozenModel, PassMeans, PassSettings, feature_pass
 from vitrail.prediction.execution import EXACT, Execution, Trial, fastest, measure_executions, named_execution
+from vitrail.workflows.fit_data import FitImages
 
 
 @dataclass(frozen=True)
 class SplitFeatures:
-    """Pooled features (N, D) by split, in the order of the split's rows, and why they were computed as they were."""
+    """Pooled features (N, D) by split, in the order of the split's rows; how and why so those of training images
+    were computed."""
 
     by_split: dict[str, Float[np.ndarray, "_ D"]]
+    execution: Execution
     reason: str
 
 
 def compute_features(
-    run: RunFolder, frozen: FrozenModel, rows: pa.Table, settings: PassSettings, *, workers: int, emit: Emit
+    run: RunFolder, frozen: FrozenModel, images: FitImages, settings: PassSettings, *, emit: Emit
 ) -> SplitFeatures:
     """Run the feature pass over every split, resuming what an interrupted run left.
 
@@ -31,18 +34,17 @@ def compute_features(
         UnreadableImageError: an image vanished since the check.
         SystemFault: the disk is full, or a worker process died.
     """
-    execution, reason = _execution(run, frozen, rows, settings)
+    execution, reason = _execution(run, frozen, images.rows, settings)
     emit(Noted(f"pass     {reason}"))
     features = {}
     for split in ("train", "val", "test"):
-        part = in_split(rows, split)
+        part = in_split(images.rows, split)
         if part.num_rows:
-            features[split] = feature_pass(
-                frozen, part, run.work / f"features-{split}",
-                execution=execution if split == "train" else EXACT,
-                batch_size=settings.batch_size_on(frozen.device), workers=workers, emit=emit,
-            )  # fmt: skip
-    return SplitFeatures(features, reason)
+            means = PassMeans(
+                execution if split == "train" else EXACT, settings.batch_size_on(frozen.device), images.workers, emit
+            )
+            features[split] = feature_pass(frozen, part, run.work / f"features-{split}", means)
+    return SplitFeatures(features, execution, reason)
 
 
 def _execution(run: RunFolder, frozen: FrozenModel, rows: pa.Table, settings: PassSettings) -> tuple[Execution, str]:

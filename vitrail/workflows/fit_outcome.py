@@ -1,6 +1,5 @@
 """What a fit leaves behind: the package and the report."""
 
-import hashlib
 import shlex
 import time
 from collections.abc import Mapping
@@ -12,14 +11,13 @@ import pyarrow as pa
 
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.basics.versions import versions
-from vitrail.data.inspection import Finding
-from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.reading import read_image
 from vitrail.evaluation.card import model_card
 from vitrail.evaluation.quality import Predictions
 from vitrail.evaluation.report import HEADLINE_ORDER, RunReport, write_report
-from vitrail.models.catalogue import BuiltModel
 from vitrail.models.package import PackageContents, write_package
+from vitrail.workflows.fit_data import fingerprint
+from vitrail.workflows.fit_preparation import Prepared
 from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.judging import Judged
 
@@ -32,23 +30,19 @@ class Fitted:
 
     Attributes:
         name: the data set's name.
-        built: the model, its head already the learned one.
-        preprocessing: as used, which the package keeps.
+        ready: model, images and findings; the model is the one that is kept.
         judged: what was learned and how good it is.
-        rows: the image table with its splits.
-        findings: what the check found, of the data and of the split that was drawn.
         decisions: sentences on what was chosen and why.
         trained: one line on how the head, or the whole model, was trained.
+        training: the training section of the report; None when nothing but the probe was trained.
     """
 
     name: str
-    built: BuiltModel
-    preprocessing: Preprocessing
+    ready: Prepared
     judged: Judged
-    rows: pa.Table
-    findings: tuple[Finding, ...]
-    decisions: list[str]
+    decisions: tuple[str, ...]
     trained: str
+    training: Mapping[str, Any] | None = None
 
 
 def pack(fitted: Fitted, folder: Path, settings: FitSettings) -> Path:
@@ -60,27 +54,27 @@ def pack(fitted: Fitted, folder: Path, settings: FitSettings) -> Path:
     judged = fitted.judged
     contents = PackageContents(
         classes=tuple(judged.classes),
-        preprocessing=fitted.preprocessing,
+        preprocessing=fitted.ready.frozen.preprocessing,
         card=model_card(
             title=fitted.name,
             classes=judged.classes,
             facts=model_facts(fitted),
             qualities=judged.quality,
-            licence=fitted.built.pretrained_cfg.get("license"),
+            licence=fitted.ready.built.pretrained_cfg.get("license"),
         ),
         metrics={split: quality.as_json() for split, quality in judged.quality.items()},
         provenance={
             "created": time.strftime("%Y-%m-%d"),
-            "weights": fitted.built.weights.source,
-            "weights_sha256": fitted.built.weights_sha256,
+            "weights": fitted.ready.built.weights.source,
+            "weights_sha256": fitted.ready.built.weights_sha256,
             "trained": fitted.trained,
-            "images": counts(fitted.rows),
-            "data_fingerprint": fingerprint(fitted.rows),
+            "images": counts(fitted.ready.images.rows),
+            "data_fingerprint": fingerprint(fitted.ready.images.rows),
             "seed": settings.seed,
             "versions": versions(),
         },
     )
-    write_package(folder, fitted.built, contents=contents)
+    write_package(folder, fitted.ready.built, contents=contents)
     return folder
 
 
@@ -99,8 +93,8 @@ def report(fitted: Fitted, folder: Path, settings: FitSettings, *, command: str,
         command=command,
         seed=settings.seed,
         model=model_facts(fitted),
-        data={"counts": counts(fitted.rows), "fingerprint": fingerprint(fitted.rows)},
-        findings=[asdict(finding) for finding in fitted.findings],
+        data={"counts": counts(fitted.ready.images.rows), "fingerprint": fingerprint(fitted.ready.images.rows)},
+        findings=[asdict(finding) for finding in fitted.ready.findings],
         qualities=judged.quality,
         neighbours=judged.neighbours,
         chosen=fitted.decisions,
@@ -109,19 +103,20 @@ def report(fitted: Fitted, folder: Path, settings: FitSettings, *, command: str,
         next_commands=[f"vitrail predict {package} IMAGES", f"vitrail predict {package} FOLDER --csv > answers.csv"],
         most_wrong=_most_wrong(fitted, headline, pictures=settings.thumbnails),
         leak_free_accuracy=judged.leak_free.get(headline),
+        training=fitted.training,
     )
     return write_report(page, folder, thumbnails=settings.thumbnails)
 
 
 def model_facts(fitted: Fitted) -> dict[str, Any]:
     """The model in a few words and numbers, for card and report."""
-    shown = fitted.preprocessing
-    parameters = sum(parameter.numel() for parameter in fitted.built.model.parameters())
+    shown = fitted.ready.frozen.preprocessing
+    parameters = sum(parameter.numel() for parameter in fitted.ready.built.model.parameters())
     return {
-        "architecture": fitted.built.architecture,
+        "architecture": fitted.ready.built.architecture,
         "parameters": parameters,
-        "weights": fitted.built.weights.summary(),
-        "weights_licence": fitted.built.pretrained_cfg.get("license") or "not stated",
+        "weights": fitted.ready.built.weights.summary(),
+        "weights_licence": fitted.ready.built.pretrained_cfg.get("license") or "not stated",
         "image_size": f"{shown.height} × {shown.width}",
         "normalisation": f"mean {_rounded(shown.mean)}, std {_rounded(shown.std)} ({shown.normalization})",
         "trained": fitted.trained,
@@ -135,19 +130,12 @@ def counts(rows: pa.Table) -> dict[str, dict[str, int]]:
     return {split: {line["label"]: line["count_all"] for line in grouped if line["split"] == split} for split in splits}
 
 
-def fingerprint(rows: pa.Table) -> str:
-    """Twelve digits that change when any image, label, split or group does, and not when files are moved."""
-    columns = [rows[name].to_pylist() for name in ("id", "label", "split", "group")]
-    lines = sorted("\t".join(map(str, row)) for row in zip(*columns, strict=True))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
-
-
 def _rounded(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:.3f}" for value in values)
 
 
 def _most_wrong(fitted: Fitted, split: str, *, pictures: bool) -> list[dict[str, Any]]:
-    predictions, white_level = fitted.judged.predictions[split], fitted.preprocessing.white_level
+    predictions, white_level = fitted.judged.predictions[split], fitted.ready.frozen.preprocessing.white_level
     shown = []
     for index in fitted.judged.quality[split].most_wrong[:MOST_WRONG_SHOWN]:
         best = int(predictions.probabilities[index].argmax())

@@ -3,10 +3,12 @@
 from typing import Literal
 
 from vitrail.basics.settings import Settings
+from vitrail.data.augmentation import AugmentationSettings
 from vitrail.data.split import SplitSettings
 from vitrail.features.feature_pass import PassSettings
 from vitrail.features.probe import ProbeSettings
 from vitrail.models.catalogue import ModelSettings
+from vitrail.training.settings import TrainingSettings
 
 DEFAULT_MODEL = "vit_small_patch16_224.augreg_in21k_ft_in1k"
 """22 million parameters, Apache-2.0: strong features at a size that two processor cores can bear."""
@@ -31,3 +33,7 @@ class FitSettings(Settings):
     """How the feature pass is run."""
     probe: ProbeSettings
     """How the probe is fitted."""
+    training: TrainingSettings
+    """What is trained beyond the probe, and how."""
+    augmentation: AugmentationSettings
+    """How far a training view may differ from its picture."""

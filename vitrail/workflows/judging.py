@@ -58,6 +58,15 @@ def judge_splits(answers: Mapping[str, Answers], rows: pa.Table, classes: list[s
     return judged
 
 
+def group_numbers(rows: pa.Table, split: str) -> Int[np.ndarray, "_"] | None:
+    """Groups of a split's images, numbered from 0; None when every image stands for itself."""
+    part = in_split(rows, split)
+    groups, identities = part["group"].to_pylist(), part["id"].to_pylist()
+    names = [(group is None, group or identity) for group, identity in zip(groups, identities, strict=True)]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], dtype=np.int64) if len(numbers) < len(names) else None
+
+
 def _predictions(part: pa.Table, logits: np.ndarray, classes: list[str], split: str) -> Predictions:
     groups = part["group"].to_pylist()
     return Predictions(

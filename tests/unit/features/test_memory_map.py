@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 import pytest
+import torch
 
 from vitrail.basics.errors import SystemFault
 from vitrail.features.memory_map import FeatureMap
@@ -11,13 +12,13 @@ KEY = {"weights": "abc"}
 
 
 def opened(folder, key=KEY):
-    return FeatureMap.open(folder, key=key, rows=10, width=3, batch_size=4)
+    return FeatureMap.open(folder, key=key, rows=10, shape=(3,), batch_size=4)
 
 
 def test_batches_that_were_written_are_there_when_opened_again(tmp_path):
     sink = opened(tmp_path)
     assert sink.missing == [0, 1, 2]
-    sink.write(1, np.full((4, 3), 7, np.float32))
+    sink.write(1, torch.full((4, 3), 7.0))
     sink.flush()
     again = opened(tmp_path)
     assert again.missing == [0, 2]
@@ -26,13 +27,13 @@ def test_batches_that_were_written_are_there_when_opened_again(tmp_path):
 
 
 def test_a_batch_that_was_not_flushed_counts_as_missing(tmp_path):
-    opened(tmp_path).write(1, np.full((4, 3), 7, np.float32))
+    opened(tmp_path).write(1, torch.full((4, 3), 7.0))
     assert opened(tmp_path).missing == [0, 1, 2]
 
 
 def test_another_key_starts_anew(tmp_path):
     sink = opened(tmp_path)
-    sink.write(0, np.ones((4, 3), np.float32))
+    sink.write(0, torch.ones(4, 3))
     sink.flush()
     assert opened(tmp_path).missing == [1, 2]
     assert opened(tmp_path, {"weights": "other"}).missing == [0, 1, 2]
@@ -40,7 +41,7 @@ def test_another_key_starts_anew(tmp_path):
 
 def test_the_last_batch_may_be_smaller(tmp_path):
     sink = opened(tmp_path)
-    sink.write(2, np.full((2, 3), 5, np.float32))
+    sink.write(2, torch.full((2, 3), 5.0))
     np.testing.assert_array_equal(sink.read()[8:], 5)
 
 
@@ -58,3 +59,12 @@ def test_a_full_disk_is_an_error_before_any_work_is_done(tmp_path, monkeypatch):
         opened(tmp_path / "map")
     monkeypatch.undo()
     assert opened(tmp_path / "map").missing == [0, 1, 2]
+
+
+def test_inner_states_are_kept_in_half_the_space_with_eight_significant_bits(tmp_path):
+    states = torch.randn(10, 5, 3, generator=torch.Generator().manual_seed(0))
+    sink = FeatureMap.open(tmp_path, key=KEY, rows=10, shape=(5, 3), batch_size=4, storage="bfloat16")
+    for batch in sink.missing:
+        sink.write(batch, states[batch * 4 : batch * 4 + 4])
+    assert (tmp_path / "features.bin").stat().st_size == 10 * 5 * 3 * 2
+    assert torch.equal(sink.rows(np.array([7, 0, 7])), states.bfloat16()[[7, 0, 7]])

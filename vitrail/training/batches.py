@@ -1,0 +1,98 @@
+"""Which images make which step, and how they get there: decoded and augmented now, or from the prefix cache."""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vitrail.basics.seeds import derived_seed
+from vitrail.data.augmentation import AugmentationSettings
+from vitrail.data.columns import LabelledImages, Place
+from vitrail.data.preprocessing import Preprocessing
+from vitrail.data.training_views import view_batches
+from vitrail.features.prefix_cache import PrefixCache, view_seed
+from vitrail.training.stages import Stage
+from vitrail.training.step import Batch
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """The training images, how views of them are drawn, and how much each class's images count."""
+
+    images: LabelledImages
+    preprocessing: Preprocessing
+    augmentation: AugmentationSettings
+    class_weights: Float[Tensor, "K"]
+    images_per_step: int
+    seed: int
+    workers: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The last step of an epoch may have fewer images."""
+        return -(-len(self.images) // self.images_per_step)
+
+    def step_images(self, stage: Stage, step: int) -> Int[np.ndarray, "B"]:
+        """Which images make a step: a function of seed, stage and step alone."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        order = _shuffled(self.seed, stage.name, epoch, len(self.images))
+        return order[position * self.images_per_step : (position + 1) * self.images_per_step]
+
+    def view_number(self, stage: Stage, epoch: int, image: int) -> int:
+        """Which view of an image an epoch shows: each fixed view in turn, or one that no other epoch has."""
+        if stage.views is None:
+            return derived_seed(0, "fresh", stage.name, epoch)
+        return (epoch + image) % stage.views
+
+
+def stage_batches(
+    training: TrainingImages, stage: Stage, *, first_step: int, cache: PrefixCache | None
+) -> Iterator[Batch]:
+    """The batches of a stage's steps from `first_step` on, in order.
+
+    Args:
+        training: the images.
+        stage: says how often, and which views.
+        first_step: steps before it are left out, at no cost.
+        cache: states at the stage's cut; None: images are decoded and augmented by worker processes.
+    """
+    steps = range(first_step, stage.epochs * training.steps_per_epoch)
+    if cache is not None:
+        for step in steps:
+            images = training.step_images(stage, step)
+            epoch = step // training.steps_per_epoch
+            views = np.array([training.view_number(stage, epoch, int(image)) for image in images])
+            yield _batch(training, cache.states.rows(views * cache.images + images), cache.cut, images)
+        return
+    wanted = (training.step_images(stage, step) for step in steps)
+    views_of_steps = (_views(training, stage, step) for step in steps)
+    pixels = view_batches(
+        views_of_steps, training.preprocessing, training.augmentation, workers=training.workers
+    )  # fmt: skip
+    for images, batch in zip(wanted, pixels, strict=True):
+        yield _batch(training, batch, 0, images)
+
+
+def _views(training: TrainingImages, stage: Stage, step: int) -> list[tuple[Place, int]]:
+    epoch = step // training.steps_per_epoch
+    return [
+        (
+            training.images.places[image],
+            view_seed(training.seed, training.images.ids[image], training.view_number(stage, epoch, int(image))),
+        )
+        for image in training.step_images(stage, step)
+    ]
+
+
+def _batch(training: TrainingImages, inputs: np.ndarray | Tensor, start: int, images: np.ndarray) -> Batch:
+    labels = torch.from_numpy(training.images.labels[images])
+    return Batch(inputs, start, labels, training.class_weights[labels])
+
+
+@functools.lru_cache(maxsize=4)
+def _shuffled(seed: int, stage: str, epoch: int, count: int) -> np.ndarray:
+    return np.random.Generator(np.random.PCG64(derived_seed(seed, "shuffle", stage, epoch))).permutation(count)

@@ -1,0 +1,231 @@
+"""The training loop: stages of epochs of steps, validated, checkpointed, and resumable bit for bit.
+
+Everything a step depends on is computed from its number (images, views, learning rates, which layers are frozen, the
+random state) or read from the last checkpoint. What the world decided is in the journal and is replayed.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vitrail.basics.events import Emit, Noted, WorkAdvanced, WorkDescribed, WorkEnded, WorkStarted, nobody
+from vitrail.basics.files import atomic_file
+from vitrail.basics.seeds import derived_seed
+from vitrail.features.prefix_cache import PrefixCache
+from vitrail.models.chain import Chain
+from vitrail.training.batches import TrainingImages, stage_batches
+from vitrail.training.checkpoint import Checkpoints, weights_of
+from vitrail.training.meter import Meter
+from vitrail.training.out_of_memory import Portions, is_out_of_memory
+from vitrail.training.parameter_groups import fill_momentum, freeze_below, made_optimizer, set_rates
+from vitrail.training.records import EpochDone
+from vitrail.training.schedule import rate_at
+from vitrail.training.settings import TrainingSettings
+from vitrail.training.stages import Stage
+from vitrail.training.state import Best, TrainingState
+from vitrail.training.step import Batch, StepRule, train_step
+from vitrail.training.stopping import StopRequest, stop_request
+from vitrail.training.validation import Validation, exact_logits, mean_log_loss
+
+
+@dataclass(frozen=True)
+class Caches:
+    """States at a stage's cut: of the training images' views, and of the validation images as they are judged."""
+
+    training: PrefixCache | None = None
+    validation: PrefixCache | None = None
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """Everything that a training run is made of.
+
+    Attributes:
+        chain: the model, its head already the probe.
+        stages: in order.
+        training: the training images.
+        validation: the images that choose the best epoch.
+        sample: some training images, for the loss measured as validation is.
+        caches: by stage name.
+        rule: what is the same for all steps.
+        portions: how many images are computed at once.
+        settings: as asked for.
+        folder: for checkpoints and the validation logits of every epoch.
+    """
+
+    chain: Chain
+    stages: tuple[Stage, ...]
+    training: TrainingImages
+    validation: Validation
+    sample: Validation
+    caches: Mapping[str, Caches]
+    rule: StepRule
+    portions: Portions
+    settings: TrainingSettings
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training ends with.
+
+    Attributes:
+        state: with the record of every epoch, and the best one.
+        best: the weights of the best epoch, as `weights_of` copies them.
+        changed: names of all parameters that some stage trained.
+    """
+
+    state: TrainingState
+    best: dict[str, Tensor]
+    changed: set[str] = field(default_factory=set)
+
+
+def train(job: TrainingJob, *, emit: Emit = nobody) -> Trained:
+    """Run, or continue, a training run; the model ends with the weights of the last step.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; a checkpoint has been written.
+        TrainingFault: several steps in a row had no finite gradient.
+        SystemFault: the disk is full, a worker died, or one image alone does not fit into memory.
+    """
+    devices = [job.rule.device] if job.rule.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), stop_request() as stop:
+        run = _Run(job, emit)
+        while run.state.stage < len(job.stages):
+            run.stage(job.stages[run.state.stage], stop)
+        return run.trained()
+
+
+def logits_file(folder: Path, epoch: int) -> Path:
+    """Where the validation logits (N, K) of an epoch, counted from 1 over all stages, are kept."""
+    return folder / f"logits-epoch{epoch:06d}.npy"
+
+
+class _Run:
+    def __init__(self, job: TrainingJob, emit: Emit) -> None:
+        self.job, self.emit = job, emit
+        self.optimizer = made_optimizer(job.chain, job.settings)
+        self.checkpoints = Checkpoints(job.folder, job.chain.model, self.optimizer)
+        restored = self.checkpoints.restore()
+        self.state, self.changed, self.best = restored or (TrainingState(), set(), None)
+        self.meter = Meter(self.state, emit, last_checkpoint=self.checkpoints.newest)
+        self.started = time.monotonic() - self.state.seconds
+        self.written_at, self.write_seconds = time.monotonic(), 0.0
+
+    def stage(self, stage: Stage, stop: StopRequest) -> None:
+        """All steps of one stage that are still to be done, and the checkpoint behind them."""
+        training, caches = self.job.training, self.job.caches.get(stage.name, Caches())
+        total = stage.epochs * training.steps_per_epoch
+        work = f"stage {stage.name}"
+        self.emit(WorkStarted(work, total, "steps"))
+        self.emit(WorkAdvanced(work, self.state.step))
+        batches = stage_batches(training, stage, first_step=self.state.step, cache=caches.training)
+        try:
+            for step, batch in self.meter.waiting(enumerate(batches, start=self.state.step)):
+                self._step(stage, step, total, batch)
+                self.emit(WorkAdvanced(work))
+                if self.state.step % training.steps_per_epoch == 0:
+                    self._end_epoch(stage, caches)
+                self.emit(WorkDescribed(work, self.meter.words(self.state)))
+                self._checkpoint_if_due(stop)
+        finally:
+            self.emit(WorkEnded(work))
+        self._end_stage(stage, caches)
+
+    def trained(self) -> Trained:
+        assert self.best is not None, "every stage has at least one epoch, which was validated"
+        return Trained(self.state, self.best, self.changed)
+
+    def _step(self, stage: Stage, step: int, total: int, batch: Batch) -> None:
+        job, epoch = self.job, step // self.job.training.steps_per_epoch
+        place = stage.trained_from(epoch)
+        if step % job.training.steps_per_epoch == 0 or not self.meter.measuring(stage.name):
+            freeze_below(job.chain, place)
+            self.changed |= {name for name, part in job.chain.parts.items() if part >= place}
+            self.meter.begin(stage, job.training)
+        share = rate_at(step, total, job.settings.warmup_fraction, floor_fraction=job.settings.floor_fraction)
+        set_rates(self.optimizer, stage.learning_rate, share)
+        loss, skipped = self._attempted(stage, step, batch, place)
+        self.state.step = step + 1
+        self.meter.add(step, loss, skipped, images=len(batch.labels))
+
+    def _attempted(self, stage: Stage, step: int, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
+        """The step; where memory does not suffice, again in halves, from the same random state."""
+        portions = self.job.portions
+        while True:
+            torch.manual_seed(derived_seed(self.job.training.seed, "step", stage.name, step))
+            most = portions.at(self.state.stage, step)
+            try:
+                return train_step(
+                    self.job.chain, self.optimizer, batch, self.job.rule, trained_from=place, most_at_once=most
+                )
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.optimizer.zero_grad(set_to_none=True)
+                half = portions.halve(self.state.stage, step, most, error)
+            self.emit(Noted(f"memory   not enough for {most} images at once: {half} from here on", "warning"))
+
+    def _end_epoch(self, stage: Stage, caches: Caches) -> None:
+        self.meter.flush()
+        state, labels = self.state, self.job.validation.images.labels
+        logits = exact_logits(self.job.chain, self.job.validation, self.job.rule.device, cache=caches.validation)
+        state.epochs += 1
+        with atomic_file(logits_file(self.job.folder, state.epochs)) as file:
+            np.save(file, logits)
+        record = self._epoch_record(stage, logits, labels)
+        state.history.append(record.as_json())
+        state.loss_sum, state.loss_steps = 0.0, 0
+        if state.best is None or record.validation_loss < state.best.loss:
+            state.best = Best(state.epochs, record.validation_loss)
+            self.best = weights_of(self.job.chain.model, self.changed)
+        self.emit(record)
+        self.meter.rest()
+
+    def _epoch_record(self, stage: Stage, logits: np.ndarray, labels: np.ndarray) -> EpochDone:
+        state, epoch = self.state, self.state.step // self.job.training.steps_per_epoch
+        order = self.job.chain.order
+        return EpochDone(
+            stage=stage.name,
+            epoch=state.epochs,
+            epoch_in_stage=epoch,
+            epochs_in_stage=stage.epochs,
+            step=state.step,
+            training_loss=state.loss_sum / state.loss_steps if state.loss_steps else None,
+            validation_loss=mean_log_loss(logits, labels),
+            validation_accuracy=float((logits.argmax(axis=1) == labels).mean()),
+            learning_rates={group["layer"]: group["lr"] for group in self.optimizer.param_groups},
+            trained_from=order.names[min(stage.trained_from(epoch - 1), len(order.names) - 1)],
+        )
+
+    def _end_stage(self, stage: Stage, caches: Caches) -> None:
+        self.state.stage, self.state.step = self.state.stage + 1, 0
+        if not self.job.settings.carry_optimizer:
+            self.optimizer.state.clear()
+            fill_momentum(self.optimizer)
+        if self.state.stage == len(self.job.stages):
+            sample = self.job.sample
+            logits = exact_logits(self.job.chain, sample, self.job.rule.device)
+            self.state.final_training_loss = mean_log_loss(logits, sample.images.labels)
+        self._checkpoint()
+
+    def _checkpoint_if_due(self, stop: StopRequest) -> None:
+        pause = self.job.settings.checkpoint_seconds
+        wait = max(pause, 100 * self.write_seconds) if pause else 0.0
+        if stop.made or time.monotonic() - self.written_at >= wait:
+            self.meter.flush()
+            self._checkpoint()
+        if stop.made:
+            raise KeyboardInterrupt
+
+    def _checkpoint(self) -> None:
+        started = time.monotonic()
+        self.state.seconds = started - self.started
+        self.checkpoints.write(self.state, self.changed, self.best)
+        self.written_at = time.monotonic()
+        self.write_seconds = self.written_at - started

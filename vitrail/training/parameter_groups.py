@@ -1,0 +1,85 @@
+"""The optimiser and its parameter groups: made once, one pair of groups per layer group."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from vitrail.models.chain import Chain
+from vitrail.training.settings import TrainingSettings
+
+
+def parameter_groups(chain: Chain, *, layer_decay: float, weight_decay: float) -> list[dict[str, Any]]:
+    """All parameters of the model, by layer group and by whether they decay.
+
+    Every group has, beside torch's own keys, `layer` (the layer group's name), `part` (its number in the chain),
+    `names` (of its parameters) and `rate_scale` (its share of the last layer's learning rate: `layer_decay` to the
+    power of its distance from the head).
+
+    Source of the scale: timm 1.0.31, `param_groups_layer_decay`.
+    """
+    named = dict(chain.model.named_parameters())
+    head = chain.pooled - 1
+    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    for name, part in chain.parts.items():
+        decays = name not in chain.order.no_weight_decay
+        group = groups.setdefault(
+            (part, decays),
+            {
+                "params": [], "names": [], "part": part, "layer": chain.order.names[min(part, head)],
+                "rate_scale": layer_decay ** (head - min(part, head)), "weight_decay": weight_decay if decays else 0.0,
+            },
+        )  # fmt: skip
+        group["params"].append(named[name])
+        group["names"].append(name)
+    return [groups[key] for key in sorted(groups)]
+
+
+def made_optimizer(chain: Chain, settings: TrainingSettings) -> Optimizer:
+    """The optimiser over all parameters of the model, frozen or not; a parameter without gradient is left alone.
+
+    Both kinds are torch's fused ones, which skip a step on the device when `found_inf` says so: nothing has to be
+    read by the host.
+    """
+    groups = parameter_groups(chain, layer_decay=settings.layer_decay, weight_decay=settings.weight_decay)
+    if settings.optimizer == "adamw":
+        return AdamW(groups, lr=0.0, fused=True)
+    optimizer = SGD(groups, lr=0.0, momentum=settings.momentum, fused=True)
+    fill_momentum(optimizer)
+    return optimizer
+
+
+def fill_momentum(optimizer: Optimizer) -> None:
+    """Start SGD's missing momentum from zero; for other optimisers there is nothing to do.
+
+    Torch would fill it from the first gradient, also from one that is skipped for not being finite.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if group.get("momentum") and "momentum_buffer" not in optimizer.state[parameter]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
+def set_rates(optimizer: Optimizer, peak: float, share: float) -> None:
+    """Give every group its learning rate: `peak` times `share` of the schedule times the group's own scale."""
+    for group in optimizer.param_groups:
+        group["lr"] = peak * share * group["rate_scale"]
+
+
+def freeze_below(chain: Chain, place: int) -> None:
+    """Train what stands at or behind `place`, freeze the rest: no gradient, evaluation mode."""
+    trained = {name: part >= place for name, part in chain.parts.items()}
+    for name, parameter in chain.model.named_parameters():
+        parameter.requires_grad_(trained[name])
+    _set_modes(chain.model, "", trained, mode=any(trained.values()))
+
+
+def _set_modes(module: nn.Module, prefix: str, trained: Mapping[str, bool], *, mode: bool) -> None:
+    """A module is in training mode when any of its parameters is trained; one without any follows its parent."""
+    own = [value for name, value in trained.items() if name.startswith(prefix)]
+    module.training = any(own) if own else mode
+    inside = {name: value for name, value in trained.items() if name.startswith(prefix)}
+    for name, child in module.named_children():
+        _set_modes(child, f"{prefix}{name}.", inside, mode=module.training)

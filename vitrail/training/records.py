@@ -1,0 +1,68 @@
+"""What training tells those who watch: small read-only records, without torch."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vitrail.basics.events import Event
+
+
+@dataclass(frozen=True)
+class StepsDone(Event):
+    """Some steps are done; sent about once a second.
+
+    Attributes:
+        stage: its name.
+        epoch: from 1, within the stage.
+        step: steps done in the stage.
+        total_steps: of the stage.
+        loss: mean training loss of the steps since the last record, in nats; None when none was finite.
+        images_per_second: since the last record.
+        waiting_percent: share of the time since then that was spent waiting for images.
+        skipped: steps of the run that were left out because their gradient was not finite.
+    """
+
+    stage: str
+    epoch: int
+    step: int
+    total_steps: int
+    loss: float | None
+    images_per_second: float
+    waiting_percent: float
+    skipped: int
+
+    def as_json(self) -> dict[str, Any]:
+        """One line of `metrics.jsonl`."""
+        return {"kind": "steps", **asdict(self)}
+
+
+@dataclass(frozen=True)
+class EpochDone(Event):
+    """An epoch is over and was validated.
+
+    Attributes:
+        stage: its name.
+        epoch: from 1, over all stages.
+        epoch_in_stage: from 1.
+        epochs_in_stage: how many the stage has.
+        step: steps done in the stage.
+        training_loss: mean over the epoch's steps, of augmented images and while learning, in nats.
+        validation_loss: mean log loss in nats.
+        validation_accuracy: share that is right, 0-1.
+        learning_rates: of the epoch's last step, by layer group.
+        trained_from: name of the first layer group that was trained.
+    """
+
+    stage: str
+    epoch: int
+    epoch_in_stage: int
+    epochs_in_stage: int
+    step: int
+    training_loss: float | None
+    validation_loss: float
+    validation_accuracy: float
+    learning_rates: dict[str, float]
+    trained_from: str
+
+    def as_json(self) -> dict[str, Any]:
+        """One line of `metrics.jsonl`."""
+        return {"kind": "epoch", **asdict(self)}

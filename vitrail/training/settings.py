@@ -1,0 +1,100 @@
+"""What can be set about training: which stages, how long, how fast each layer learns."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from vitrail.basics.settings import Settings
+
+STAGE_NAMES = ("head", "top", "all")
+"""Stages in the order in which they may follow each other: the classifier, the last blocks, the whole network."""
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "": 1}
+
+
+def _as_seconds(value: Any) -> Any:
+    """`90`, `"90s"`, `"20m"`, `"1h30m"` to seconds; anything else stays as it is and is refused by its type."""
+    if not isinstance(value, str):
+        return value
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smh]?)", value.replace(" ", ""))
+    if not parts or "".join(map("".join, parts)) != value.replace(" ", ""):
+        raise ValueError("a time such as 90s, 20m or 1h30m was expected")
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def _as_stages(value: Any) -> Any:
+    """`"head,top,all"` to its parts, `"probe"` to none; the order is the only one there is."""
+    if isinstance(value, str):
+        value = [] if value.strip() in ("probe", "") else [part.strip() for part in value.split(",")]
+    if isinstance(value, list | tuple):
+        unknown = [name for name in value if name not in STAGE_NAMES]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no stage; stages are head, top and all, or probe alone")
+        if list(value) != [name for name in STAGE_NAMES if name in value]:
+            raise ValueError("stages go from head to top to all, each once")
+        return tuple(value)
+    return value
+
+
+class TrainingSettings(Settings):
+    """How the model is trained beyond the probe.
+
+    Defaults: weight decay 0.01, 10 % warm-up, top 3 blocks and clipping at 1 are those of the articles Vitrail grew
+    from; layer decay 0.75 and the peak rate lie between MAE's fine-tuning recipe (0.65-0.75) and AutoGluon's (1e-4).
+    """
+
+    stages: Annotated[tuple[Literal["head", "top", "all"], ...] | None, BeforeValidator(_as_stages)] = None
+    """Stages to train, e.g. `head,top,all`; `probe` trains none; None: by preset and number of images."""
+    preset: Literal["quick", "standard", "thorough"] = "standard"
+    """`quick` keeps the probe; `standard` and `thorough` train stages that suit the number of images."""
+    time: Annotated[float | None, BeforeValidator(_as_seconds), Field(gt=0)] = None
+    """Seconds, or text such as `20m`, that training may take; epochs are chosen to fit, once, before it begins."""
+    head_epochs: int | None = Field(default=None, ge=1)
+    """Walks through the training images in the head stage; None: by preset and number of images."""
+    top_epochs: int | None = Field(default=None, ge=1)
+    """The same for the stage of the top blocks."""
+    all_epochs: int | None = Field(default=None, ge=1)
+    """The same for the stage of the whole network."""
+    unfreeze: int = Field(default=3, ge=1)
+    """Blocks that the top stage trains, one after the other from the last one down."""
+    images_per_step: int | None = Field(default=None, ge=1)
+    """Images whose mean gradient makes one step; None: 32, or all where there are fewer."""
+    accumulate: int = Field(default=1, ge=1)
+    """Parts into which a step's images are divided to save memory; the step stays the same."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """AdamW, or SGD with momentum."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Momentum of SGD."""
+    head_learning_rate: float | None = Field(default=None, gt=0)
+    """Peak learning rate of the head stage; None: 1e-3 for AdamW, 0.1 for SGD."""
+    learning_rate: float | None = Field(default=None, gt=0)
+    """Peak learning rate of the last layer in the other stages; None: 1e-4 for AdamW, 1e-2 for SGD."""
+    layer_decay: float = Field(default=0.75, gt=0, le=1)
+    """Each layer group learns at this share of the rate of the group behind it."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Decay of matrices; biases, norms, positions and tokens are left alone."""
+    warmup_fraction: float = Field(default=0.1, ge=0, le=1)
+    """Part of a stage's steps over which the learning rate rises."""
+    floor_fraction: float = Field(default=0.01, ge=0, le=1)
+    """Share of its peak that every learning rate keeps at the end of a stage."""
+    clip: float = Field(default=1.0, ge=0)
+    """Largest norm of the gradient; 0 leaves it as it is."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the target that is spread over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced`: images of rare classes count more, so that every class counts the same in all."""
+    gradient_checkpointing: bool = False
+    """Compute blocks twice to keep less in memory."""
+    training_precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """`auto` measures on this machine; `bfloat16` keeps weights in float32 and multiplies in bfloat16."""
+    views: int | None = Field(default=None, ge=1)
+    """Fixed augmented views per image in stages with frozen layers; None: by their epochs."""
+    cache: Literal["auto", "on", "off"] = "auto"
+    """Whether frozen layers are computed once per view and kept on disk; `auto`: where it pays and fits."""
+    cache_gigabytes: float | None = Field(default=None, gt=0)
+    """Disk space that the cache may take; None: half of what is free, 64 at most."""
+    checkpoint_seconds: float = Field(default=60.0, ge=0)
+    """Least time between two checkpoints; they are rarer where writing one takes more than a hundredth of that."""
+    carry_optimizer: bool = False
+    """Whether a stage takes over the optimiser's moments from the stage before."""

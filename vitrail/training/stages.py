@@ -1,0 +1,107 @@
+"""Stages: what is trained when, as a table that is computed from the settings before anything runs."""
+
+from dataclasses import dataclass
+
+from vitrail.basics.errors import InputError
+from vitrail.models.chain import Chain
+from vitrail.training.settings import TrainingSettings
+
+_RATES = {"adamw": (1e-3, 1e-4), "sgd": (1e-1, 1e-2)}
+"""Peak learning rates (head stage, other stages) where none was asked for."""
+
+MOST_VIEWS = 4
+EPOCHS_PER_VIEW = 5
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training.
+
+    Attributes:
+        name: `head`, `top` or `all`.
+        epochs: walks through the training images.
+        learning_rate: peak rate of the last layer.
+        cut: place in the model's `Chain` before which nothing is trained in the whole stage.
+        blocks: number of blocks that are released one after the other (0: all that is trained is trained from the
+            beginning).
+        views: fixed views per image; None: a new one every epoch.
+        cached: whether what stands at `cut` is computed once per view.
+    """
+
+    name: str
+    epochs: int
+    learning_rate: float
+    cut: int
+    blocks: int
+    views: int | None
+    cached: bool
+
+    def trained_from(self, epoch: int) -> int:
+        """The first place behind which parameters are trained in this epoch, counted from 0 within the stage.
+
+        Blocks are released from the last one down, evenly over the first half of the stage.
+        """
+        if not self.blocks:
+            return self.cut
+        released = sum(index * self.epochs // (2 * self.blocks) <= epoch for index in range(self.blocks))
+        return self.cut + self.blocks - released
+
+
+def default_epochs(preset: str, images: int) -> dict[str, int]:
+    """Stages and their epochs by preset and number of training images, in the order of training.
+
+    The more images, the fewer walks through them, so that the number of steps grows much more slowly than the data.
+    """
+    if preset == "quick":
+        return {}
+    longer = 2 if preset == "thorough" else 1
+    if images < 200 and preset == "standard":
+        return {"head": 20, "top": 10}
+    whole = 10 if images < 3_000 else 8 if images < 30_000 else 4
+    return {"head": 10 * longer, "top": 5 * longer, "all": whole * longer}
+
+
+def planned_stages(settings: TrainingSettings, chain: Chain, *, images: int) -> tuple[Stage, ...]:
+    """The stages that the settings ask for; caching is still only what is possible, not what fits on the disk.
+
+    Raises:
+        InputError: more blocks are to be unfrozen than there are, or the cache is asked for and cannot be had.
+    """
+    defaults = default_epochs(settings.preset, images)
+    names = settings.stages if settings.stages is not None else tuple(defaults)
+    fallback = default_epochs("thorough" if settings.preset == "thorough" else "standard", max(images, 200))
+    epochs = {name: getattr(settings, f"{name}_epochs") or defaults.get(name) or fallback[name] for name in names}
+    longest = max((epochs[name] for name in names if name != "all"), default=0)
+    views = settings.views or max(1, min(MOST_VIEWS, longest // EPOCHS_PER_VIEW))
+    return tuple(_stage(name, epochs[name], views, settings, chain) for name in names)
+
+
+def _stage(name: str, epochs: int, views: int, settings: TrainingSettings, chain: Chain) -> Stage:
+    head_rate, rate = _RATES[settings.optimizer]
+    if name == "all":
+        return Stage("all", epochs, settings.learning_rate or rate, 0, 0, None, cached=False)
+    if name == "head":
+        cut, blocks, peak = chain.pooled, 0, settings.head_learning_rate or head_rate
+    else:
+        cut, blocks = _top_cut(settings.unfreeze, chain)
+        peak = settings.learning_rate or rate
+    possible = chain.can_cut(cut)
+    if settings.cache == "on" and not possible:
+        raise InputError(
+            f"the cache was asked for, but this model cannot be cut before its top blocks: {chain.order.why_not}",
+            hint="leave --set cache=on out",
+        )
+    pays = settings.cache == "on" or (settings.cache == "auto" and epochs > views)
+    cached = possible and pays
+    return Stage(name, epochs, peak, cut, blocks, views if cached or settings.views else None, cached)
+
+
+def _top_cut(blocks: int, chain: Chain) -> tuple[int, int]:
+    """The place before the last `blocks` blocks, and their number."""
+    places = [index for index, name in enumerate(chain.order.names) if name.startswith("block ")]
+    if blocks > len(places):
+        raise InputError(
+            f"{blocks} blocks were to be unfrozen, the model has {len(places)}",
+            hint=f"--set unfreeze={max(1, len(places) // 4)}, or --stages all for the whole network",
+        )
+    return places[-blocks], blocks

@@ -1,0 +1,71 @@
+"""Logits of held-out images while training goes on: exactly as the finished package will give them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vitrail.data.columns import LabelledImages
+from vitrail.data.loader import pixel_batches
+from vitrail.data.preprocessing import Preprocessing
+from vitrail.features.prefix_cache import PrefixCache
+from vitrail.models.chain import Chain
+from vitrail.prediction.execution import EXACT
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the figures of an epoch are computed on.
+
+    Attributes:
+        images: the validation images.
+        preprocessing: as in the package.
+        batch_size: images per forward pass.
+        workers: processes that decode.
+    """
+
+    images: LabelledImages
+    preprocessing: Preprocessing
+    batch_size: int
+    workers: int
+
+
+def exact_logits(
+    chain: Chain, validation: Validation, device: torch.device, *, cache: PrefixCache | None = None
+) -> Float[np.ndarray, "N K"]:
+    """The model's logits in float32 and evaluation mode, from the images or from a float32 cache of their states.
+
+    The model's mode is left as it was.
+    """
+    modes = {name: module.training for name, module in chain.model.named_modules()}
+    start = cache.cut if cache is not None else 0
+
+    def readout(_model: Any) -> Any:
+        return lambda batch: (chain.run(batch, start, chain.logits),)
+
+    with EXACT.applied(chain.model, validation.preprocessing, device, readout=readout) as forward:
+        answers = [forward(batch)[0].numpy() for batch in _inputs(validation, cache)]
+    for name, module in chain.model.named_modules():
+        module.training = modes[name]
+    return np.concatenate(answers)
+
+
+def mean_log_loss(logits: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> float:
+    """Mean negative log probability of the true class, in nats."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return float(-log_probabilities[np.arange(len(labels)), labels].mean())
+
+
+def _inputs(validation: Validation, cache: PrefixCache | None) -> Iterator[np.ndarray | Tensor]:
+    size = validation.batch_size
+    if cache is None:
+        places, shown = validation.images.places, validation.preprocessing
+        yield from pixel_batches(places, shown, batch_size=size, workers=validation.workers)
+        return
+    for start in range(0, len(validation.images), size):
+        yield cache.states.rows(np.arange(start, min(start + size, len(validation.images))))

@@ -1,0 +1,276 @@
+"""The plan of a fit's training: measured, fitted to time and disk, decided once and journaled."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from vitrail.basics.errors import InputError
+from vitrail.basics.events import Emit, Noted
+from vitrail.basics.run_folder import RunFolder, RunPart
+from vitrail.data.columns import in_split, places_of
+from vitrail.data.loader import pixel_batches
+from vitrail.features.feature_pass import FrozenModel
+from vitrail.features.memory_map import Storage
+from vitrail.features.prefix_cache import bytes_needed, free_bytes
+from vitrail.models.chain import Chain
+from vitrail.prediction.execution import Normalise
+from vitrail.training.parameter_groups import freeze_below
+from vitrail.training.plan import BACKWARD_COST, Costs, fitted_to_time
+from vitrail.training.precision import (
+    BFLOAT16,
+    CANDIDATES,
+    FLOAT32,
+    StepTrial,
+    TrainingPrecision,
+    fastest_step,
+    measure_steps,
+    named_precision,
+)
+from vitrail.training.settings import TrainingSettings
+from vitrail.training.stages import Stage, planned_stages
+from vitrail.training.step import Batch, StepRule, loss_of
+
+DEFAULT_IMAGES_PER_STEP = 32
+MEASURED_IMAGES = {"cpu": 4}
+"""Images of a measured step; 16 on a GPU."""
+MOST_CACHE_BYTES = 64e9
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What training will do.
+
+    Attributes:
+        stages: in order; empty when the probe is all there is.
+        precision: of the steps.
+        reason: why this precision, in words.
+        costs: what was measured; None when nothing had to be.
+        images_per_step: images of one step.
+        remarks: what was left out and why, in words.
+    """
+
+    stages: tuple[Stage, ...]
+    precision: TrainingPrecision
+    reason: str
+    costs: Costs | None
+    images_per_step: int
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def storage(self) -> Storage:
+        """How the training views' states are kept: as exactly as they are trained on."""
+        return "bfloat16" if self.precision.autocast else "float32"
+
+
+def planned(
+    run: RunFolder | RunPart | None, frozen: FrozenModel, rows: pa.Table, settings: TrainingSettings, *, folder: Path
+) -> FitPlan:
+    """The plan of this run: as the run that is continued journaled it, or made now and journaled.
+
+    Args:
+        run: None plans without leaving a trace.
+        frozen: the model, its head already the probe.
+        rows: the image table with its splits.
+        settings: as asked for.
+        folder: on the disk where caches will be.
+
+    Raises:
+        InputError: settings that do not fit the model or the number of images.
+    """
+    chain, images = Chain(frozen.model), in_split(rows, "train").num_rows
+    per_step = _images_per_step(settings, images)
+    stages = planned_stages(settings, chain, images=images)
+    before = run.noted("plan") if run is not None else None
+    if before is not None:
+        return _replayed(before, per_step)
+    if not stages:
+        return FitPlan((), FLOAT32, "", None, per_step)
+    precision, reason, costs = _measured(frozen, chain, stages, rows, settings)
+    remarks: list[str] = []
+    if settings.time is not None:
+        stages = _fitted(stages, costs, settings.time, rows, remarks.append)
+    plan = FitPlan(stages, precision, reason, costs, per_step)
+    plan = dataclasses.replace(plan, stages=_on_disk(plan, chain, frozen, settings, rows, folder, remarks.append))
+    plan = dataclasses.replace(plan, remarks=tuple(remarks))
+    if run is not None:
+        run.note("plan", **_as_journaled(plan))
+    return plan
+
+
+def tell_plan(rows: list[dict[str, Any]], plan: FitPlan, emit: Emit) -> None:
+    """The plan as lines for the person who watches."""
+    if not rows:
+        return
+    header = ("stage", "epochs", "steps", "trains", "parameters", "learning rate", "cached", "about")
+    lines = [
+        (
+            row["name"], str(row["epochs"]), f"{row['steps']:,}", row["trains"], f"{row['trainable_parameters']:,}",
+            f"{row['learning_rate']:g}", row["cached"] or "-", duration(row["estimated_seconds"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+    widths = [max(len(line[column]) for line in (header, *lines)) for column in range(len(header))]
+    for line in (header, *lines):
+        cells = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        emit(Noted(f"         {cells.rstrip()}"))
+    emit(Noted(f"         {rows[0]['image_size']} pixels, {plan.images_per_step} images per step; {plan.reason}"))
+    for remark in plan.remarks:
+        emit(Noted(f"         {remark}", "warning"))
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the words of a kitchen clock.
+
+    >>> duration(75)
+    '1 min 15 s'
+    """
+    if seconds is None:
+        return "?"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _images_per_step(settings: TrainingSettings, images: int) -> int:
+    asked = settings.images_per_step
+    if asked is not None and asked > images:
+        raise InputError(
+            f"a step of {asked} images was asked for, there are {images} training images",
+            hint=f"--set images_per_step={min(DEFAULT_IMAGES_PER_STEP, images)}, or leave it out",
+        )
+    return asked or min(DEFAULT_IMAGES_PER_STEP, images)
+
+
+def _measured(
+    frozen: FrozenModel, chain: Chain, stages: tuple[Stage, ...], rows: pa.Table, settings: TrainingSettings
+) -> tuple[TrainingPrecision, str, Costs]:
+    """The precision of the steps, why, and what they cost, measured on some training images."""
+    training = in_split(rows, "train")
+    count = MEASURED_IMAGES.get(frozen.device.type, 16)
+    pixels = next(pixel_batches(places_of(training)[:count], frozen.preprocessing, batch_size=count, workers=0))
+    lowest = min(stage.cut for stage in stages)
+    exact = {"float32": (FLOAT32,), "bfloat16": (BFLOAT16,), "auto": CANDIDATES}[settings.training_precision]
+    candidates = (FLOAT32,) if lowest == chain.pooled else exact
+    trials = _step_trials(frozen, chain, pixels, lowest, candidates)
+    best = fastest_step(trials)
+    # What was measured is one forward pass, and a backward pass through what is trained.
+    groups = len(chain.order.groups)
+    trained_share = max(0, groups - lowest) / groups
+    per_pass = best.seconds / len(pixels) / (1 + BACKWARD_COST * trained_share)
+    exact_pass = trials[0].seconds / len(pixels) / (1 + BACKWARD_COST * trained_share)
+    return best.precision, _reason(best, trials), Costs(per_pass * (1 + BACKWARD_COST), exact_pass, groups)
+
+
+def _step_trials(
+    frozen: FrozenModel, chain: Chain, pixels: np.ndarray, lowest: int, candidates: tuple[TrainingPrecision, ...]
+) -> list[StepTrial]:
+    frozen.model.to(frozen.device)
+    labels = torch.arange(len(pixels)) % 2
+    batch = Batch(pixels, 0, labels, torch.ones(len(pixels)))
+    normalise = Normalise(frozen.preprocessing, frozen.device)
+    freeze_below(chain, lowest)
+    try:
+        return measure_steps(
+            frozen.model,
+            lambda candidate: loss_of(
+                chain, batch, StepRule(normalise, candidate, 0.0, 0.0, frozen.device), trained_from=lowest
+            ),
+            frozen.device,
+            candidates=candidates,
+        )
+    finally:
+        frozen.model.requires_grad_(True).eval()
+
+
+def _reason(best: StepTrial, trials: list[StepTrial]) -> str:
+    if best is trials[0]:
+        return best.precision.name
+    return (
+        f"{best.precision.name}: {trials[0].seconds / best.seconds:.1f} times as fast as float32 here, gradients agree "
+        f"(cosine {best.agreement:.3f})"
+    )
+
+
+def _fitted(
+    stages: tuple[Stage, ...], costs: Costs, seconds: float, rows: pa.Table, remark: Callable[[str], None]
+) -> tuple[Stage, ...]:
+    images, held_out = in_split(rows, "train").num_rows, in_split(rows, "val").num_rows
+    fitted = fitted_to_time(stages, costs, seconds=seconds, images=images, validation_images=held_out)
+    for stage in stages[len(fitted) :]:
+        remark(f"{duration(seconds)} do not suffice for one epoch of stage {stage.name}: it is left out")
+    return fitted
+
+
+def _on_disk(
+    plan: FitPlan,
+    chain: Chain,
+    frozen: FrozenModel,
+    settings: TrainingSettings,
+    rows: pa.Table,
+    folder: Path,
+    remark: Callable[[str], None],
+) -> tuple[Stage, ...]:
+    """The stages, their views reduced or their cache given up where the disk does not suffice."""
+    gigabytes = settings.cache_gigabytes
+    free = free_bytes(folder)
+    budget = min(0.9 * free, gigabytes * 1e9) if gigabytes else min(0.5 * free, MOST_CACHE_BYTES)
+    shown = frozen.preprocessing
+    size = (shown.channels, shown.height, shown.width)
+    images, held_out = in_split(rows, "train").num_rows, in_split(rows, "val").num_rows
+    kept = []
+    for stage in stages_with_cache_last(plan.stages):
+        if not stage.cached:
+            kept.append(stage)
+            continue
+        each = bytes_needed(chain, stage.cut, images=size, rows=images, storage=plan.storage)
+        judged = bytes_needed(chain, stage.cut, images=size, rows=held_out, storage="float32")
+        affordable = int((budget - judged) // each)
+        wanted = stage.views or 1
+        if affordable >= wanted:
+            budget -= judged + wanted * each
+            kept.append(stage)
+        elif settings.cache == "on":
+            raise InputError(
+                f"the cache of stage {stage.name} takes {(judged + wanted * each) / 1e9:.1f} GB, "
+                f"{budget / 1e9:.1f} GB may be used",
+                hint="fewer --set views, or more --set cache_gigabytes, or --set cache=auto",
+            )
+        else:
+            remark(
+                f"no cache in stage {stage.name}: {(judged + wanted * each) / 1e9:.1f} GB would be needed, "
+                f"{budget / 1e9:.1f} GB may be used"
+            )
+            kept.append(dataclasses.replace(stage, cached=False, views=settings.views))
+    return tuple(sorted(kept, key=lambda stage: [s.name for s in plan.stages].index(stage.name)))
+
+
+def stages_with_cache_last(stages: tuple[Stage, ...]) -> list[Stage]:
+    """The stages, the smallest cache first: the head's pooled features are next to nothing."""
+    return sorted(stages, key=lambda stage: -stage.cut)
+
+
+def _as_journaled(plan: FitPlan) -> dict[str, Any]:
+    return {
+        "stages": [dataclasses.asdict(stage) for stage in plan.stages],
+        "precision": plan.precision.name,
+        "reason": plan.reason,
+        "costs": dataclasses.asdict(plan.costs) if plan.costs else None,
+        "remarks": list(plan.remarks),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _replayed(line: dict[str, Any], images_per_step: int) -> FitPlan:
+    torch.set_num_threads(line["threads"])  # sums over threads: another number would give other last digits
+    costs = Costs(**line["costs"]) if line["costs"] else None
+    stages = tuple(Stage(**stage) for stage in line["stages"])
+    return FitPlan(
+        stages, named_precision(line["precision"]), line["reason"], costs, images_per_step, tuple(line["remarks"])
+    )
