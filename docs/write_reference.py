@@ -24,7 +24,7 @@ def reference() -> str:
 
     commands = typer.main.get_command(app).commands
     parts = ["# Reference", "Written by `make docs` from the code.", "## Exit codes", EXIT_CODES, "## Commands"]
-    for name, command in commands.items():
+    for name, command in _flat(commands):
         parts += [f"### vitrail {name}", command.help or "", _options(command)]
     parts += [
         "## Settings of `vitrail fit`",
@@ -35,6 +35,17 @@ def reference() -> str:
     for part, kind in FitSettings.parts().items():
         parts.append(_settings(part.strip("_"), kind, list(kind.model_fields)))
     return "\n\n".join(parts) + "\n"
+
+
+def _flat(commands, prefix: str = "") -> list:
+    """Commands by full name; those of a group follow one another."""
+    return [
+        pair
+        for name, command in commands.items()
+        for pair in (
+            _flat(command.commands, f"{prefix}{name} ") if hasattr(command, "commands") else [(prefix + name, command)]
+        )
+    ]
 
 
 def _options(command) -> str:

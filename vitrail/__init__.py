@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from vitrail.data.inspection import Inspection
     from vitrail.prediction.predictor import Predictor
     from vitrail.workflows.fit import FitResult
+    from vitrail.workflows.plan import PlanResult
 
 __version__ = "0.1.0"
-__all__ = ["check", "fit", "load"]
+__all__ = ["check", "fit", "load", "plan"]
 
 
 def check(data: Any, *, workers: int | None = None, emit: Callable[[Event], None] = nobody) -> "Inspection":
@@ -73,6 +74,29 @@ def fit(
     from vitrail.workflows.fit import finish_fit, gathered
 
     return finish_fit(started, gathered(model, settings), command=command, emit=emit)
+
+
+def plan(
+    data: Any,
+    *,
+    model: str | None = None,
+    workers: int | None = None,
+    emit: Callable[[Event], None] = nobody,
+    **settings: Any,
+) -> "PlanResult":
+    """What `fit` would train with the same arguments: stages, steps, learning rates, estimated times.
+
+    Raises:
+        FindingsError: the check found what must be mended first.
+        InputError: data, model or settings are not as expected.
+    """
+    from vitrail.workflows.fit_start import start_fit
+
+    started = start_fit(data, out=None, overwrite=False, workers=workers)
+    from vitrail.workflows.fit import gathered
+    from vitrail.workflows.plan import finish_plan
+
+    return finish_plan(started, gathered(model, settings), emit=emit)
 
 
 def load(package: str | Path, *, device: str = "auto") -> "Predictor":

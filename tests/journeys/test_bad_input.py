@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.conftest import picture
 
-RANDOM = ["--model", "test_vit", "--set", "pretrained=false", "--set", "image_size=32"]
+RANDOM = ["--preset", "quick", "--model", "test_vit", "--set", "pretrained=false", "--set", "image_size=32"]
 
 
 @pytest.fixture

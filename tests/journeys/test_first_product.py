@@ -20,7 +20,7 @@ def ants(real_data, tmp_path_factory):
     done = subprocess.run(
         [
             sys.executable, "-m", "vitrail.cli.main", "fit", real_data / "hymenoptera",
-            "--model", f"local-dir:{real_data / 'vit_tiny_in1k'}", "--out", out,
+            "--model", f"local-dir:{real_data / 'vit_tiny_in1k'}", "--preset", "quick", "--out", out,
         ],
         capture_output=True, text=True, timeout=600,
     )  # fmt: skip

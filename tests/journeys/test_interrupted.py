@@ -21,6 +21,7 @@ def running(folder, out):
     command = [
         sys.executable, "-m", "vitrail.cli.main", "fit", folder, "--model", "test_vit", "--set", "pretrained=false",
         "--set", "image_size=64", "--set", "precision=float32", "--out", out, "--set", "batch_size=4", "--quiet",
+        "--preset", "quick",
     ]  # fmt: skip
     seeded = {**os.environ, "OMP_NUM_THREADS": "1"}
     with open(f"{out}.printed", "w") as printed:

@@ -16,8 +16,8 @@ import filelock
 from vitrail.basics.errors import InputError, VitrailError
 from vitrail.basics.files import explained_os_errors, write_json
 
-_FOLDERS = ("work", "package")
-_FILES = ("settings.json", "journal.jsonl", "metrics.jsonl", "report.html", "report.json")
+_FOLDERS = ("work", "package", "tensorboard")
+_FILES = ("settings.json", "journal.jsonl", "metrics.jsonl", "metrics-scratch.jsonl", "report.html", "report.json")
 _REPLACED = ".replaced"
 
 
@@ -67,6 +67,11 @@ class RunFolder:
     def work(self) -> Path:
         """Folder for what is only needed until the run is finished."""
         return self.path / "work"
+
+    @property
+    def metrics(self) -> Path:
+        """The file of what was measured while training."""
+        return self.path / "metrics.jsonl"
 
     def cleared(self, name: str) -> Path:
         """The path of `name` in this folder, with nothing there: what an interrupted run had written is removed."""
@@ -119,6 +124,11 @@ class RunPart:
     def work(self) -> Path:
         """Folder for what is only needed until the run is finished."""
         return self._run.work / self._name
+
+    @property
+    def metrics(self) -> Path:
+        """The file of what was measured while training."""
+        return self._run.path / f"metrics-{self._name}.jsonl"
 
     def note(self, decision: str, **facts: Any) -> None:
         """Append one line to the run's journal, on disk before this returns."""

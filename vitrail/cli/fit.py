@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from vitrail.workflows.fit import FitResult
 
 
-_OWN_OPTIONS = {"data", "model", "out", "overwrite", "workers", "command", "emit"}
+MOST_STEPS_SHOWN = 60
+"""Lines of the learning rate table of `--plan`."""
+
+_OWN_OPTIONS = {"data", "model", "out", "overwrite", "workers", "command", "emit", "plan"}
 
 
 def register(app: typer.Typer) -> None:
@@ -43,13 +46,24 @@ def fit(
     workers: Annotated[int | None, typer.Option(help="Processes that read images; default: one per core.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split and of all that is drawn by lot.")] = 0,
     thumbnails: Annotated[bool, typer.Option(help="Small pictures in the report.")] = True,
+    stages: Annotated[
+        str | None,
+        typer.Option(help="Stages to train, any of `head,top,all`, or `probe`; default: by preset."),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="`quick` (the probe alone), `standard` or `thorough`.")] = "standard",
+    time: Annotated[str | None, typer.Option(help="How long training may take, e.g. `20m`.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what would be trained, and train nothing.")] = False,
+    compare: Annotated[
+        str, typer.Option(help="`scratch`: also train the network from nothing, to see what pretraining gains.")
+    ] = "none",
+    log: Annotated[str, typer.Option(help="Send figures to `tensorboard`, `mlflow` or both, too.")] = "",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting, as name=value; may be repeated.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only warnings.")] = False,
 ) -> None:
-    """Train a classifier on your images: check, features, probe, package, report.
+    """Train a classifier on your images: check, features, probe, stages, package, report.
 
     Interrupted, it continues from where it was when called again.
     """
@@ -57,10 +71,13 @@ def fit(
 
     values = {
         "on_bad_image": on_bad_image, "image_size": image_size, "architecture": architecture, "position": position,
-        "pooling": pooling, "pad": pad, "seed": seed, "thumbnails": thumbnails,
-        **parsed(settings or []),
+        "pooling": pooling, "pad": pad, "seed": seed, "thumbnails": thumbnails, "stages": stages, "preset": preset,
+        "time": time, "compare": compare, "log": log, **parsed(settings or []),
     }  # fmt: skip
     command = shlex.join(["vitrail", *sys.argv[1:]])
+    if plan:
+        show_plan(data, model, workers, values, as_json=as_json, quiet=quiet)
+        return
     with TerminalProgress(quiet=quiet) as progress:
         result = vitrail.fit(
             data, model=model, out=out, overwrite=overwrite, workers=workers, command=command, emit=progress, **values
@@ -69,6 +86,41 @@ def fit(
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
     else:
         show_result(result)
+
+
+def show_plan(
+    data: str, model: str | None, workers: int | None, values: dict[str, Any], *, as_json: bool, quiet: bool
+) -> None:
+    """Print what `fit` would do: the stages, then the learning rates of every layer group, step by step."""
+    import vitrail
+
+    with TerminalProgress(quiet=quiet) as progress:
+        result = vitrail.plan(data, model=model, workers=workers, emit=progress, **values)
+    if as_json:
+        typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+        return
+    from vitrail.workflows.fit_plan import plan_lines
+
+    for line in plan_lines(result.stages, result.plan):
+        typer.echo(line)
+    typer.echo("")
+    for line in rate_lines(result.learning_rates):
+        typer.echo(line)
+
+
+def rate_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Learning rates as a table: one line per optimiser step, one column per layer group."""
+    if not rows:
+        return ["no training steps: the probe alone"]
+    names = list(rows[0]["rates"])
+    lines = ["  ".join(["stage", "epoch", " step", *(f"{name:>9}" for name in names)])]
+    shown = rows if len(rows) <= MOST_STEPS_SHOWN else rows[:: -(-len(rows) // MOST_STEPS_SHOWN)]
+    for row in shown:
+        rates = (f"{rate:9.2e}" if rate else f"{'frozen':>9}" for rate in row["rates"].values())
+        lines.append("  ".join([f"{row['stage']:<5}", f"{row['epoch']:>5}", f"{row['step']:>5}", *rates]))
+    if len(shown) < len(rows):
+        lines.append(f"{len(shown)} of {len(rows):,} steps; --json has them all")
+    return lines
 
 
 def parsed(assignments: list[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import atexit
 import os
 import re
+import shlex
 import sys
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 
 import vitrail
 from vitrail.basics.errors import VitrailError
-from vitrail.cli import check, demo, fit, predict
+from vitrail.cli import check, demo, fit, predict, study
 
 INTERRUPTED = 130
 
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (check, fit, predict, demo):
+for family in (check, fit, predict, demo, study):
     family.register(app)
 
 
@@ -59,7 +60,8 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:
-        typer.echo("stopped; the same command continues where it was", err=True)
+        command = shlex.join(["vitrail", *sys.argv[1:]])
+        typer.echo(f"stopped; the same command continues where it was:\n  {command}", err=True)
     sys.exit(code)
 
 

@@ -6,7 +6,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from vitrail.basics.events import Event, Noted, WorkAdvanced, WorkEnded, WorkStarted
+from vitrail.basics.events import Event, Noted, WorkAdvanced, WorkDescribed, WorkEnded, WorkStarted
+from vitrail.training.records import EpochDone
 
 
 class TerminalProgress:
@@ -25,6 +26,7 @@ class TerminalProgress:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[words]}"),
             console=self._console,
             transient=True,
             disable=quiet or not sys.stderr.isatty(),
@@ -44,9 +46,13 @@ class TerminalProgress:
         """Draw what the event says."""
         match event:
             case WorkStarted(work, total, unit):
-                self._tasks[work] = self._progress.add_task(work, total=total, rate="", unit=unit)
+                self._tasks[work] = self._progress.add_task(work, total=total, rate="", unit=unit, words="")
             case WorkAdvanced(work, by):
                 self._advance(self._tasks[work], by)
+            case WorkDescribed(work, text):
+                self._progress.update(self._tasks[work], words=text)
+            case EpochDone() if not self._quiet:
+                self._console.print(_epoch_line(event), markup=False)
             case WorkEnded(work):
                 self._progress.remove_task(self._tasks.pop(work))
             case Noted(text, level) if level == "warning" or not self._quiet:
@@ -58,3 +64,13 @@ class TerminalProgress:
         shown = self._progress.tasks[self._progress.task_ids.index(task)]
         rate = f"{shown.speed:,.0f} {shown.fields['unit']}/s" if shown.speed else ""
         self._progress.update(task, rate=rate)
+
+
+def _epoch_line(record: EpochDone) -> str:
+    """One epoch in one line."""
+    loss = "no finite loss" if record.training_loss is None else f"loss {record.training_loss:.3f}"
+    place = f"{record.stage} {record.epoch_in_stage}/{record.epochs_in_stage}"
+    return (
+        f"epoch    {place:<12}{loss}   validation loss {record.validation_loss:.3f}, "
+        f"{100 * record.validation_accuracy:.1f} % right   from {record.trained_from}"
+    )

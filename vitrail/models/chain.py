@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from vitrail.basics.errors import InputError
 from vitrail.models.heads import pooled, pooled_features
@@ -24,11 +25,16 @@ class Chain:
         self.pooled = len(self.order.groups)
         self.logits = self.pooled + 1
         self._parts = self._numbered_parts()
+        self._batch_norms = [module for module in model.modules() if isinstance(module, _NormBase)]
 
     @property
     def parts(self) -> dict[str, int]:
         """By parameter name: the number of its layer group, or `pooled` for the linear classifier's own."""
         return self._parts
+
+    def moving_statistics(self) -> list[Tensor]:
+        """The buffers that a forward pass would change now: those of batch norms in training mode."""
+        return [buffer for norm in self._batch_norms if norm.training for buffer in norm.buffers(recurse=False)]
 
     def can_cut(self, place: int) -> bool:
         """Whether the model can be run from and to this place."""

@@ -123,6 +123,8 @@ class Checkpoints:
         files = self._files()
         for file in files[:-KEPT]:
             file.unlink(missing_ok=True)
+        for file in self.folder.glob(".*.partial"):  # of a process that was killed while it wrote
+            file.unlink(missing_ok=True)
         needed = {_best_epoch(file) for file in files[-KEPT:]}
         for file in self.folder.glob("best-epoch*.safetensors"):
             if int(re.findall(r"\d+", file.name)[0]) not in needed:

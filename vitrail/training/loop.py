@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitrail.basics.events import Emit, Noted, WorkAdvanced, WorkDescribed, WorkEnded, WorkStarted, nobody
+from vitrail.basics.events import Emit, Event, Noted, WorkAdvanced, WorkDescribed, WorkEnded, WorkStarted, nobody
 from vitrail.basics.files import atomic_file
 from vitrail.basics.seeds import derived_seed
 from vitrail.features.prefix_cache import PrefixCache
@@ -21,9 +21,10 @@ from vitrail.models.chain import Chain
 from vitrail.training.batches import TrainingImages, stage_batches
 from vitrail.training.checkpoint import Checkpoints, weights_of
 from vitrail.training.meter import Meter
+from vitrail.training.metrics_file import MetricsFile
 from vitrail.training.out_of_memory import Portions, is_out_of_memory
 from vitrail.training.parameter_groups import fill_momentum, freeze_below, made_optimizer, set_rates
-from vitrail.training.records import EpochDone
+from vitrail.training.records import EpochDone, StepsDone
 from vitrail.training.schedule import rate_at
 from vitrail.training.settings import TrainingSettings
 from vitrail.training.stages import Stage
@@ -55,7 +56,9 @@ class TrainingJob:
         rule: what is the same for all steps.
         portions: how many images are computed at once.
         settings: as asked for.
+        classes: names in the order of the logits.
         folder: for checkpoints and the validation logits of every epoch.
+        metrics: the file that every record is appended to.
     """
 
     chain: Chain
@@ -67,7 +70,9 @@ class TrainingJob:
     rule: StepRule
     portions: Portions
     settings: TrainingSettings
+    classes: tuple[str, ...]
     folder: Path
+    metrics: Path
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ def train(job: TrainingJob, *, emit: Emit = nobody) -> Trained:
         run = _Run(job, emit)
         while run.state.stage < len(job.stages):
             run.stage(job.stages[run.state.stage], stop)
+        if stop.made:  # behind the last step, where no step asks any more
+            raise KeyboardInterrupt
         return run.trained()
 
 
@@ -108,14 +115,22 @@ def logits_file(folder: Path, epoch: int) -> Path:
 
 class _Run:
     def __init__(self, job: TrainingJob, emit: Emit) -> None:
-        self.job, self.emit = job, emit
+        self.job, self._emit = job, emit
         self.optimizer = made_optimizer(job.chain, job.settings)
         self.checkpoints = Checkpoints(job.folder, job.chain.model, self.optimizer)
         restored = self.checkpoints.restore()
         self.state, self.changed, self.best = restored or (TrainingState(), set(), None)
-        self.meter = Meter(self.state, emit, last_checkpoint=self.checkpoints.newest)
+        names = [stage.name for stage in job.stages]
+        self.metrics = MetricsFile(job.metrics, names, stage=self.state.stage, step=self.state.step)
+        self.meter = Meter(self.state, self.emit, last_checkpoint=self.checkpoints.newest)
         self.started = time.monotonic() - self.state.seconds
         self.written_at, self.write_seconds = time.monotonic(), 0.0
+
+    def emit(self, event: Event) -> None:
+        """Tell whoever watches, and keep what is a record."""
+        if isinstance(event, StepsDone | EpochDone):
+            self.metrics.add(event)
+        self._emit(event)
 
     def stage(self, stage: Stage, stop: StopRequest) -> None:
         """All steps of one stage that are still to be done, and the checkpoint behind them."""
@@ -185,7 +200,15 @@ class _Run:
             state.best = Best(state.epochs, record.validation_loss)
             self.best = weights_of(self.job.chain.model, self.changed)
         self.emit(record)
+        self._warn_of_one_answer(logits, labels)
         self.meter.rest()
+
+    def _warn_of_one_answer(self, logits: np.ndarray, labels: np.ndarray) -> None:
+        answers = np.unique(logits.argmax(axis=1))
+        if len(answers) == 1 and len(np.unique(labels)) > 1:
+            name = self.job.classes[int(answers[0])]
+            text = f"warning  every validation image is called {name!r}: the learning rate is probably too high"
+            self.emit(Noted(text, "warning"))
 
     def _epoch_record(self, stage: Stage, logits: np.ndarray, labels: np.ndarray) -> EpochDone:
         state, epoch = self.state, self.state.step // self.job.training.steps_per_epoch

@@ -18,7 +18,8 @@ def parameter_groups(chain: Chain, *, layer_decay: float, weight_decay: float) -
     `names` (of its parameters) and `rate_scale` (its share of the last layer's learning rate: `layer_decay` to the
     power of its distance from the head).
 
-    Source of the scale: timm 1.0.31, `param_groups_layer_decay`.
+    Source of the scale: timm 1.0.31, `param_groups_layer_decay`, which counts the norm before the head to the last
+    block; here it is a layer of its own, so that all before it are one step farther from the head.
     """
     named = dict(chain.model.named_parameters())
     head = chain.pooled - 1

@@ -78,8 +78,7 @@ def plan_rows(
     image_size: str,
 ) -> list[dict[str, Any]]:
     """One dictionary per stage: `name`, `epochs`, `steps`, `trains`, `trainable_parameters`, `learning_rate` (of the
-    last layer), `lowest_learning_rate` (of the first trained layer, relative to no schedule), `image_size`, `cached`,
-    `estimated_seconds`."""
+    last layer), `image_size`, `cached`, `estimated_seconds`."""
     sizes = {name: parameter.numel() for name, parameter in chain.model.named_parameters()}
     rows = []
     for stage in stages:

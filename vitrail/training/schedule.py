@@ -17,5 +17,5 @@ def rate_at(step: int, total_steps: int, warmup_fraction: float, *, floor_fracti
     warmup = round(total_steps * warmup_fraction)
     if step < warmup:
         return (step + 1) / warmup
-    done = min(1.0, (step - warmup) / max(1, total_steps - 1 - warmup))
+    done = (step - warmup) / max(1, total_steps - 1 - warmup) if step < total_steps else 1.0
     return floor_fraction + (1 - floor_fraction) * 0.5 * (1 + math.cos(math.pi * done))

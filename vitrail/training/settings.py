@@ -48,7 +48,7 @@ class TrainingSettings(Settings):
     """Stages to train, e.g. `head,top,all`; `probe` trains none; None: by preset and number of images."""
     preset: Literal["quick", "standard", "thorough"] = "standard"
     """`quick` keeps the probe; `standard` and `thorough` train stages that suit the number of images."""
-    time: Annotated[float | None, BeforeValidator(_as_seconds), Field(gt=0)] = None
+    time: Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(_as_seconds)] = None
     """Seconds, or text such as `20m`, that training may take; epochs are chosen to fit, once, before it begins."""
     head_epochs: int | None = Field(default=None, ge=1)
     """Walks through the training images in the head stage; None: by preset and number of images."""

@@ -50,15 +50,15 @@ class Stage:
 def default_epochs(preset: str, images: int) -> dict[str, int]:
     """Stages and their epochs by preset and number of training images, in the order of training.
 
-    The more images, the fewer walks through them, so that the number of steps grows much more slowly than the data.
+    The probe has already trained the classifier, and better than a head stage would: standard training begins with
+    the top blocks. The more images, the fewer walks through them, so that steps grow much more slowly than the data.
     """
     if preset == "quick":
         return {}
-    longer = 2 if preset == "thorough" else 1
-    if images < 200 and preset == "standard":
-        return {"head": 20, "top": 10}
-    whole = 10 if images < 3_000 else 8 if images < 30_000 else 4
-    return {"head": 10 * longer, "top": 5 * longer, "all": whole * longer}
+    whole = 10 if images < 3_000 else 6 if images < 30_000 else 3
+    if preset == "thorough":
+        return {"head": 10, "top": 10, "all": 2 * whole}
+    return {"top": 3, "all": whole}
 
 
 def planned_stages(settings: TrainingSettings, chain: Chain, *, images: int) -> tuple[Stage, ...]:
@@ -69,7 +69,11 @@ def planned_stages(settings: TrainingSettings, chain: Chain, *, images: int) -> 
     """
     defaults = default_epochs(settings.preset, images)
     names = settings.stages if settings.stages is not None else tuple(defaults)
-    fallback = default_epochs("thorough" if settings.preset == "thorough" else "standard", max(images, 200))
+    fallback = {
+        "head": 10,
+        "top": 5,
+        **default_epochs("standard" if settings.preset == "quick" else settings.preset, images),
+    }
     epochs = {name: getattr(settings, f"{name}_epochs") or defaults.get(name) or fallback[name] for name in names}
     longest = max((epochs[name] for name in names if name != "all"), default=0)
     views = settings.views or max(1, min(MOST_VIEWS, longest // EPOCHS_PER_VIEW))

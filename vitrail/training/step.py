@@ -50,21 +50,37 @@ def train_step(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Update what stands behind `trained_from` by the gradient of the batch's weighted mean loss.
 
-    The gradient does not depend on `most_at_once`, but for rounding: parts add up, also a smaller last one. When the
-    gradient is not finite nothing changes.
+    The gradient does not depend on `most_at_once`, but for rounding: parts add up, also a smaller last one (batch norms
+    that are trained see each part for itself). When the gradient is not finite, or the step fails, nothing changes,
+    not even the moving statistics of batch norms.
 
     Returns:
         The loss, and 1 where the step was skipped for a gradient that is not finite, else 0; both on the device.
     """
     optimizer.zero_grad(set_to_none=True)
+    moving = chain.moving_statistics()
+    before = [statistic.clone() for statistic in moving]
+    try:
+        loss = _backward(chain, batch, rule, trained_from=trained_from, most_at_once=most_at_once)
+    except (RuntimeError, MemoryError):  # of parts that were done before memory ran out
+        for statistic, earlier in zip(moving, before, strict=True):
+            statistic.copy_(earlier)
+        raise
+    skipped = _update(optimizer, loss, rule.clip)
+    for statistic, earlier in zip(moving, before, strict=True):
+        statistic.copy_(torch.where(skipped.bool(), earlier, statistic))
+    return loss, skipped
+
+
+def _backward(chain: Chain, batch: Batch, rule: StepRule, *, trained_from: int, most_at_once: int) -> Float[Tensor, ""]:
+    """The batch's weighted mean loss, its gradient left in the parameters."""
     total_weight = batch.image_weights.sum().to(rule.device)
     loss = torch.zeros((), device=rule.device)
     for part in _parts(batch, most_at_once):
         part_loss = loss_of(chain, part, rule, trained_from=trained_from) / total_weight
         part_loss.backward()
         loss += part_loss.detach()
-    skipped = _update(optimizer, loss, rule.clip)
-    return loss, skipped
+    return loss
 
 
 def loss_of(chain: Chain, batch: Batch, rule: StepRule, *, trained_from: int) -> Float[Tensor, ""]:

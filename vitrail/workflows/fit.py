@@ -11,10 +11,12 @@ from vitrail.basics.run_folder import RunFolder
 from vitrail.evaluation.quality import Quality
 from vitrail.measures.intervals import Measure
 from vitrail.models.heads import set_linear_head
+from vitrail.training.sinks import Watchers
 from vitrail.workflows.fit_features import compute_features
-from vitrail.workflows.fit_heads import learn_heads, probe_sentence, probe_words
+from vitrail.workflows.fit_heads import learn_heads, probe_sentence, probe_words, tell_first_figures
 from vitrail.workflows.fit_outcome import Fitted, pack, report
 from vitrail.workflows.fit_preparation import prepare, refuse_other_data
+from vitrail.workflows.fit_scratch import gain_sentences, gained_by_pretraining
 from vitrail.workflows.fit_settings import DEFAULT_MODEL, FitSettings
 from vitrail.workflows.fit_start import StartedFit
 from vitrail.workflows.fit_tuning import tune
@@ -69,7 +71,10 @@ def finish_fit(
         VitrailError: see the parts. Whatever happens, the same call continues where it was.
     """
     watch, name = started.watch, started.check.images.name
-    with RunFolder.open(started.out, settings.model_dump(mode="json"), overwrite=started.overwrite) as run:
+    with (
+        RunFolder.open(started.out, settings.model_dump(mode="json"), overwrite=started.overwrite) as run,
+        Watchers(emit, settings.log, folder=run.path, name=name) as emit,
+    ):
         ready = prepare(started, settings, emit=emit)
         refuse_other_data(run, ready)
         watch.lap("check")
@@ -77,12 +82,20 @@ def finish_fit(
         watch.lap("features")
         probe, answers = learn_heads(features.by_split, ready.images, settings, emit=emit)
         set_linear_head(ready.built.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
+        tell_first_figures(answers, ready.images, emit)
         watch.lap("probe")
         tuning = tune(run, ready, settings, probe=answers, execution=features.execution, emit=emit)
         watch.lap("training")
+        gained = gained_by_pretraining(run, ready, settings, tuning, execution=features.execution, emit=emit)
+        watch.lap("scratch")
         judged = judge_splits(tuning.answers, ready.images.rows, ready.images.classes, seed=settings.seed)
-        told = (f"Training features in {features.reason}.", probe_sentence(probe), *tuning.decisions)
-        fitted = Fitted(name, ready, judged, told, tuning.trained or probe_words(probe), tuning.report)
+        told = (
+            f"Training features in {features.reason}.",
+            probe_sentence(probe),
+            *tuning.decisions,
+            *gain_sentences(gained),
+        )
+        fitted = Fitted(name, ready, judged, told, tuning.trained or probe_words(probe), tuning.section(gained))
         package = pack(fitted, run.cleared("package"), settings)
         watch.lap("package")
         page = report(fitted, run.path, settings, command=command, timings=watch.laps)

@@ -3,13 +3,14 @@
 import numpy as np
 from jaxtyping import Float
 
-from vitrail.basics.events import Emit, nobody
+from vitrail.basics.events import Emit, Noted, nobody
 from vitrail.data.columns import in_split, labels_of
 from vitrail.features.neighbours import fit_neighbours
 from vitrail.features.probe import Probe, fit_probe
+from vitrail.measures.classification import accuracy
 from vitrail.workflows.fit_data import FitImages
 from vitrail.workflows.fit_settings import FitSettings
-from vitrail.workflows.judging import Answers
+from vitrail.workflows.judging import Answers, group_numbers
 
 Features = dict[str, Float[np.ndarray, "_ D"]]
 """Pooled features by split, in the order of the split's rows."""
@@ -42,3 +43,12 @@ def probe_sentence(probe: Probe) -> str:
     """How the probe was made, as a sentence."""
     words = probe_words(probe)
     return f"{words[0].upper()}{words[1:]}, chosen by cross-validated log loss."
+
+
+def tell_first_figures(answers: dict[str, Answers], images: FitImages, emit: Emit) -> None:
+    """A first number, within the first minute: what probe and neighbours are worth on the validation images."""
+    labels = images.labelled("val").labels
+    groups = group_numbers(images.rows, "val")
+    probe = accuracy(labels, answers["val"].logits.argmax(axis=1), groups=groups)
+    neighbours = accuracy(labels, answers["val"].neighbours, groups=groups)
+    emit(Noted(f"probe    {probe.text()}   nearest neighbours {neighbours.text()}"))

@@ -94,7 +94,7 @@ def planned(
     precision, reason, costs = _measured(frozen, chain, stages, rows, settings)
     remarks: list[str] = []
     if settings.time is not None:
-        stages = _fitted(stages, costs, settings.time, rows, remarks.append)
+        stages = _fitted(stages, costs, settings, chain, rows, remarks.append)
     plan = FitPlan(stages, precision, reason, costs, per_step)
     plan = dataclasses.replace(plan, stages=_on_disk(plan, chain, frozen, settings, rows, folder, remarks.append))
     plan = dataclasses.replace(plan, remarks=tuple(remarks))
@@ -105,23 +105,31 @@ def planned(
 
 def tell_plan(rows: list[dict[str, Any]], plan: FitPlan, emit: Emit) -> None:
     """The plan as lines for the person who watches."""
+    for line in plan_lines(rows, plan):
+        emit(Noted(line))
+    for remark in plan.remarks:
+        emit(Noted(f"warning  {remark}", "warning"))
+
+
+def plan_lines(rows: list[dict[str, Any]], plan: FitPlan) -> list[str]:
+    """The plan as a table in text, and what it rests on."""
     if not rows:
-        return
+        return ["plan     the probe alone"]
     header = ("stage", "epochs", "steps", "trains", "parameters", "learning rate", "cached", "about")
-    lines = [
+    cells = [
         (
             row["name"], str(row["epochs"]), f"{row['steps']:,}", row["trains"], f"{row['trainable_parameters']:,}",
             f"{row['learning_rate']:g}", row["cached"] or "-", duration(row["estimated_seconds"]),
         )
         for row in rows
     ]  # fmt: skip
-    widths = [max(len(line[column]) for line in (header, *lines)) for column in range(len(header))]
-    for line in (header, *lines):
-        cells = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        emit(Noted(f"         {cells.rstrip()}"))
-    emit(Noted(f"         {rows[0]['image_size']} pixels, {plan.images_per_step} images per step; {plan.reason}"))
-    for remark in plan.remarks:
-        emit(Noted(f"         {remark}", "warning"))
+    widths = [max(len(line[column]) for line in (header, *cells)) for column in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in (header, *cells)
+    ]
+    basis = f"{rows[0]['image_size']} pixels, {plan.images_per_step} images per step, {plan.reason}"
+    return [f"{'plan' if number == 0 else '':<9}{line}" for number, line in enumerate([*lines, basis])]
 
 
 def duration(seconds: float | None) -> str:
@@ -199,13 +207,21 @@ def _reason(best: StepTrial, trials: list[StepTrial]) -> str:
 
 
 def _fitted(
-    stages: tuple[Stage, ...], costs: Costs, seconds: float, rows: pa.Table, remark: Callable[[str], None]
+    stages: tuple[Stage, ...],
+    costs: Costs,
+    settings: TrainingSettings,
+    chain: Chain,
+    rows: pa.Table,
+    remark: Callable[[str], None],
 ) -> tuple[Stage, ...]:
+    """The stages with as many epochs as the time budget allows; how many views pay is decided anew."""
     images, held_out = in_split(rows, "train").num_rows, in_split(rows, "val").num_rows
+    seconds = settings.time or 0.0
     fitted = fitted_to_time(stages, costs, seconds=seconds, images=images, validation_images=held_out)
     for stage in stages[len(fitted) :]:
         remark(f"{duration(seconds)} do not suffice for one epoch of stage {stage.name}: it is left out")
-    return fitted
+    exact = {"stages": tuple(stage.name for stage in fitted), **{f"{s.name}_epochs": s.epochs for s in fitted}}
+    return planned_stages(settings.model_copy(update=exact), chain, images=images)
 
 
 def _on_disk(

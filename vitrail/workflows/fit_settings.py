@@ -1,6 +1,8 @@
 """What can be set for a fit: the settings of every part that takes part in it."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
 
 from vitrail.basics.settings import Settings
 from vitrail.data.augmentation import AugmentationSettings
@@ -14,6 +16,10 @@ DEFAULT_MODEL = "vit_small_patch16_224.augreg_in21k_ft_in1k"
 """22 million parameters, Apache-2.0: strong features at a size that two processor cores can bear."""
 
 
+def _as_names(value: Any) -> Any:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
 class FitSettings(Settings):
     """Settings of `vitrail fit`; `FitSettings.gather` takes all of them by their own names."""
 
@@ -25,6 +31,10 @@ class FitSettings(Settings):
     """Mean and standard deviation of the input: those the pretrained weights were made with, or your images' own."""
     thumbnails: bool = True
     """Whether the report shows small pictures of the most wrong images."""
+    compare: Literal["none", "scratch"] = "none"
+    """`scratch`: train the same network from nothing with as many steps, and report what pretraining gained."""
+    log: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], BeforeValidator(_as_names)] = ()
+    """Where the figures of every epoch are sent beside `metrics.jsonl`: `tensorboard`, `mlflow` or both."""
     model: ModelSettings
     """The backbone."""
     split: SplitSettings

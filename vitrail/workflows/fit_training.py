@@ -103,7 +103,9 @@ def train_stages(
         ),
         portions=_portions(run, plan, settings),
         settings=settings.training,
+        classes=tuple(images.classes),
         folder=run.work / "training",
+        metrics=run.metrics,
     )
     trained = train(job, emit=emit)
     logits = [np.load(logits_file(job.folder, epoch + 1)) for epoch in range(trained.state.epochs)]

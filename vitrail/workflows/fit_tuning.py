@@ -30,6 +30,7 @@ class Tuning:
         trained: one line on how the kept model was trained; None when the probe stayed.
         decisions: sentences on what was chosen and why.
         report: the training section of the report; None when nothing was trained.
+        plan: what was to be trained.
     """
 
     answers: dict[str, Answers]
@@ -37,6 +38,10 @@ class Tuning:
     decisions: list[str]
     report: dict[str, Any] | None
     plan: FitPlan
+
+    def section(self, scratch: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The training section of the report, with the comparison with scratch where there is one."""
+        return None if self.report is None else {**self.report, "scratch": scratch}
 
 
 def tune(
@@ -78,7 +83,7 @@ def tune(
     answers = {split: replace(answer, logits=_logits(frozen, images, settings, split, choice, answer))
                for split, answer in probe.items()}  # fmt: skip
     line = None if choice.epoch is None else _trained_line(plan, trained, choice.epoch)
-    return Tuning(answers, line, sentences, _report(rows, trained, choice, sentences, labels), plan)
+    return Tuning(answers, line, [], _report(rows, trained, choice, sentences, labels), plan)
 
 
 def stage_rows(plan: FitPlan, frozen: FrozenModel, images: FitImages) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ def judge_splits(answers: Mapping[str, Answers], rows: pa.Table, classes: list[s
     leaked = leaked_ids(rows)
     judged = Judged(classes, {}, {}, {}, {})
     for split, answer in answers.items():
-        predictions = _predictions(in_split(rows, split), answer.logits, classes, split)
+        predictions = predictions_of(in_split(rows, split), answer.logits, classes, split)
         groups = predictions.group_numbers()
         judged.predictions[split] = predictions
         judged.quality[split] = judge(predictions, seed=seed)
@@ -67,7 +67,8 @@ def group_numbers(rows: pa.Table, split: str) -> Int[np.ndarray, "_"] | None:
     return np.array([numbers[name] for name in names], dtype=np.int64) if len(numbers) < len(names) else None
 
 
-def _predictions(part: pa.Table, logits: np.ndarray, classes: list[str], split: str) -> Predictions:
+def predictions_of(part: pa.Table, logits: np.ndarray, classes: list[str], split: str) -> Predictions:
+    """What logits (N, K) say about the rows of a split."""
     groups = part["group"].to_pylist()
     return Predictions(
         ids=part["id"].to_pylist(),

@@ -1,0 +1,220 @@
+import errno
+import os
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from tests.unit.training.small_job import tiny_resnet, tiny_vit
+from vitrail.basics.errors import SystemFault
+from vitrail.models.chain import Chain
+from vitrail.training.checkpoint import Checkpoints, load_weights_of, weights_of
+from vitrail.training.parameter_groups import freeze_below, made_optimizer, set_rates
+from vitrail.training.settings import TrainingSettings
+from vitrail.training.state import Best, TrainingState
+
+KINDS = {
+    "adamw": (tiny_vit, {}),
+    "sgd": (tiny_vit, {"optimizer": "sgd"}),
+    "sgd without momentum": (tiny_vit, {"optimizer": "sgd", "momentum": 0.0}),
+    "batch norms": (tiny_resnet, {}),
+}
+
+
+class Run:
+    """A model in training, and its checkpoints; `place`: what stands behind it is trained."""
+
+    def __init__(self, folder, kind: str = "adamw", *, place: int = 3) -> None:
+        build, settings = KINDS[kind]
+        self.model = build()
+        self.chain = Chain(self.model)
+        self.optimizer = made_optimizer(self.chain, TrainingSettings.parse(**settings))
+        set_rates(self.optimizer, 0.1, 1.0)
+        freeze_below(self.chain, place)
+        self.trained = {name for name, part in self.chain.parts.items() if part >= place}
+        self.checkpoints = Checkpoints(folder, self.model, self.optimizer)
+        self.generator = torch.Generator().manual_seed(0)
+
+    def steps(self, count: int) -> None:
+        for _ in range(count):
+            self.optimizer.zero_grad()
+            self.model(torch.randn(4, 3, 16, 16, generator=self.generator)).square().sum().backward()
+            self.optimizer.step()
+
+    def write(self, step: int, *, best: int | None = None, stage: int = 0) -> TrainingState:
+        state = TrainingState(
+            stage=stage, step=step, epochs=step // 2, loss_sum=0.1 + step, loss_steps=step, skipped=1,
+            best=None if best is None else Best(best, 0.25), seconds=12.5, history=[{"kind": "epoch", "loss": 0.1}],
+            spent={"head": {"seconds": 0.5, "images": 3, "waited": 0.0}},
+        )  # fmt: skip
+        weights = None if best is None else weights_of(self.model, self.trained)
+        self.checkpoints.write(state, self.trained, weights)
+        return state
+
+    def everything(self) -> dict[str, torch.Tensor]:
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        kept = {f"{names[p]} {field}": v for p, facts in self.optimizer.state.items() for field, v in facts.items()}
+        return {name: value.clone() for name, value in {**self.model.state_dict(), **kept}.items()}
+
+    @property
+    def files(self) -> list[str]:
+        return sorted(file.name for file in self.checkpoints.folder.iterdir())
+
+
+def assert_equal(found, expected):
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_restored_is_what_was_written(kind, tmp_path):
+    run = Run(tmp_path, kind)
+    run.steps(3)
+    written, expected = run.write(3, best=1), run.everything()
+    best = weights_of(run.model, run.trained)
+    run.steps(1)
+    again = Run(tmp_path, kind)
+    state, trained, weights = again.checkpoints.restore()
+    assert state == written and trained == run.trained
+    assert_equal(weights, best)
+    assert_equal(again.everything(), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_restored_run_takes_the_steps_that_the_other_would_have_taken(kind, tmp_path):
+    run = Run(tmp_path, kind)
+    run.steps(2)
+    run.write(2)
+    again = Run(tmp_path, kind)
+    again.checkpoints.restore()
+    again.generator.set_state(run.generator.get_state())
+    run.steps(2)
+    again.steps(2)
+    assert_equal(again.everything(), run.everything())
+
+
+def test_restoring_forgets_what_the_optimiser_remembered(tmp_path):
+    run = Run(tmp_path)
+    run.write(0)
+    run.steps(2)
+    run.checkpoints.restore()
+    assert not any(run.optimizer.state.values())
+
+
+def test_without_a_checkpoint_nothing_is_restored(tmp_path):
+    run = Run(tmp_path / "nowhere")
+    assert run.checkpoints.restore() is None and run.checkpoints.newest() is None
+
+
+def test_only_what_was_trained_is_in_the_file_with_its_moments_and_all_buffers(tmp_path):
+    run = Run(tmp_path, "batch norms", place=4)
+    run.steps(1)
+    run.write(1)
+    with safe_open(run.checkpoints.newest(), framework="pt") as opened:
+        names = set(opened.keys())
+    assert {name.removeprefix("model/") for name in names if name.startswith("model/")} == run.trained
+    moments = {f"optimizer/{field}/{name}" for field in ("exp_avg", "exp_avg_sq", "step") for name in run.trained}
+    assert {name for name in names if name.startswith("optimizer/")} == moments
+    buffers = {f"buffer/{name}" for name, _ in run.model.named_buffers()}
+    assert {name for name in names if name.startswith("buffer/")} == buffers and len(buffers) > 9
+
+
+@pytest.mark.parametrize("left", [0.0, 0.001, 0.5, 0.999])
+def test_a_newest_file_that_was_cut_short_falls_back_to_the_one_before(left, tmp_path):
+    run = Run(tmp_path)
+    run.steps(1)
+    first, expected = run.write(1, best=1), run.everything()
+    run.steps(1)
+    run.write(2, best=2)
+    newest = run.checkpoints.newest()
+    newest.write_bytes(newest.read_bytes()[: int(left * newest.stat().st_size)])
+    again = Run(tmp_path)
+    state, _, best = again.checkpoints.restore()
+    assert state == first
+    assert_equal(again.everything(), expected)
+    assert best is not None
+
+
+def test_a_checkpoint_whose_best_weights_are_gone_falls_back_to_the_one_before(tmp_path):
+    run = Run(tmp_path)
+    first = run.write(1, best=1)
+    run.write(2, best=2)
+    (tmp_path / "best-epoch000002.safetensors").unlink()
+    assert Run(tmp_path).checkpoints.restore()[0] == first
+
+
+def test_when_no_file_can_be_read_nothing_is_restored_and_the_run_begins_anew(tmp_path):
+    run = Run(tmp_path)
+    for step in (1, 2):
+        run.write(step)
+    for name in run.files:
+        (tmp_path / name).write_bytes(b"not a checkpoint")
+    again, fresh = Run(tmp_path), Run(tmp_path / "other")
+    assert again.checkpoints.restore() is None
+    assert_equal(again.everything(), fresh.everything())
+
+
+@pytest.mark.parametrize("refused", [1, 2])
+def test_a_full_disk_is_an_error_and_leaves_the_older_checkpoints(refused, tmp_path, monkeypatch):
+    run = Run(tmp_path)
+    for step in (1, 2):
+        run.steps(1)
+        expected, state = run.everything(), run.write(step, best=step)
+    before, calls, fsync = run.files, iter(range(1, 9)), os.fsync
+
+    def no_space(file):
+        if next(calls) == refused:  # 1: the best weights, 2: the checkpoint itself
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(file)
+
+    run.steps(1)
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(SystemFault, match=r"the disk is full: .* could not be written\nhint: free some space"):
+        run.write(3, best=3)
+    assert set(before) <= set(run.files), "nothing was removed"
+    assert not [name for name in run.files if "partial" in name]
+    again = Run(tmp_path)
+    assert again.checkpoints.restore()[0] == state
+    assert_equal(again.everything(), expected)
+
+
+def test_two_checkpoints_are_kept_and_the_best_weights_that_they_need(tmp_path):
+    run = Run(tmp_path)
+    for step, best in ((1, None), (2, 1), (3, 2), (4, 2)):
+        run.write(step, best=best)
+    assert run.files == [
+        "best-epoch000002.safetensors", "stage0-step000000003.safetensors", "stage0-step000000004.safetensors",
+    ]  # fmt: skip
+    run.write(5, best=3)
+    assert [name for name in run.files if name.startswith("best")] == [
+        "best-epoch000002.safetensors", "best-epoch000003.safetensors",
+    ]  # fmt: skip
+
+
+def test_a_later_stage_is_newer_whatever_its_step(tmp_path):
+    run = Run(tmp_path)
+    run.write(9, stage=0)
+    run.write(10, stage=0)
+    run.write(0, stage=1)
+    assert run.checkpoints.newest().name == "stage1-step000000000.safetensors"
+    assert run.checkpoints.restore()[0].stage == 1
+    assert len(run.files) == 2
+
+
+def test_best_weights_that_are_on_disk_are_not_written_again(tmp_path):
+    run = Run(tmp_path)
+    run.write(1, best=1)
+    first = (tmp_path / "best-epoch000001.safetensors").read_bytes()
+    run.steps(1)
+    run.write(2, best=1)
+    assert (tmp_path / "best-epoch000001.safetensors").read_bytes() == first
+
+
+def test_weights_that_were_copied_do_not_follow_the_model_and_can_be_put_back(tmp_path):
+    run = Run(tmp_path, "batch norms", place=4)
+    expected, kept = run.everything(), weights_of(run.model, run.trained)
+    assert kept.keys() == run.trained | dict(run.model.named_buffers()).keys()
+    run.steps(2)
+    assert any(not torch.equal(value, dict(run.model.state_dict())[name]) for name, value in kept.items())
+    load_weights_of(run.model, kept)
+    assert all(torch.equal(run.model.state_dict()[name], expected[name]) for name in run.model.state_dict())

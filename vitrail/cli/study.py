@@ -1,0 +1,49 @@
+"""`vitrail study`: claims of the literature, measured on your images."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vitrail.cli.fit import parsed
+from vitrail.cli.progress import TerminalProgress
+
+study = typer.Typer(help="Measure claims of the literature on your own images.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.add_typer(study, name="study", rich_help_panel="Make it good")
+
+
+@study.callback()
+def _root() -> None:
+    """Measure claims of the literature on your own images."""
+
+
+@study.command()
+def staged(
+    data: Annotated[list[str], typer.Argument(help="One or more data sets, as for `vitrail fit`.")],
+    model: Annotated[str | None, typer.Option("--model", "-m", help="As for `vitrail fit`.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs per data set.")] = 5,
+    out: Annotated[Path, typer.Option(help="Folder of the study; the same call continues in it.")] = Path("runs/study"),
+    stages: Annotated[str, typer.Option(help="The stages of the staged arm.")] = "head,top,all",
+    on_bad_image: Annotated[str, typer.Option(help="`stop` at unreadable images, or `skip` them.")] = "stop",
+    workers: Annotated[int | None, typer.Option(help="Processes that read images; default: one per core.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting, as name=value.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only warnings.")] = False,
+) -> None:
+    """Is training in stages better than training everything at once? The literature says by 10 to 15 %."""
+    from vitrail.workflows.fit import gathered
+    from vitrail.workflows.study_staged import study_staged
+
+    chosen = gathered(model, {"stages": stages, "on_bad_image": on_bad_image, **parsed(settings or [])})
+    with TerminalProgress(quiet=quiet) as progress:
+        result = study_staged(data, chosen, seeds=seeds, out=out, workers=workers, emit=progress)
+    if as_json:
+        typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+        return
+    for line in result.lines():
+        typer.echo(line)

@@ -1,0 +1,186 @@
+"""`vitrail study staged`: is training in stages better than training everything at once? Measured, with the probe."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vitrail.basics.errors import InputError
+from vitrail.basics.events import Emit, Noted
+from vitrail.basics.files import write_json
+from vitrail.basics.run_folder import RunFolder, RunPart
+from vitrail.data.columns import in_split
+from vitrail.evaluation.quality import judge
+from vitrail.evaluation.report import HEADLINE_ORDER
+from vitrail.measures.paired import PairedComparison, compare_losses
+from vitrail.models.heads import feature_width, set_linear_head
+from vitrail.prediction.execution import Execution
+from vitrail.workflows.fit_choice import Candidates, cross_fitted_epochs
+from vitrail.workflows.fit_features import compute_features
+from vitrail.workflows.fit_heads import learn_heads
+from vitrail.workflows.fit_plan import planned, tell_plan
+from vitrail.workflows.fit_preparation import Prepared, prepare, seeded_model
+from vitrail.workflows.fit_settings import FitSettings
+from vitrail.workflows.fit_start import start_fit
+from vitrail.workflows.fit_training import answers_of, train_stages, use_weights
+from vitrail.workflows.fit_tuning import stage_rows
+from vitrail.workflows.judging import group_numbers, predictions_of
+
+CLAIM = (0.10, 0.15)
+"""What the articles Vitrail grew from say that staged training gains in accuracy over one-shot training."""
+
+ARMS = ("probe", "staged", "one-shot")
+
+
+@dataclass(frozen=True)
+class StagedStudy:
+    """What came out, by data set: `arms` (accuracy and AUC by seed), `gain` (staged minus one-shot, in accuracy, each
+    image's mean over seeds, bootstrapped over images or groups) and `verdict` on the claim."""
+
+    by_data: dict[str, dict[str, Any]]
+
+    def lines(self) -> list[str]:
+        """The outcome in text."""
+        lines = []
+        for name, found in self.by_data.items():
+            seeds = len(found["arms"]["probe"])
+            lines.append(f"{name}: mean of {seeds} seed{'' if seeds == 1 else 's'}, on {found['measured_on']}")
+            lines += [f"  {arm:<9} accuracy {100 * value:.1f} %" for arm, value in found["mean_accuracy"].items()]
+            gain = found["gain"]["difference"]
+            span = "" if gain["low"] is None else f" ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
+            lines.append(f"  stages gain {100 * gain['value']:+.1f} points{span}, p = {found['gain']['p_value']:.2g}")
+            lines.append(f"  the claim of {100 * CLAIM[0]:.0f} to {100 * CLAIM[1]:.0f} points: {found['verdict']}")
+        return lines
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for `--json`."""
+        return {"claim": f"staged beats one-shot by {100 * CLAIM[0]:.0f}-{100 * CLAIM[1]:.0f} %", "data": self.by_data}
+
+
+def study_staged(
+    data: Sequence[str], settings: FitSettings, *, seeds: int, out: Path, workers: int | None, emit: Emit
+) -> StagedStudy:
+    """Train every data set with every seed in stages and at once, and compare both on the same held-out images.
+
+    Both begin with the same pretrained weights and walk equally often through the same images; one-shot training
+    begins with a new classifier and trains everything from the first step, with the same learning rates. Each keeps
+    its best epoch by validation. What is finished is kept in `out`; the same call continues.
+
+    Args:
+        data: as for `fit`, one or more.
+        settings: of all fits; their stages, or those of the preset, are the staged arm.
+        seeds: runs per data set and arm, with seeds 0, 1, …
+        out: folder of the study.
+        workers: processes that decode.
+        emit: receives progress.
+
+    Raises:
+        InputError: the settings train no stages.
+    """
+    by_data = {}
+    for source in data:
+        name = Path(source).stem or source
+        folders = [out / name / f"seed-{seed}" for seed in range(seeds)]
+        for seed, folder in enumerate(folders):
+            if not (folder / "result.json").exists():
+                emit(Noted(f"study    {name}, seed {seed}"))
+                own = settings.model_copy(update={"seed": seed})
+                write_json(folder / "result.json", _one_seed(source, own, folder / "run", workers, emit))
+        by_data[name] = _summary([json.loads((folder / "result.json").read_text()) for folder in folders])
+    study = StagedStudy(by_data)
+    write_json(out / "study.json", study.as_json())
+    return study
+
+
+def _one_seed(source: str, settings: FitSettings, folder: Path, workers: int | None, emit: Emit) -> dict[str, Any]:
+    """What every arm answered about the held-out images, and how good that is."""
+    started = start_fit(source, out=folder, overwrite=True, workers=workers)
+    with RunFolder.open(folder, settings.model_dump(mode="json"), overwrite=True) as run:
+        ready = prepare(started, settings, emit=emit)
+        features = compute_features(run, ready.frozen, ready.images, settings.pass_, emit=emit)
+        probe, answers = learn_heads(features.by_split, ready.images, settings, emit=emit)
+        split = next(split for split in HEADLINE_ORDER if split in answers)
+        set_linear_head(ready.built.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
+        staged, epochs = _arm(RunPart(run, "staged"), ready, settings, split, features.execution, emit)
+        model, classes = seeded_model(settings.model, settings.seed).model, len(ready.images.classes)
+        set_linear_head(model, torch.zeros(classes, feature_width(model)), torch.zeros(classes))
+        anew = replace(ready, frozen=replace(ready.frozen, model=model))
+        at_once = settings.training.model_copy(update={"stages": ("all",), "all_epochs": epochs, "time": None})
+        own = settings.model_copy(update={"training": at_once})
+        one_shot, _ = _arm(RunPart(run, "one-shot"), anew, own, split, features.execution, emit)
+        run.finish()
+    arms = {"probe": answers[split].logits, "staged": staged, "one-shot": one_shot}
+    return _judged(ready, arms, split, settings.seed)
+
+
+def _arm(
+    part: RunPart, ready: Prepared, settings: FitSettings, split: str, execution: Execution, emit: Emit
+) -> tuple[np.ndarray, int]:
+    """Logits of the held-out images by the best epoch, and how many epochs there were."""
+    plan = planned(part, ready.frozen, ready.images.rows, settings.training, folder=part.work)
+    if not plan.stages:
+        raise InputError("these settings train no stages: there is nothing to compare", hint="--stages head,top,all")
+    tell_plan(stage_rows(plan, ready.frozen, ready.images), plan, emit)
+    trained = train_stages(part, ready.frozen, ready.images, plan, settings, execution=execution, emit=emit)
+    if split == "val":
+        candidates = Candidates(
+            np.concatenate([np.zeros_like(trained.logits[:1]), trained.logits]),
+            ready.images.labelled("val").labels, group_numbers(ready.images.rows, "val"), settings.seed,
+        )  # fmt: skip
+        return cross_fitted_epochs(candidates), trained.state.epochs
+    use_weights(ready.frozen, trained, tuned=True)
+    return answers_of(ready.frozen, ready.images, split, settings), trained.state.epochs
+
+
+def _judged(ready: Prepared, arms: dict[str, np.ndarray], split: str, seed: int) -> dict[str, Any]:
+    """Figures of every arm, and which images each got right, by image."""
+    part = in_split(ready.images.rows, split)
+    labels = ready.images.labelled(split).labels
+    figures = {}
+    for arm, logits in arms.items():
+        quality = judge(predictions_of(part, logits, ready.images.classes, split), seed=seed)
+        figures[arm] = {"accuracy": quality.accuracy.as_json(), "auc": quality.auc.as_json()}
+    return {
+        "seed": seed,
+        "measured_on": split,
+        "figures": figures,
+        "ids": part["id"].to_pylist(),
+        "groups": part["group"].to_pylist(),
+        "right": {arm: (logits.argmax(axis=1) == labels).tolist() for arm, logits in arms.items()},
+    }
+
+
+def _summary(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Figures by arm and seed, and the gain of stages: every image's mean over the seeds that held it out."""
+    wrong: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    for result in results:
+        pairs = zip(result["right"]["staged"], result["right"]["one-shot"], strict=True)
+        for identity, group, (staged, one_shot) in zip(result["ids"], result["groups"], pairs, strict=True):
+            wrong[identity, group or identity].append((1.0 - staged, 1.0 - one_shot))
+    means = np.array([np.mean(pairs, axis=0) for pairs in wrong.values()])
+    groups = np.unique([group for _, group in wrong], return_inverse=True)[1]
+    grouped = groups if len(set(groups.tolist())) < len(groups) else None
+    gain = compare_losses(means[:, 1], means[:, 0], groups=grouped)
+    return {
+        "measured_on": results[0]["measured_on"],
+        "arms": {arm: [result["figures"][arm] for result in results] for arm in ARMS},
+        "mean_accuracy": {
+            arm: float(np.mean([result["figures"][arm]["accuracy"]["value"] for result in results])) for arm in ARMS
+        },
+        "gain": gain.as_json(),
+        "verdict": _verdict(gain),
+    }
+
+
+def _verdict(gain: PairedComparison) -> str:
+    low, high = gain.difference.low, gain.difference.high
+    if low is None or high is None:
+        return "not enough evidence"
+    if low >= CLAIM[0]:
+        return "confirmed"
+    return "refuted" if high < CLAIM[0] else "not enough evidence"
