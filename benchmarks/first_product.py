@@ -93,7 +93,7 @@ def feature_pass_speed(data: Path, repeats: int) -> dict:
     from vitrail.data.columns import places_of
     from vitrail.data.loader import pixel_batches
     from vitrail.data.workers import usable_cores
-    from vitrail.features.feature_pass import FrozenModel, PassSettings, feature_pass
+    from vitrail.features.feature_pass import FrozenModel, PassMeans, PassSettings, feature_pass
     from vitrail.models.catalogue import ModelSettings, build_model
     from vitrail.prediction.execution import fastest, measure_executions
 
@@ -109,10 +109,8 @@ def feature_pass_speed(data: Path, repeats: int) -> dict:
     def ours() -> tuple[float, "np.ndarray"]:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            features = feature_pass(
-                frozen, rows, Path(folder), execution=best, batch_size=PassSettings().batch_size_on(device),
-                workers=usable_cores(),
-            )  # fmt: skip
+            means = PassMeans(best, PassSettings().batch_size_on(device), usable_cores())
+            features = feature_pass(frozen, rows, Path(folder), means)
             return time.perf_counter() - start, np.array(features)
 
     def plain() -> tuple[float, "np.ndarray"]:

@@ -39,13 +39,11 @@ def reference() -> str:
 
 def _flat(commands, prefix: str = "") -> list:
     """Commands by full name; those of a group follow one another."""
-    return [
-        pair
-        for name, command in commands.items()
-        for pair in (
-            _flat(command.commands, f"{prefix}{name} ") if hasattr(command, "commands") else [(prefix + name, command)]
-        )
-    ]
+    found = []
+    for name, command in commands.items():
+        is_group = hasattr(command, "commands")
+        found += _flat(command.commands, f"{prefix}{name} ") if is_group else [(prefix + name, command)]
+    return found
 
 
 def _options(command) -> str:

@@ -10,7 +10,7 @@ _RATES = {"adamw": (1e-3, 1e-4), "sgd": (1e-1, 1e-2)}
 """Peak learning rates (head stage, other stages) where none was asked for."""
 
 MOST_VIEWS = 4
-EPOCHS_PER_VIEW = 5
+EPOCHS_PER_VIEW = 2
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,11 @@ def planned_stages(settings: TrainingSettings, chain: Chain, *, images: int) -> 
     """
     defaults = default_epochs(settings.preset, images)
     names = settings.stages if settings.stages is not None else tuple(defaults)
-    fallback = {
-        "head": 10,
-        "top": 5,
-        **default_epochs("standard" if settings.preset == "quick" else settings.preset, images),
-    }
-    epochs = {name: getattr(settings, f"{name}_epochs") or defaults.get(name) or fallback[name] for name in names}
+    usual = defaults or default_epochs("standard", images)
+    fallback = {"head": 10, "top": 5, **usual}
+    epochs = {name: getattr(settings, f"{name}_epochs") or fallback[name] for name in names}
     longest = max((epochs[name] for name in names if name != "all"), default=0)
-    views = settings.views or max(1, min(MOST_VIEWS, longest // EPOCHS_PER_VIEW))
+    views = settings.views or max(1, min(MOST_VIEWS, -(-longest // EPOCHS_PER_VIEW)))
     return tuple(_stage(name, epochs[name], views, settings, chain) for name in names)
 
 

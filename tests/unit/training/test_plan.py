@@ -45,8 +45,8 @@ def test_what_is_fitted_into_a_time_fits_and_fills_it(seconds):
     assert needed(fitted) <= seconds
     assert all(stage.epochs >= 1 for stage in fitted)
     longest = all(stage.epochs == MOST_GROWTH * old.epochs for stage, old in zip(fitted, STAGES, strict=False))
-    one_more = tuple(dataclasses.replace(stage, epochs=stage.epochs + 1 + stage.epochs // 9) for stage in fitted)
-    assert (len(fitted) == 3 and longest) or needed(one_more) > seconds
+    more = tuple(dataclasses.replace(stage, epochs=stage.epochs + 1 + stage.epochs // 9) for stage in fitted)
+    assert longest or needed(more) > seconds
 
 
 def test_epochs_keep_their_proportions_and_nothing_else_changes():
@@ -114,13 +114,13 @@ def test_a_frozen_norm_inside_the_head_does_not_hide_the_classifiers_rate():
 
 def test_the_table_says_what_every_stage_trains():
     chain = Chain(tiny_vit(depth=4))
-    stages = planned_stages(TrainingSettings(unfreeze=2), chain, images=500)
+    stages = planned_stages(TrainingSettings(preset="thorough", unfreeze=2), chain, images=500)
     rows = plan_rows(stages, chain, None, images_per_step=32, image_size="16 × 16", images=500, validation_images=9)
     sizes = {name: parameter.numel() for name, parameter in chain.model.named_parameters()}
     top = sum(size for name, size in sizes.items() if name.startswith(("blocks.2", "blocks.3", "norm", "head")))
     assert [row["name"] for row in rows] == ["head", "top", "all"]
-    assert [row["epochs"] for row in rows] == [10, 5, 10]
-    assert [row["steps"] for row in rows] == [160, 80, 160], "500 images are 16 steps, the last one of 20"
+    assert [row["epochs"] for row in rows] == [10, 10, 20]
+    assert [row["steps"] for row in rows] == [160, 160, 320], "500 images are 16 steps, the last one of 20"
     assert [row["trains"] for row in rows] == ["classifier", "block 4 down to 3, norm, head", "everything"]
     assert [row["trainable_parameters"] for row in rows] == [24 * 2 + 2, top, sum(sizes.values())]
     assert [row["learning_rate"] for row in rows] == [1e-3, 1e-4, 1e-4]
@@ -131,7 +131,7 @@ def test_the_table_says_what_every_stage_trains():
 
 def test_the_table_estimates_the_seconds_of_every_stage():
     chain = Chain(tiny_vit(depth=4))
-    stages = planned_stages(TrainingSettings(unfreeze=1, views=1), chain, images=500)
+    stages = planned_stages(TrainingSettings(stages=("head", "top"), unfreeze=1, views=1), chain, images=500)
     costs = Costs(0.003, 0.002, len(chain.order.groups))
     rows = plan_rows(stages, chain, costs, images_per_step=32, image_size="", images=500, validation_images=100)
     expected = [round(costs.stage_seconds(stage, images=500, validation_images=100), 1) for stage in stages]

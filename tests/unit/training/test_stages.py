@@ -77,12 +77,11 @@ def test_a_model_without_a_top_stage_may_have_fewer_blocks_than_would_be_unfroze
 
 @pytest.mark.parametrize(("preset", "images", "epochs"), [
     ("quick", 500, {}),
-    ("standard", 199, {"head": 20, "top": 10}),
-    ("standard", 200, {"head": 10, "top": 5, "all": 10}),
-    ("standard", 3_000, {"head": 10, "top": 5, "all": 8}),
-    ("standard", 30_000, {"head": 10, "top": 5, "all": 4}),
-    ("thorough", 100, {"head": 20, "top": 10, "all": 20}),
-    ("thorough", 30_000, {"head": 20, "top": 10, "all": 8}),
+    ("standard", 2_999, {"top": 3, "all": 10}),
+    ("standard", 3_000, {"top": 3, "all": 6}),
+    ("standard", 30_000, {"top": 3, "all": 3}),
+    ("thorough", 100, {"head": 10, "top": 10, "all": 20}),
+    ("thorough", 30_000, {"head": 10, "top": 10, "all": 6}),
 ])  # fmt: skip
 def test_defaults_follow_the_preset_and_the_number_of_images(preset, images, epochs):
     assert default_epochs(preset, images) == epochs
@@ -90,12 +89,13 @@ def test_defaults_follow_the_preset_and_the_number_of_images(preset, images, epo
 
 
 def test_a_stage_that_the_preset_leaves_out_can_be_asked_for():
-    assert [(stage.name, stage.epochs) for stage in planned(100, stages="all")] == [("all", 10)]
-    assert [(stage.name, stage.epochs) for stage in planned(100, stages="top,all", top_epochs=3)] == [
-        ("top", 3), ("all", 10),
-    ]  # fmt: skip
-    assert [(stage.name, stage.epochs) for stage in planned(preset="quick", stages="head")] == [("head", 10)]
-    assert planned(stages="probe") == ()
+    def epochs(**settings):
+        return {stage.name: stage.epochs for stage in planned(**settings)}
+
+    assert epochs(stages="head,all", all_epochs=2) == {"head": 10, "all": 2}
+    assert epochs(preset="quick", stages="head,top,all") == {"head": 10, "top": 3, "all": 10}
+    assert epochs(preset="thorough", stages="top") == {"top": 10}
+    assert epochs(stages="probe") == {}
 
 
 def test_cuts_stand_before_the_classifier_before_the_last_blocks_and_before_everything():
@@ -140,8 +140,9 @@ def test_there_is_a_view_for_every_five_epochs_of_the_longer_cached_stage_and_fo
     def views(**settings):
         return {stage.name: stage.views for stage in planned(**settings)}
 
-    assert views(preset="standard") == {"head": 2, "top": 2, "all": None}
-    assert views(preset="thorough") == {"head": 4, "top": 4, "all": None}
+    assert views(preset="standard") == {"top": 1, "all": None}
+    assert views(preset="thorough") == {"head": 2, "top": 2, "all": None}
+    assert views(stages="head,top", head_epochs=4, top_epochs=15) == {"head": 3, "top": 3}
     assert views(stages="head", head_epochs=4) == {"head": 1}
     assert views(stages="head", head_epochs=100) == {"head": 4}
     assert views(stages="head,top", views=3) == {"head": 3, "top": 3}
@@ -151,10 +152,11 @@ def test_a_stage_is_cached_where_its_views_are_used_more_than_once():
     def cached(**settings):
         return {stage.name: (stage.cached, stage.views) for stage in planned(**settings)}
 
-    assert cached() == {"head": (True, 2), "top": (True, 2), "all": (False, None)}
+    assert cached() == {"top": (True, 1), "all": (False, None)}
+    assert cached(stages="head,top") == {"head": (True, 2), "top": (True, 2)}
     assert cached(stages="head", head_epochs=1) == {"head": (False, None)}, "a new view for every epoch instead"
     assert cached(stages="head", head_epochs=1, cache="on") == {"head": (True, 1)}
-    assert cached(cache="off") == {"head": (False, None), "top": (False, None), "all": (False, None)}
+    assert cached(cache="off") == {"top": (False, None), "all": (False, None)}
     assert cached(stages="head", cache="off", views=3) == {"head": (False, 3)}, "fixed views can be asked for"
     assert cached(stages="head", head_epochs=3, views=3) == {"head": (False, 3)}
     assert cached(stages="head", head_epochs=4, views=3) == {"head": (True, 3)}
@@ -162,9 +164,9 @@ def test_a_stage_is_cached_where_its_views_are_used_more_than_once():
 
 def test_a_model_that_cannot_be_cut_keeps_the_cache_of_its_head_and_goes_without_in_its_top_stage():
     chain = Chain(timm.create_model("test_efficientnet", num_classes=2))
-    stages = planned_stages(TrainingSettings(), chain, images=500)
+    stages = planned_stages(TrainingSettings(preset="thorough"), chain, images=500)
     assert [(stage.name, stage.cached) for stage in stages] == [("head", True), ("top", False), ("all", False)]
     with pytest.raises(InputError, match=r"cannot be cut before its top blocks: the running order of EfficientNet"):
-        planned_stages(TrainingSettings(cache="on"), chain, images=500)
+        planned_stages(TrainingSettings(cache="on", stages=("head", "top")), chain, images=500)
     head = planned_stages(TrainingSettings(cache="on", stages=("head",)), chain, images=500)
     assert [stage.cached for stage in head] == [True]

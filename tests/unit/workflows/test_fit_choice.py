@@ -58,7 +58,7 @@ def test_noise_would_often_win_if_its_best_epoch_were_judged_on_the_images_that_
         losses = each.losses()
         best = 1 + losses[1:].mean(axis=1).argmin()
         naive += paired.compare_losses(losses[0], losses[best], seed=0).decision == "better"
-    assert naive / SETS > 0.2, "or the sets are too easy to show anything"
+    assert naive / SETS > 0.1, "or the sets are too easy to show anything"
 
 
 def test_a_clear_improvement_is_kept_and_its_best_epoch_found():
@@ -91,7 +91,7 @@ def test_figures_of_noise_are_not_made_better_by_choosing_among_it():
     assert flattery["naive"][0] > 0.05 and flattery["naive"][0] > 10 * flattery["naive"][1]
 
 
-def test_every_image_is_answered_by_a_choice_that_it_had_no_part_in(monkeypatch):
+def test_every_image_is_answered_by_a_choice_that_it_had_no_part_in():
     given = candidates(1, gains={2: 2.0, 5: 2.0})
     plain = cross_fitted_epochs(given)
     for image in range(0, 60, 7):
