@@ -4,6 +4,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from tests.unit.training.small_job import assert_same, outcome, pictures, prepared_job, tiny_resnet, tiny_vit
 from vitrail.basics.errors import SystemFault, TrainingFault
@@ -68,6 +69,18 @@ def test_a_run_stopped_at_any_step_and_run_again_is_the_same_byte_for_byte(kind,
         with pytest.raises(KeyboardInterrupt):
             outcome(prepared_job(model, images, folder, **changed), emit=at_step(number, interrupt))
         assert_same(outcome(prepared_job(model, images, folder, **changed)), whole)
+
+
+@pytest.mark.parametrize("carried", [True, False])
+def test_moments_are_taken_over_by_the_next_stage_only_where_asked(carried, images, tmp_path):
+    changed = {"stages": "head,all", "carry_optimizer": carried}
+    with pytest.raises(KeyboardInterrupt):  # in the first step of the second stage
+        outcome(job := prepared_job(tiny_vit(), images, tmp_path, **changed), emit=at_step(3, interrupt))
+    with safe_open(job.folder / "stage1-step000000000.safetensors", framework="pt") as opened:
+        moments = {name for name in opened.keys() if name.startswith("optimizer/")}  # noqa: SIM118
+    fields = ("exp_avg", "exp_avg_sq", "step")
+    names = {f"optimizer/{field}/head.{end}" for field in fields for end in ("weight", "bias")}
+    assert moments == (names if carried else set())
 
 
 def test_a_run_that_is_stopped_again_and_again_ends_the_same(images, tmp_path, quick_disk):

@@ -1,0 +1,122 @@
+"""Training beyond the probe, as a user meets it: planned, told, judged, compared."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from tests.conftest import picture
+
+SMALL = ["--model", "test_vit", "--set", "pretrained=false", "--set", "image_size=32", "--workers", "0"]
+
+
+@pytest.fixture
+def folder(write_images):
+    return write_images({"cat": 40, "dog": 40})
+
+
+def test_the_report_tells_stages_epochs_and_what_was_kept(folder, tmp_path, vitrail):
+    ended = vitrail("fit", folder, *SMALL, "--stages", "head,top,all", "--set", "unfreeze=2", "--set", "top_epochs=2",
+                    "--set", "head_epochs=3", "--set", "all_epochs=1", "--out", tmp_path / "run")  # fmt: skip
+    assert ended.code == 0, ended.err
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    training = report["training"]
+    assert [(stage["name"], stage["epochs"]) for stage in training["stages"]] == [("head", 3), ("top", 2), ("all", 1)]
+    assert [record["epoch"] for record in training["epochs"]] == [1, 2, 3, 4, 5, 6]
+    assert {"convergence_epoch", "overfitting_start", "final_train_val_gap", "max_val_acc"} <= training["curve"].keys()
+    assert training["choice"]["decision"] in ("better", "worse", "not enough evidence")
+    assert (training["chosen_epoch"] is not None) == (training["choice"]["decision"] == "better")
+    assert any("cross-fitted" in sentence for sentence in training["sentences"])
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "How it was trained" in page and page.count("<svg") >= 3
+    epochs = [line for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines() if '"epoch"' in line[:18]]
+    assert len(epochs) == 6
+    assert re.search(r"probe +\d+\.\d %", ended.err), "a first number before the long work"
+    assert ended.err.index("probe  ") < ended.err.index("epoch  ")
+    assert not (tmp_path / "run" / "work").exists(), "caches are removed"
+
+
+def test_the_plan_shows_every_rate_and_leaves_no_trace(folder, tmp_path, vitrail, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    command = ["fit", folder, *SMALL, "--stages", "head,all", "--set", "head_epochs=2", "--set", "all_epochs=1",
+               "--set", "images_per_step=30", "--plan"]  # fmt: skip
+    shown = vitrail(*command)
+    assert shown.code == 0, shown.err
+    assert re.search(r"plan +stage +epochs +steps +trains", shown.out)
+    plan = json.loads(vitrail(*command, "--json").out)
+    images = 64
+    per_epoch = -(-images // 30)
+    assert plan["optimizer_steps"] == len(plan["learning_rates"]) == 3 * per_epoch
+    head = plan["learning_rates"][0]["rates"]
+    assert head["block 1"] == 0 and head["head"] > 0
+    last = plan["learning_rates"][-1]["rates"]
+    assert last["norm"] / last["head"] == pytest.approx(0.75)
+    assert last["head"] == pytest.approx(1e-4 * 0.01)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_training_that_teaches_nothing_leaves_the_probe(tmp_path, vitrail, write_images):
+    folder = tmp_path / "noise"
+    for label in ("one", "two"):
+        (folder / label).mkdir(parents=True)
+        for index in range(30):
+            picture(index + 100 * (label == "two"), hue=1).save(folder / label / f"{index}.png")
+    run = tmp_path / "run"
+    ended = vitrail("fit", folder, *SMALL, "--stages", "all", "--set", "all_epochs=2", "--out", run)
+    assert ended.code == 0, ended.err
+    training = json.loads((run / "report.json").read_text())["training"]
+    assert training["chosen_epoch"] is None
+    assert "the probe" in training["sentences"][0].lower()
+
+
+def test_compare_scratch_reports_the_three_gains_with_intervals(folder, tmp_path, vitrail):
+    ended = vitrail("fit", folder, *SMALL, "--stages", "all", "--set", "all_epochs=2", "--compare", "scratch",
+                    "--out", tmp_path / "run")  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert re.search(r"scratch +the same network from nothing, 2 epochs, about", ended.err), "the cost is said first"
+    scratch = json.loads((tmp_path / "run" / "report.json").read_text())["training"]["scratch"]
+    assert set(scratch["gain"]) >= {"transfer_gain", "normalized_gain", "absolute_improvement"}
+    assert len(scratch["epochs"]) == 2
+    assert scratch["accuracy"]["n"] == scratch["gain"]["absolute_improvement"]["n"]
+
+
+def test_the_study_of_stages_compares_both_arms_on_the_same_images_and_goes_on_where_it_was(folder, tmp_path, vitrail):
+    command = ["study", "staged", folder, "--model", "test_vit", "--set", "pretrained=false", "--set", "image_size=32",
+               "--workers", "0", "--seeds", "2", "--set", "head_epochs=1", "--set", "top_epochs=1", "--set",
+               "all_epochs=1", "--set", "unfreeze=1", "--out", tmp_path / "study", "--json"]  # fmt: skip
+    ended = vitrail(*command)
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)["data"]["images"]
+    assert [len(found["arms"][arm]) for arm in ("probe", "staged", "one-shot")] == [2, 2, 2]
+    accuracies = [found["mean_accuracy"][arm] for arm in ("staged", "one-shot")]
+    assert np.isclose(found["gain"]["difference"]["value"], accuracies[0] - accuracies[1], atol=0.05)
+    assert found["verdict"] in ("confirmed", "refuted", "not enough evidence")
+    assert json.loads(vitrail(*command).out)["data"]["images"] == found
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--stages", "all,head"], "stages go from head to top to all, each once"),
+        (["--stages", "tail"], "'tail' is no stage"),
+        (["--set", "all_epochs=0"], "all_epochs"),
+        (["--stages", "top", "--set", "unfreeze=99"], "99 blocks were to be unfrozen"),
+        (["--stages", "all", "--set", "images_per_step=5000"], "a step of 5000 images was asked for, there are"),
+        (["--time", "soon"], "a time such as 90s, 20m or 1h30m was expected"),
+        (["--log", "paper"], "tensorboard"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_with_a_hint(options, said, folder, tmp_path, vitrail):
+    ended = vitrail("fit", folder, *SMALL, *options, "--out", tmp_path / "run")
+    assert ended.code == 2
+    assert said in ended.err
+    assert "hint:" in ended.err
+    assert not (tmp_path / "run" / "report.json").exists()
+
+
+def test_a_rate_that_makes_everything_one_class_is_named(folder, tmp_path, vitrail):
+    ended = vitrail("fit", folder, *SMALL, "--stages", "all", "--set", "all_epochs=1", "--set", "learning_rate=50",
+                    "--set", "optimizer=sgd", "--set", "clip=0", "--out", tmp_path / "run")  # fmt: skip
+    assert ("every validation image is called" in ended.err) or ("was not finite" in ended.err), ended.err
