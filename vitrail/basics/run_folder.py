@@ -96,8 +96,11 @@ class RunFolder:
         return [line for line in _journal(self.path) if line["decision"] == decision]
 
     def finish(self) -> None:
-        """Mark the run as finished and remove what is no longer needed: `work/` and the run that this one replaces."""
+        """Mark the run as finished and remove what is no longer needed: `work/`, the run that this one replaces, and
+        what killed processes had begun to write."""
         self.note("finished")
+        for entry in [entry for entry in self.path.iterdir() if _is_partial(entry)]:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         shutil.rmtree(self.work, ignore_errors=True)
         shutil.rmtree(self.path / _REPLACED, ignore_errors=True)
 
@@ -153,7 +156,7 @@ def refuse_occupied(path: Path, *, overwrite: bool) -> None:
         return
     if not path.is_dir():
         raise InputError(f"{path}: a file stands where the run folder should be", hint="choose another --out")
-    others = sorted(entry.name for entry in path.iterdir() if entry.name not in (".lock", _REPLACED))
+    others = sorted(entry.name for entry in path.iterdir() if not _is_beginning(entry))
     if others and not (path / "journal.jsonl").exists():
         raise InputError(
             f"{path}: the folder exists, is not empty and is not a run of ours ({', '.join(others[:3])})",
@@ -172,6 +175,18 @@ def unused_run_path(name: str, *, parent: Path) -> Path:
         number += 1
         candidate = parent / f"{name}-{number}"
     return candidate
+
+
+def _is_beginning(entry: Path) -> bool:
+    """Whether this is what a run leaves that was killed before it wrote its first line."""
+    if entry.name in (".lock", "settings.json", _REPLACED) or _is_partial(entry):
+        return True
+    return entry.name == "work" and entry.is_dir() and not any(entry.iterdir())
+
+
+def _is_partial(entry: Path) -> bool:
+    """Whether this is a file or folder that a killed process was writing."""
+    return entry.name.startswith(".") and entry.name.endswith(".partial")
 
 
 def _locked(path: Path) -> filelock.FileLock:

@@ -6,6 +6,7 @@ script or notebook) and without torch: a worker that only decodes is ready in a 
 
 import itertools
 import os
+import signal
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -82,6 +83,12 @@ def _apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result
     return [function(item) for item in items]
 
 
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches all processes of a terminal; a worker that it kills half-way through a result leaves the caller
+    waiting for the other half for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def stop_workers() -> None:
     """End this process's workers at once, where there are any; the next call of `map_in_workers` starts new ones."""
     while _pools:
@@ -94,6 +101,8 @@ def _executor(workers: int) -> Any:
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        pool = loky.get_reusable_executor(max_workers=workers, timeout=60, reuse=True, env=one_thread)
+        pool = loky.get_reusable_executor(
+            max_workers=workers, timeout=60, reuse=True, initializer=_ignore_interrupts, env=one_thread
+        )
     _pools[id(pool)] = pool
     return pool

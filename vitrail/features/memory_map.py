@@ -109,7 +109,8 @@ class FeatureMap:
 
     def rows(self, places: Int[np.ndarray, "B"]) -> Float[Tensor, "B *shape"]:
         """Some rows as a tensor of the kept type, in the order of `places`; only these are read from disk."""
-        picked = torch.from_numpy(np.asarray(self._features[places]))
+        # A copy at an address of torch's own choosing: some sums depend, in the last digit, on where numbers lie.
+        picked = torch.from_numpy(np.asarray(self._features[places])).clone()
         return picked.view(torch.bfloat16) if self._storage == "bfloat16" else picked
 
     def __len__(self) -> int:

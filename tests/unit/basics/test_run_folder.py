@@ -130,3 +130,27 @@ def test_a_full_disk_names_the_file_and_leaves_what_stood_there(tmp_path):
         write_json(target, {"new": float("nan")})
     assert "old" in target.read_text()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["report.json"]
+
+
+def test_a_run_killed_before_its_first_line_is_begun_again(tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / ".settings.json.7.partial").write_text("{")
+    with RunFolder.open(tmp_path, {"seed": 0}) as run:
+        assert not run.resumed
+        run.finish()
+    assert not list(tmp_path.glob(".*.partial"))
+
+
+def test_a_folder_called_work_that_holds_something_is_not_a_run_of_ours(tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="is not a run of ours"):
+        RunFolder.open(tmp_path, {"seed": 0})
+
+
+def test_what_a_killed_process_was_writing_is_gone_when_the_run_is_finished(tmp_path):
+    with RunFolder.open(tmp_path, {"seed": 0}) as run:
+        (tmp_path / ".package.7.partial").mkdir()
+        (tmp_path / ".package.7.partial" / "config.json").write_text("{")
+        run.finish()
+    assert not (tmp_path / ".package.7.partial").exists()
