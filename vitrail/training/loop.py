@@ -171,8 +171,7 @@ class _Run:
 
     def _attempted(self, stage: Stage, step: int, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
         """The step; where memory does not suffice, again in halves, from the same random state."""
-        portions, buffers = self.job.portions, list(self.job.chain.model.buffers())
-        before = [buffer.clone() for buffer in buffers]  # an attempt that fails half-way has moved running statistics
+        portions = self.job.portions
         while True:
             torch.manual_seed(derived_seed(self.job.training.seed, "step", stage.name, step))
             most = portions.at(self.state.stage, step)
@@ -184,8 +183,6 @@ class _Run:
                 if not is_out_of_memory(error):
                     raise
                 self.optimizer.zero_grad(set_to_none=True)
-                for buffer, value in zip(buffers, before, strict=True):
-                    buffer.copy_(value)
                 half = portions.halve(self.state.stage, step, most, error)
             self.emit(Noted(f"memory   not enough for {most} images at once: {half} from here on", "warning"))
 

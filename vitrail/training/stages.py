@@ -39,12 +39,17 @@ class Stage:
     def trained_from(self, epoch: int) -> int:
         """The first place behind which parameters are trained in this epoch, counted from 0 within the stage.
 
-        Blocks are released from the last one down, evenly over the first half of the stage.
+        Blocks are released from the last one down, one at a time where there are epochs enough, over the first half
+        of the stage.
         """
         if not self.blocks:
             return self.cut
-        released = sum(index * self.epochs // (2 * self.blocks) <= epoch for index in range(self.blocks))
-        return self.cut + self.blocks - released
+        pause = max(1, self.epochs // (2 * self.blocks))
+        if self.epochs >= self.blocks:
+            released = 1 + epoch // pause
+        else:
+            released = -(-(epoch + 1) * self.blocks // self.epochs)
+        return self.cut + self.blocks - min(released, self.blocks)
 
 
 def default_epochs(preset: str, images: int) -> dict[str, int]:
@@ -72,8 +77,9 @@ def planned_stages(settings: TrainingSettings, chain: Chain, *, images: int) -> 
     usual = defaults or default_epochs("standard", images)
     fallback = {"head": 10, "top": 5, **usual}
     epochs = {name: getattr(settings, f"{name}_epochs") or fallback[name] for name in names}
-    longest = max((epochs[name] for name in names if name != "all"), default=0)
-    views = settings.views or max(1, min(MOST_VIEWS, -(-longest // EPOCHS_PER_VIEW)))
+    # One number for all stages, so that they can share what is cached.
+    shortest = min((epochs[name] for name in names if name != "all"), default=0)
+    views = settings.views or max(1, min(MOST_VIEWS, -(-shortest // EPOCHS_PER_VIEW)))
     return tuple(_stage(name, epochs[name], views, settings, chain) for name in names)
 
 

@@ -92,7 +92,7 @@ def planned(
     if not stages:
         return FitPlan((), FLOAT32, "", None, per_step)
     precision, reason, costs = _measured(frozen, chain, stages, rows, settings)
-    remarks: list[str] = []
+    remarks = _uncut(stages, chain, settings)
     if settings.time is not None:
         stages = _fitted(stages, costs, settings, chain, rows, remarks.append)
     plan = FitPlan(stages, precision, reason, costs, per_step)
@@ -144,6 +144,13 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _uncut(stages: tuple[Stage, ...], chain: Chain, settings: TrainingSettings) -> list[str]:
+    """A family that cannot be cut trains without the cache, and says so."""
+    if settings.cache == "off" or all(stage.name != "top" or chain.can_cut(stage.cut) for stage in stages):
+        return []
+    return [f"no cache in stage top, this model cannot be cut before its top blocks: {chain.order.why_not}"]
 
 
 def _images_per_step(settings: TrainingSettings, images: int) -> int:

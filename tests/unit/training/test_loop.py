@@ -320,5 +320,5 @@ def test_a_model_that_calls_everything_the_same_is_told(images, tmp_path):
 def test_the_history_tells_what_was_trained_in_every_epoch(images, tmp_path):
     history = outcome(prepared_job(tiny_vit(), images, tmp_path)).trained.state.history
     told = [(line["stage"], line["epoch_in_stage"], line["trained_from"]) for line in history]
-    top = [("top", 1, "block 2"), ("top", 2, "block 1"), ("top", 3, "block 1")]
+    top = [("top", 1, "block 3"), ("top", 2, "block 2"), ("top", 3, "block 1")]
     assert told == [("head", 1, "head"), *top, ("all", 1, "stem")]
