@@ -79,6 +79,21 @@ def set_linear_head(model: nn.Module, weight: Float[Tensor, "K D"], bias: Float[
             layer.bias.copy_(bias)
 
 
+def soften(model: nn.Module, temperature: float) -> None:
+    """Divide the model's logits by a temperature, for good: it is folded into the linear classifier.
+
+    Args:
+        model: ends in a linear classifier, see `set_linear_head`.
+        temperature: above 1 the model becomes less sure; which class is best never changes.
+    """
+    timm_model: Any = model
+    found = timm_model.get_classifier()
+    with torch.no_grad():
+        for layer in found if isinstance(found, tuple) else (found,):
+            layer.weight.div_(temperature)
+            layer.bias.div_(temperature)
+
+
 def pooled(model: nn.Module, state: Float[Tensor, "B *state"]) -> Float[Tensor, "B D"]:
     """Pooled features from what enters the head.
 

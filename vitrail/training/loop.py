@@ -17,6 +17,7 @@ from vitrail.basics.events import Emit, Event, Noted, WorkAdvanced, WorkDescribe
 from vitrail.basics.files import atomic_file
 from vitrail.basics.seeds import derived_seed
 from vitrail.features.prefix_cache import PrefixCache
+from vitrail.measures.calibration import fitted_temperature, log_losses
 from vitrail.models.chain import Chain
 from vitrail.training.batches import TrainingImages, stage_batches
 from vitrail.training.checkpoint import Checkpoints, weights_of
@@ -31,7 +32,7 @@ from vitrail.training.stages import Stage
 from vitrail.training.state import Best, TrainingState
 from vitrail.training.step import Batch, StepRule, train_step
 from vitrail.training.stopping import StopRequest, stop_request
-from vitrail.training.validation import Validation, exact_logits, mean_log_loss
+from vitrail.training.validation import Validation, exact_logits
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,9 @@ class _Run:
         record = self._epoch_record(stage, logits, labels)
         state.history.append(record.as_json())
         state.loss_sum, state.loss_steps = 0.0, 0
-        if state.best is None or record.validation_loss < state.best.loss:
-            state.best = Best(state.epochs, record.validation_loss)
+        _, softened = fitted_temperature(logits, labels)
+        if state.best is None or softened < state.best.loss:
+            state.best = Best(state.epochs, softened)
             self.best = weights_of(self.job.chain.model, self.changed)
         self.emit(record)
         self._warn_of_one_answer(logits, labels)
@@ -220,7 +222,7 @@ class _Run:
             epochs_in_stage=stage.epochs,
             step=state.step,
             training_loss=state.loss_sum / state.loss_steps if state.loss_steps else None,
-            validation_loss=mean_log_loss(logits, labels),
+            validation_loss=float(log_losses(logits, labels).mean()),
             validation_accuracy=float((logits.argmax(axis=1) == labels).mean()),
             learning_rates={group["layer"]: group["lr"] for group in self.optimizer.param_groups},
             trained_from=order.names[min(stage.trained_from(epoch - 1), len(order.names) - 1)],
@@ -234,7 +236,7 @@ class _Run:
         if self.state.stage == len(self.job.stages):
             sample = self.job.sample
             logits = exact_logits(self.job.chain, sample, self.job.rule.device)
-            self.state.final_training_loss = mean_log_loss(logits, sample.images.labels)
+            self.state.final_training_loss = float(log_losses(logits, sample.images.labels).mean())
         self._checkpoint()
 
     def _checkpoint_if_due(self, stop: StopRequest) -> None:

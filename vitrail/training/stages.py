@@ -45,10 +45,8 @@ class Stage:
         if not self.blocks:
             return self.cut
         pause = max(1, self.epochs // (2 * self.blocks))
-        if self.epochs >= self.blocks:
-            released = 1 + epoch // pause
-        else:
-            released = -(-(epoch + 1) * self.blocks // self.epochs)
+        one_at_a_time, by_share = 1 + epoch // pause, -(-(epoch + 1) * self.blocks // self.epochs)
+        released = one_at_a_time if self.epochs >= self.blocks else by_share
         return self.cut + self.blocks - min(released, self.blocks)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass
 class Best:
-    """The best epoch so far: its number over all stages, and its validation loss in nats."""
+    """The best epoch so far: its number over all stages, and its validation loss in nats at its best temperature."""
 
     epoch: int
     loss: float

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from vitrail.data.columns import LabelledImages
@@ -52,13 +52,6 @@ def exact_logits(
     for name, module in chain.model.named_modules():
         module.training = modes[name]
     return np.concatenate(answers)
-
-
-def mean_log_loss(logits: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> float:
-    """Mean negative log probability of the true class, in nats."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return float(-log_probabilities[np.arange(len(labels)), labels].mean())
 
 
 def _inputs(validation: Validation, cache: PrefixCache | None) -> Iterator[np.ndarray | Tensor]:

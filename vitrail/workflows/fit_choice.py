@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from vitrail.basics.seeds import derived_seed
+from vitrail.measures.calibration import fitted_temperature, log_losses
 from vitrail.measures.paired import PairedComparison, compare_losses
 
 FOLDS = 5
@@ -32,9 +33,7 @@ class Candidates:
 
     def losses(self) -> Float[np.ndarray, "M N"]:
         """Negative log probability of the true class, in nats."""
-        shifted = self.logits.astype(np.float64) - self.logits.max(axis=2, keepdims=True)
-        log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=2, keepdims=True))
-        return -log_probabilities[:, np.arange(len(self.labels)), self.labels]
+        return log_losses(self.logits, self.labels)
 
 
 @dataclass(frozen=True)
@@ -43,55 +42,71 @@ class Choice:
 
     Attributes:
         epoch: the best one, counted from 1; None when the probe stayed.
-        comparison: training against the probe; every image was answered by the epoch that the other images chose.
+        temperature: by which the kept model's logits are to be divided.
+        comparison: training against the probe; every image was answered by the epoch and temperature that the other
+            images chose.
         cross_fitted: (N, K) logits of the validation images, each by the choice that the other images would have
             made: figures from them are those of images that had no part in the choice.
     """
 
     epoch: int | None
+    temperature: float
     comparison: PairedComparison
     cross_fitted: Float[np.ndarray, "N K"]
 
 
 def choose(candidates: Candidates) -> Choice:
-    """Keep the epoch with the lowest validation loss if training beats the probe beyond chance, else the probe."""
-    losses, everything = candidates.losses(), np.arange(len(candidates.labels))
+    """Keep the best epoch if training beats the probe beyond chance, else the probe.
+
+    The best epoch has the lowest validation loss at its best temperature: a network that was trained on is too sure of
+    itself, which can be mended afterwards, and must not hide that it is right more often.
+    """
+    everything = np.arange(len(candidates.labels))
     folds = _folds(candidates)
-    tuned = _epochs_chosen_by_others(losses, folds)
-    comparison = _compared(candidates, losses, tuned, everything)
-    kept = tuned if comparison.decision == "better" else np.zeros_like(tuned)
+    probe, tuned = candidates.logits[0], _chosen_by_others(candidates, folds)
+    comparison = _compared(candidates, tuned, everything)
+    kept = np.array(tuned if comparison.decision == "better" else probe)
     for chosen_on, judged in folds:
-        better = _compared(candidates, losses, tuned, chosen_on).decision == "better"
-        kept[judged] = tuned[judged] if better else 0
-    best = _best_epoch(losses, everything) if comparison.decision == "better" else None
-    return Choice(best, comparison, candidates.logits[kept, everything])
+        better = _compared(candidates, tuned, chosen_on).decision == "better"
+        kept[judged] = tuned[judged] if better else probe[judged]
+    if comparison.decision != "better":
+        return Choice(None, 1.0, comparison, kept)
+    epoch, temperature = _best_epoch(candidates, everything)
+    return Choice(epoch, temperature, comparison, kept)
 
 
 def cross_fitted_epochs(candidates: Candidates) -> Float[np.ndarray, "N K"]:
     """Logits of every image by the epoch that the other images would have chosen; the probe has no part in it."""
-    epochs = _epochs_chosen_by_others(candidates.losses(), _folds(candidates))
-    return candidates.logits[epochs, np.arange(len(epochs))]
+    return _chosen_by_others(candidates, _folds(candidates))
 
 
-def _epochs_chosen_by_others(
-    losses: Float[np.ndarray, "M N"], folds: list[tuple[np.ndarray, np.ndarray]]
-) -> Int[np.ndarray, "N"]:
-    epochs = np.full(losses.shape[1], _best_epoch(losses, np.arange(losses.shape[1])))
+def _chosen_by_others(candidates: Candidates, folds: list[tuple[np.ndarray, np.ndarray]]) -> Float[np.ndarray, "N K"]:
+    epoch, temperature = _best_epoch(candidates, np.arange(len(candidates.labels)))
+    logits = candidates.logits[epoch] / np.float32(temperature)
     for chosen_on, judged in folds:
-        epochs[judged] = _best_epoch(losses, chosen_on)
-    return epochs
+        epoch, temperature = _best_epoch(candidates, chosen_on)
+        logits[judged] = candidates.logits[epoch, judged] / np.float32(temperature)
+    return logits
 
 
-def _best_epoch(losses: Float[np.ndarray, "M N"], images: Int[np.ndarray, "n"]) -> int:
-    """The epoch, from 1, with the lowest mean loss on these images."""
-    return 1 + int(losses[1:, images].mean(axis=1).argmin())
+def _best_epoch(candidates: Candidates, images: Int[np.ndarray, "n"]) -> tuple[int, float]:
+    """The epoch, from 1, with the lowest mean loss on these images at its best temperature, and that temperature."""
+    labels = candidates.labels[images]
+    found = []
+    for epoch in range(1, len(candidates.logits)):
+        temperature, loss = fitted_temperature(candidates.logits[epoch, images], labels)
+        found.append((loss, epoch, temperature))
+    _, epoch, temperature = min(found)
+    return epoch, temperature
 
 
 def _compared(
-    candidates: Candidates, losses: np.ndarray, tuned: Int[np.ndarray, "N"], images: Int[np.ndarray, "n"]
+    candidates: Candidates, tuned: Float[np.ndarray, "N K"], images: Int[np.ndarray, "n"]
 ) -> PairedComparison:
     groups = None if candidates.groups is None else np.unique(candidates.groups[images], return_inverse=True)[1]
-    return compare_losses(losses[0, images], losses[tuned[images], images], groups=groups, seed=candidates.seed)
+    labels = candidates.labels[images]
+    before, after = log_losses(candidates.logits[0, images], labels), log_losses(tuned[images], labels)
+    return compare_losses(before, after, groups=groups, seed=candidates.seed)
 
 
 def _folds(candidates: Candidates) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -10,6 +10,7 @@ from vitrail.basics.run_folder import RunFolder
 from vitrail.features.feature_pass import FrozenModel
 from vitrail.measures.learning_curve import analyse_learning_curve
 from vitrail.models.chain import Chain
+from vitrail.models.heads import soften
 from vitrail.prediction.execution import Execution
 from vitrail.training.plan import plan_rows
 from vitrail.workflows.fit_choice import Candidates, Choice, choose
@@ -77,7 +78,8 @@ def tune(
     )  # fmt: skip
     choice = choose(candidates)
     use_weights(frozen, trained, tuned=choice.epoch is not None)
-    run.note("choice", epoch=choice.epoch, p_value=choice.comparison.p_value)
+    soften(frozen.model, choice.temperature)
+    run.note("choice", epoch=choice.epoch, temperature=choice.temperature, p_value=choice.comparison.p_value)
     sentences = [*_sentences(choice, trained, plan), *plan.remarks]
     emit(Noted(f"kept     {sentences[0]}"))
     answers = {split: replace(answer, logits=_logits(frozen, images, settings, split, choice, answer))
@@ -134,6 +136,11 @@ def _sentences(choice: Choice, trained: TrainedModel, plan: FitPlan) -> list[str
         "the other images would have made.",
         f"Steps were computed in {plan.reason}.",
     ]
+    if choice.temperature > 1:
+        lines.append(
+            "Its confidence was lowered to what validation images bear out: logits divided by "
+            f"{choice.temperature:.2f} (temperature scaling), folded into the classifier."
+        )
     if trained.state.skipped:
         lines.append(f"{trained.state.skipped} steps were left out because their gradient was not finite.")
     return lines

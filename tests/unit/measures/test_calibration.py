@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from vitrail.measures.calibration import expected_calibration_error, log_loss
+from vitrail.measures.calibration import expected_calibration_error, fitted_temperature, log_loss, log_losses
 
 
 def two_classes(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,3 +75,24 @@ def test_no_images_make_calibration_undefined() -> None:
     calibration = expected_calibration_error(np.array([], dtype=np.int64), np.zeros((0, 2)))
     assert calibration.error.value is None and calibration.mean_confidence is None
     assert log_loss(np.array([], dtype=np.int64), np.zeros((0, 2))).undefined_because == "there are no images"
+
+
+def test_the_temperature_is_that_of_a_grid_search_and_never_below_one():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 200)
+    logits = generator.normal(size=(200, 3)) + 2 * np.eye(3)[labels]
+    for sharpened in (0.3, 1.0, 4.0, 10.0):
+        temperature, loss = fitted_temperature(sharpened * logits, labels)
+        grid = np.exp(np.linspace(0, np.log(20), 4001))
+        losses = [log_losses(sharpened * logits / each, labels).mean() for each in grid]
+        assert temperature == pytest.approx(grid[int(np.argmin(losses))], rel=2e-3)
+        assert loss == pytest.approx(min(losses), abs=1e-6)
+    assert fitted_temperature(0.3 * logits, labels)[0] == 1.0
+
+
+def test_log_losses_are_those_of_scikit_learn_image_by_image():
+    generator = np.random.default_rng(1)
+    labels, logits = np.array([0, 1, 2, 1]), generator.normal(size=(4, 3))
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert log_losses(logits, labels).mean() == pytest.approx(sklearn.metrics.log_loss(labels, probabilities))
+    assert log_losses(np.stack([logits, 2 * logits]), labels).shape == (2, 4)

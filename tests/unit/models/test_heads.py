@@ -4,7 +4,7 @@ import torch
 
 from tests.unit.models.folders import ARCHITECTURES, SMALL, random_model
 from vitrail.basics.errors import InputError
-from vitrail.models.heads import feature_width, features_and_logits, pooled_features, set_linear_head
+from vitrail.models.heads import feature_width, features_and_logits, pooled_features, set_linear_head, soften
 from vitrail.models.position_embedding import use_factorised_position
 
 MODELS: dict[str, tuple[str, dict]] = {
@@ -95,3 +95,15 @@ def test_a_classifier_that_is_no_plain_linear_layer_is_refused() -> None:
     model.get_classifier = lambda: torch.nn.Sequential(model.head)
     with pytest.raises(InputError, match="ends in Sequential, a linear classifier with bias was expected"):
         set_linear_head(model, torch.ones(2, 192), torch.zeros(2))
+
+
+@pytest.mark.parametrize("name", ["test_vit", "resnet10t", "deit_tiny_distilled_patch16_224"])
+def test_a_softened_model_gives_the_same_logits_divided_by_the_temperature(name):
+    arguments = {"img_size": 32} if "resnet" not in name else {}
+    model = timm.create_model(name, num_classes=3, **arguments).eval()
+    images = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        before = model(images)
+    soften(model, 2.5)
+    with torch.inference_mode():
+        torch.testing.assert_close(model(images), before / 2.5)

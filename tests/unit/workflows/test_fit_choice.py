@@ -153,3 +153,25 @@ def test_the_same_seed_makes_the_same_choice_and_one_epoch_is_enough():
     assert choose(given).epoch == 1
     assert choose(given).comparison == choose(given).comparison
     assert np.array_equal(choose(given).cross_fitted, choose(given).cross_fitted)
+
+
+def too_sure(seed: int) -> Candidates:
+    """Epochs that are right more often than the probe, and ten times too sure of it."""
+    given = candidates(seed, count=300, gains=dict.fromkeys(range(1, 7), 1.0))
+    logits = given.logits.copy()
+    logits[1:] *= 10
+    return Candidates(logits, given.labels, None, seed)
+
+
+def test_an_epoch_that_is_better_but_too_sure_is_kept_with_its_confidence_lowered():
+    for seed in range(10):
+        given = too_sure(seed)
+        choice = choose(given)
+        assert choice.epoch is not None and choice.temperature > 3
+        softened = mean_loss(given.logits[choice.epoch] / choice.temperature, given.labels)
+        assert softened < mean_loss(given.logits[0], given.labels)
+        assert softened < mean_loss(given.logits[choice.epoch], given.labels)
+
+
+def test_a_probe_that_stays_keeps_its_confidence():
+    assert choose(candidates(0)).temperature == 1.0
