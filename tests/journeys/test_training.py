@@ -53,7 +53,7 @@ def test_the_plan_shows_every_rate_and_leaves_no_trace(folder, tmp_path, vitrail
     assert head["block 1"] == 0 and head["head"] > 0
     last = plan["learning_rates"][-1]["rates"]
     assert last["norm"] / last["head"] == pytest.approx(0.75)
-    assert last["head"] == pytest.approx(1e-4 * 0.01)
+    assert last["head"] == pytest.approx(5e-4 * 0.01)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 

@@ -6,7 +6,7 @@ from vitrail.basics.errors import InputError
 from vitrail.models.chain import Chain
 from vitrail.training.settings import TrainingSettings
 
-_RATES = {"adamw": (1e-3, 1e-4), "sgd": (1e-1, 1e-2)}
+_RATES = {"adamw": (1e-3, 5e-4), "sgd": (1e-1, 5e-2)}
 """Peak learning rates (head stage, other stages) where none was asked for."""
 
 MOST_VIEWS = 4
@@ -53,15 +53,16 @@ class Stage:
 def default_epochs(preset: str, images: int) -> dict[str, int]:
     """Stages and their epochs by preset and number of training images, in the order of training.
 
-    The probe has already trained the classifier, and better than a head stage would: standard training begins with
-    the top blocks. The more images, the fewer walks through them, so that steps grow much more slowly than the data.
+    The probe has already trained the classifier, and better than a head stage would; so standard training goes on with
+    the whole network, or with the top blocks where images are few. The more images, the fewer walks through them, so
+    that steps grow much more slowly than the data.
     """
     if preset == "quick":
         return {}
-    whole = 10 if images < 3_000 else 6 if images < 30_000 else 3
+    whole = 5 if images < 3_000 else 4 if images < 30_000 else 3
     if preset == "thorough":
-        return {"head": 10, "top": 10, "all": 2 * whole}
-    return {"top": 3, "all": whole}
+        return {"head": 10, "top": 5, "all": 3 * whole}
+    return {"top": whole} if images < 200 else {"all": whole}
 
 
 def planned_stages(settings: TrainingSettings, chain: Chain, *, images: int) -> tuple[Stage, ...]:
@@ -73,7 +74,7 @@ def planned_stages(settings: TrainingSettings, chain: Chain, *, images: int) -> 
     defaults = default_epochs(settings.preset, images)
     names = settings.stages if settings.stages is not None else tuple(defaults)
     usual = defaults or default_epochs("standard", images)
-    fallback = {"head": 10, "top": 5, **usual}
+    fallback = {"head": 10, "top": 5, "all": 5, **usual}
     epochs = {name: getattr(settings, f"{name}_epochs") or fallback[name] for name in names}
     # One number for all stages, so that they can share what is cached.
     shortest = min((epochs[name] for name in names if name != "all"), default=0)

@@ -99,7 +99,7 @@ def test_every_stage_begins_its_schedule_anew_and_the_head_stage_trains_the_head
         share = rate_at(row["step"] - 1, 6, 0.1, floor_fraction=0.01)
         assert row["rates"]["head"] == pytest.approx(1e-3 * share)
         assert not any(rate for name, rate in row["rates"].items() if name != "head")
-    assert rows[6]["rates"]["stem"] == pytest.approx(1e-4 * 0.75**5)
+    assert rows[6]["rates"]["stem"] == pytest.approx(5e-4 * 0.75**5)
 
 
 def test_a_frozen_norm_inside_the_head_does_not_hide_the_classifiers_rate():
@@ -119,12 +119,12 @@ def test_the_table_says_what_every_stage_trains():
     sizes = {name: parameter.numel() for name, parameter in chain.model.named_parameters()}
     top = sum(size for name, size in sizes.items() if name.startswith(("blocks.2", "blocks.3", "norm", "head")))
     assert [row["name"] for row in rows] == ["head", "top", "all"]
-    assert [row["epochs"] for row in rows] == [10, 10, 20]
-    assert [row["steps"] for row in rows] == [160, 160, 320], "500 images are 16 steps, the last one of 20"
+    assert [row["epochs"] for row in rows] == [10, 5, 15]
+    assert [row["steps"] for row in rows] == [160, 80, 240], "500 images are 16 steps, the last one of 20"
     assert [row["trains"] for row in rows] == ["classifier", "block 4 down to 3, norm, head", "everything"]
     assert [row["trainable_parameters"] for row in rows] == [24 * 2 + 2, top, sum(sizes.values())]
-    assert [row["learning_rate"] for row in rows] == [1e-3, 1e-4, 1e-4]
-    assert [row["cached"] for row in rows] == ["4 views, pooled features", "4 views, before block 3", ""]
+    assert [row["learning_rate"] for row in rows] == [1e-3, 5e-4, 5e-4]
+    assert [row["cached"] for row in rows] == ["3 views, pooled features", "4 views, before block 3", ""]
     assert {row["image_size"] for row in rows} == {"16 × 16"}
     assert {row["estimated_seconds"] for row in rows} == {None}
 

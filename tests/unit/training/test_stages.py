@@ -77,11 +77,13 @@ def test_a_model_without_a_top_stage_may_have_fewer_blocks_than_would_be_unfroze
 
 @pytest.mark.parametrize(("preset", "images", "epochs"), [
     ("quick", 500, {}),
-    ("standard", 2_999, {"top": 3, "all": 10}),
-    ("standard", 3_000, {"top": 3, "all": 6}),
-    ("standard", 30_000, {"top": 3, "all": 3}),
-    ("thorough", 100, {"head": 10, "top": 10, "all": 20}),
-    ("thorough", 30_000, {"head": 10, "top": 10, "all": 6}),
+    ("standard", 199, {"top": 5}),
+    ("standard", 200, {"all": 5}),
+    ("standard", 2_999, {"all": 5}),
+    ("standard", 3_000, {"all": 4}),
+    ("standard", 30_000, {"all": 3}),
+    ("thorough", 100, {"head": 10, "top": 5, "all": 15}),
+    ("thorough", 30_000, {"head": 10, "top": 5, "all": 9}),
 ])  # fmt: skip
 def test_defaults_follow_the_preset_and_the_number_of_images(preset, images, epochs):
     assert default_epochs(preset, images) == epochs
@@ -93,8 +95,8 @@ def test_a_stage_that_the_preset_leaves_out_can_be_asked_for():
         return {stage.name: stage.epochs for stage in planned(**settings)}
 
     assert epochs(stages="head,all", all_epochs=2) == {"head": 10, "all": 2}
-    assert epochs(preset="quick", stages="head,top,all") == {"head": 10, "top": 3, "all": 10}
-    assert epochs(preset="thorough", stages="top") == {"top": 10}
+    assert epochs(preset="quick", stages="head,top,all") == {"head": 10, "top": 5, "all": 5}
+    assert epochs(preset="thorough", stages="top") == {"top": 5}
     assert epochs(stages="probe") == {}
 
 
@@ -107,10 +109,10 @@ def test_learning_rates_follow_the_optimiser_unless_asked_for():
     def peaks(**settings):
         return [stage.learning_rate for stage in planned(stages="head,top,all", **settings)]
 
-    assert peaks() == [1e-3, 1e-4, 1e-4]
-    assert peaks(optimizer="sgd") == [1e-1, 1e-2, 1e-2]
+    assert peaks() == [1e-3, 5e-4, 5e-4]
+    assert peaks(optimizer="sgd") == [1e-1, 5e-2, 5e-2]
     assert peaks(learning_rate=0.5) == [1e-3, 0.5, 0.5]
-    assert peaks(head_learning_rate=0.5) == [0.5, 1e-4, 1e-4]
+    assert peaks(head_learning_rate=0.5) == [0.5, 5e-4, 5e-4]
 
 
 def stage_of(blocks: int, epochs: int) -> Stage:
@@ -142,8 +144,8 @@ def test_there_is_a_view_for_every_two_epochs_of_the_shortest_stage_with_frozen_
     def views(**settings):
         return {stage.name: stage.views for stage in planned(**settings)}
 
-    assert views(preset="standard") == {"top": 2, "all": None}
-    assert views(preset="thorough") == {"head": 4, "top": 4, "all": None}
+    assert views(preset="standard") == {"all": None}
+    assert views(preset="thorough") == {"head": 3, "top": 3, "all": None}
     assert views(stages="head,top", head_epochs=4, top_epochs=5) == {"head": 2, "top": 2}
     assert views(stages="head", head_epochs=2) == {"head": 1}
     assert views(stages="head", head_epochs=100) == {"head": 4}
@@ -154,11 +156,11 @@ def test_a_stage_is_cached_where_its_views_are_used_more_than_once():
     def cached(**settings):
         return {stage.name: (stage.cached, stage.views) for stage in planned(**settings)}
 
-    assert cached() == {"top": (True, 2), "all": (False, None)}
-    assert cached(stages="head,top") == {"head": (True, 2), "top": (True, 2)}, "they share what is cached"
+    assert cached() == {"all": (False, None)}
+    assert cached(stages="head,top") == {"head": (True, 3), "top": (True, 3)}, "they share what is cached"
     assert cached(stages="head", head_epochs=1) == {"head": (False, None)}, "a new view for every epoch instead"
     assert cached(stages="head", head_epochs=1, cache="on") == {"head": (True, 1)}
-    assert cached(cache="off") == {"top": (False, None), "all": (False, None)}
+    assert cached(stages="top,all", cache="off") == {"top": (False, None), "all": (False, None)}
     assert cached(stages="head", cache="off", views=3) == {"head": (False, 3)}, "fixed views can be asked for"
     assert cached(stages="head", head_epochs=3, views=3) == {"head": (False, 3)}
     assert cached(stages="head", head_epochs=4, views=3) == {"head": (True, 3)}
