@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vitrail.basics.errors import TrainingFault
 from vitrail.basics.events import Emit, Event, Noted, WorkAdvanced, WorkDescribed, WorkEnded, WorkStarted, nobody
 from vitrail.basics.files import atomic_file
 from vitrail.basics.seeds import derived_seed
@@ -96,7 +97,7 @@ def train(job: TrainingJob, *, emit: Emit = nobody) -> Trained:
 
     Raises:
         KeyboardInterrupt: Ctrl-C; a checkpoint has been written.
-        TrainingFault: several steps in a row had no finite gradient.
+        TrainingFault: several steps in a row had no finite gradient, or the model's answers are not finite.
         SystemFault: the disk is full, a worker died, or one image alone does not fit into memory.
     """
     devices = [job.rule.device] if job.rule.device.type == "cuda" else []
@@ -191,6 +192,8 @@ class _Run:
         self.meter.flush()
         state, labels = self.state, self.job.validation.images.labels
         logits = exact_logits(self.job.chain, self.job.validation, self.job.rule.device, cache=caches.validation)
+        if not np.isfinite(logits).all():
+            raise self._diverged(stage)
         state.epochs += 1
         with atomic_file(logits_file(self.job.folder, state.epochs)) as file:
             np.save(file, logits)
@@ -204,6 +207,13 @@ class _Run:
         self.emit(record)
         self._warn_of_one_answer(logits, labels)
         self.meter.rest()
+
+    def _diverged(self, stage: Stage) -> TrainingFault:
+        return TrainingFault(
+            f"the model's answers to validation images are no longer finite after epoch {self.state.epochs + 1}, in "
+            f"stage {stage.name}; last checkpoint: {self.checkpoints.newest() or 'none yet'}",
+            hint="lower the rate, e.g. --set learning_rate=1e-4, and begin anew with --overwrite or another --out",
+        )
 
     def _warn_of_one_answer(self, logits: np.ndarray, labels: np.ndarray) -> None:
         answers = np.unique(logits.argmax(axis=1))

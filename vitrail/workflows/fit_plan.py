@@ -40,6 +40,8 @@ DEFAULT_IMAGES_PER_STEP = 32
 MEASURED_IMAGES = {"cpu": 4}
 """Images of a measured step; 16 on a GPU."""
 MOST_CACHE_BYTES = 64e9
+LONG_SECONDS = 3600
+"""Estimated training time from which on shorter ways are named."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,10 @@ def tell_plan(rows: list[dict[str, Any]], plan: FitPlan, emit: Emit) -> None:
         emit(Noted(line))
     for remark in plan.remarks:
         emit(Noted(f"warning  {remark}", "warning"))
+    seconds = sum(row["estimated_seconds"] or 0 for row in rows)
+    if seconds > LONG_SECONDS:
+        emit(Noted(f"warning  about {duration(seconds)} in all; --time 20m fits it, --preset quick is the probe alone",
+                   "warning"))  # fmt: skip
 
 
 def plan_lines(rows: list[dict[str, Any]], plan: FitPlan) -> list[str]:

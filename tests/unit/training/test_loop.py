@@ -322,3 +322,14 @@ def test_the_history_tells_what_was_trained_in_every_epoch(images, tmp_path):
     told = [(line["stage"], line["epoch_in_stage"], line["trained_from"]) for line in history]
     top = [("top", 1, "block 3"), ("top", 2, "block 2"), ("top", 3, "block 1")]
     assert told == [("head", 1, "head"), *top, ("all", 1, "stem")]
+
+
+def test_answers_that_are_no_longer_finite_end_training_with_the_place_and_a_hint(images, tmp_path):
+    job = prepared_job(tiny_vit(), images, tmp_path)
+
+    def explode():
+        with torch.no_grad():
+            job.chain.model.head.weight.fill_(torch.inf)
+
+    with pytest.raises(TrainingFault, match=r"no longer finite after epoch 1, in stage head[\s\S]*hint: lower the rate"):
+        outcome(job, emit=at_step(2, explode))
