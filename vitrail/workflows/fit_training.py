@@ -113,12 +113,13 @@ def train_stages(
 
 
 def use_weights(frozen: FrozenModel, trained: TrainedModel, *, tuned: bool) -> None:
-    """Give the model the weights of the best epoch, or those it had before training; in evaluation mode."""
+    """Give the model the weights of the best epoch, or those it had before training; in evaluation mode, on the
+    processor."""
     load_weights_of(frozen.model, trained.untrained)
     if tuned:
         load_weights_of(frozen.model, trained.best)
     freeze_below(Chain(frozen.model), 0)
-    frozen.model.eval()
+    frozen.model.cpu().eval()
 
 
 def answers_of(frozen: FrozenModel, images: FitImages, split: str, settings: FitSettings) -> Float[np.ndarray, "N K"]:

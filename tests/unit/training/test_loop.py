@@ -331,5 +331,6 @@ def test_answers_that_are_no_longer_finite_end_training_with_the_place_and_a_hin
         with torch.no_grad():
             job.chain.model.head.weight.fill_(torch.inf)
 
-    with pytest.raises(TrainingFault, match=r"no longer finite after epoch 1, in stage head[\s\S]*hint: lower the rate"):
+    told = r"no longer finite after epoch 1, in stage head[\s\S]*hint: lower the rate"
+    with pytest.raises(TrainingFault, match=told):
         outcome(job, emit=at_step(2, explode))
