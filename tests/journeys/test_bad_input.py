@@ -114,7 +114,7 @@ def test_two_misspelled_settings_are_both_named(fit, write_images):
     ended = fit(write_images({"cat": 3, "dog": 3}), "--set", "batchsize=3", "--set", "validation_fracton=0.3")
     assert ended.code == 2
     assert "unknown setting 'batchsize' - did you mean batch_size?" in ended.err
-    assert "unknown setting 'validation_fracton' - did you mean validation_fraction?" in ended.err
+    assert "unknown setting 'validation_fracton' - did you mean validation_fraction" in ended.err
 
 
 def test_an_unknown_model_name_gets_the_nearest_names(vitrail, write_images, tmp_path):

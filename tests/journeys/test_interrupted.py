@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import vitrail as library
+from vitrail.basics.errors import InputError
 
 
 @contextlib.contextmanager
@@ -73,10 +74,11 @@ def test_a_run_that_died_after_its_package_was_written_is_finished_by_the_same_c
     assert "finished" in journal.read_text()
 
 
-def test_images_that_changed_under_their_paths_are_computed_anew(write_images, tmp_path, monkeypatch):
+def test_images_that_changed_are_refused_and_computed_anew_when_asked(write_images, tmp_path, monkeypatch):
     from vitrail.workflows import fit as recipe
 
-    call = {"model": "test_vit", "pretrained": False, "image_size": 32, "workers": 0, "precision": "float32"}
+    call = {"model": "test_vit", "pretrained": False, "image_size": 32, "workers": 0, "precision": "float32",
+            "preset": "quick"}  # fmt: skip
     folder = write_images({"cat": 20, "dog": 20})
     with monkeypatch.context() as patch:
         patch.setattr(recipe, "learn_heads", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -84,7 +86,9 @@ def test_images_that_changed_under_their_paths_are_computed_anew(write_images, t
             library.fit(folder, **call, out=tmp_path / "resumed")
     assert (tmp_path / "resumed" / "work" / "features-train" / "done.u8").exists()
     write_images({"cat": 20, "dog": 20}, seed=5)
-    resumed = library.fit(folder, **call, out=tmp_path / "resumed")
+    with pytest.raises(InputError, match=r"interrupted run with other data or weights stands there:\n  - data: was "):
+        library.fit(folder, **call, out=tmp_path / "resumed")
+    resumed = library.fit(folder, **call, out=tmp_path / "resumed", overwrite=True)
     fresh = library.fit(folder, **call, out=tmp_path / "fresh")
     one, other = ((result.package / "model.safetensors").read_bytes() for result in (resumed, fresh))
     assert one == other

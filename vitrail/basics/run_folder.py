@@ -95,6 +95,16 @@ class RunFolder:
         """All journal lines with this decision, oldest first."""
         return [line for line in _journal(self.path) if line["decision"] == decision]
 
+    def begin_anew(self) -> None:
+        """Forget what the interrupted run that is continued had computed and decided; the settings stay."""
+        settings = _stored_settings(self.path)
+        _remove_run(self.path)
+        with explained_os_errors(self.path):
+            self.work.mkdir()
+            write_json(self.path / "settings.json", settings)
+        self.resumed = False
+        self.note("started")
+
     def finish(self) -> None:
         """Mark the run as finished and remove what is no longer needed: `work/`, the run that this one replaces, and
         what killed processes had begun to write."""

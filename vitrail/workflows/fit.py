@@ -76,7 +76,7 @@ def finish_fit(
         Watchers(emit, settings.log, folder=run.path, name=name) as emit,
     ):
         ready = prepare(started, settings, emit=emit)
-        refuse_other_data(run, ready)
+        refuse_other_data(run, ready, overwrite=started.overwrite)
         watch.lap("check")
         features = compute_features(run, ready.frozen, ready.images, settings.pass_, emit=emit)
         watch.lap("features")

@@ -138,7 +138,7 @@ def plan_lines(rows: list[dict[str, Any]], plan: FitPlan) -> list[str]:
     return [f"{'plan' if number == 0 else '':<9}{line}" for number, line in enumerate([*lines, basis])]
 
 
-def duration(seconds: float | None) -> str:
+def duration(seconds: float | int | None) -> str:
     """Seconds in the words of a kitchen clock.
 
     >>> duration(75)

@@ -52,8 +52,8 @@ def prepare(started: StartedFit, settings: FitSettings, *, emit: Emit) -> Prepar
     return Prepared(built, frozen, images, findings)
 
 
-def refuse_other_data(run: RunFolder, ready: Prepared) -> None:
-    """An interrupted run is continued with the same images and weights only.
+def refuse_other_data(run: RunFolder, ready: Prepared, *, overwrite: bool) -> None:
+    """An interrupted run is continued with the same images and weights only; `overwrite` begins it anew with others.
 
     Raises:
         InputError: they are others now.
@@ -63,16 +63,17 @@ def refuse_other_data(run: RunFolder, ready: Prepared) -> None:
         "data": fingerprint(ready.images.rows),
         "weights": ready.built.weights_sha256[:12],
     }
-    before = run.noted("data")
-    if before is None:
-        run.note("data", **now)
-        return
+    before = run.noted("data") or now
     changed = [f"  - {name}: was {before[name]}, now {value}" for name, value in now.items() if before[name] != value]
-    if changed:
+    if changed and overwrite:
+        run.begin_anew()
+    elif changed:
         raise InputError(
             f"{run.path}: an interrupted run with other data or weights stands there:\n" + "\n".join(changed),
             hint="put them back, choose another --out, or begin anew with --overwrite",
         )
+    if run.noted("data") is None:
+        run.note("data", **now)
 
 
 def seeded_model(settings: ModelSettings, seed: int) -> BuiltModel:
