@@ -99,7 +99,7 @@ def show_plan(
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
         return
-    from vitrail.workflows.fit_plan import plan_lines
+    from vitrail.workflows.plan_words import plan_lines
 
     for line in plan_lines(result.stages, result.plan):
         typer.echo(line)

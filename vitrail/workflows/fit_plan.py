@@ -11,7 +11,6 @@ import pyarrow as pa
 import torch
 
 from vitrail.basics.errors import InputError
-from vitrail.basics.events import Emit, Noted
 from vitrail.basics.run_folder import RunFolder, RunPart
 from vitrail.data.columns import in_split, places_of
 from vitrail.data.loader import pixel_batches
@@ -21,7 +20,7 @@ from vitrail.features.prefix_cache import bytes_needed, free_bytes
 from vitrail.models.chain import Chain
 from vitrail.prediction.execution import Normalise
 from vitrail.training.parameter_groups import freeze_below
-from vitrail.training.plan import BACKWARD_COST, Costs, fitted_to_time
+from vitrail.training.plan import BACKWARD_COST, Costs, duration, fitted_to_time
 from vitrail.training.precision import (
     BFLOAT16,
     CANDIDATES,
@@ -40,8 +39,6 @@ DEFAULT_IMAGES_PER_STEP = 32
 MEASURED_IMAGES = {"cpu": 4}
 """Images of a measured step; 16 on a GPU."""
 MOST_CACHE_BYTES = 64e9
-LONG_SECONDS = 3600
-"""Estimated training time from which on shorter ways are named."""
 
 
 @dataclass(frozen=True)
@@ -103,53 +100,6 @@ def planned(
     if run is not None:
         run.note("plan", **_as_journaled(plan))
     return plan
-
-
-def tell_plan(rows: list[dict[str, Any]], plan: FitPlan, emit: Emit) -> None:
-    """The plan as lines for the person who watches."""
-    for line in plan_lines(rows, plan):
-        emit(Noted(line))
-    for remark in plan.remarks:
-        emit(Noted(f"warning  {remark}", "warning"))
-    seconds = sum(row["estimated_seconds"] or 0 for row in rows)
-    if seconds > LONG_SECONDS:
-        emit(Noted(f"warning  about {duration(seconds)} in all; --time 20m fits it, --preset quick is the probe alone",
-                   "warning"))  # fmt: skip
-
-
-def plan_lines(rows: list[dict[str, Any]], plan: FitPlan) -> list[str]:
-    """The plan as a table in text, and what it rests on."""
-    if not rows:
-        return ["plan     the probe alone"]
-    header = ("stage", "epochs", "steps", "trains", "parameters", "learning rate", "cached", "about")
-    cells = [
-        (
-            row["name"], str(row["epochs"]), f"{row['steps']:,}", row["trains"], f"{row['trainable_parameters']:,}",
-            f"{row['learning_rate']:g}", row["cached"] or "-", duration(row["estimated_seconds"]),
-        )
-        for row in rows
-    ]  # fmt: skip
-    widths = [max(len(line[column]) for line in (header, *cells)) for column in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in (header, *cells)
-    ]
-    basis = f"{rows[0]['image_size']} pixels, {plan.images_per_step} images per step, {plan.reason}"
-    return [f"{'plan' if number == 0 else '':<9}{line}" for number, line in enumerate([*lines, basis])]
-
-
-def duration(seconds: float | int | None) -> str:
-    """Seconds in the words of a kitchen clock.
-
-    >>> duration(75)
-    '1 min 15 s'
-    """
-    if seconds is None:
-        return "?"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _uncut(stages: tuple[Stage, ...], chain: Chain, settings: TrainingSettings) -> list[str]:

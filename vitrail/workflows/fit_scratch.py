@@ -14,8 +14,9 @@ from vitrail.measures.intervals import Measure
 from vitrail.measures.transfer import transfer_gain
 from vitrail.models.heads import feature_width, set_linear_head
 from vitrail.prediction.execution import Execution
+from vitrail.training.plan import duration
 from vitrail.workflows.fit_choice import Candidates, cross_fitted_epochs
-from vitrail.workflows.fit_plan import FitPlan, duration, planned
+from vitrail.workflows.fit_plan import FitPlan, planned
 from vitrail.workflows.fit_preparation import Prepared, seeded_model
 from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.fit_training import TrainedModel, answers_of, train_stages, use_weights

@@ -15,11 +15,12 @@ from vitrail.prediction.execution import Execution
 from vitrail.training.plan import plan_rows
 from vitrail.workflows.fit_choice import Candidates, Choice, choose
 from vitrail.workflows.fit_data import FitImages
-from vitrail.workflows.fit_plan import FitPlan, planned, tell_plan
+from vitrail.workflows.fit_plan import FitPlan, planned
 from vitrail.workflows.fit_preparation import Prepared
 from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.fit_training import TrainedModel, answers_of, train_stages, use_weights
 from vitrail.workflows.judging import Answers, group_numbers
+from vitrail.workflows.plan_words import tell_plan
 
 
 @dataclass(frozen=True)

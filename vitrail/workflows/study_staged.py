@@ -23,13 +23,14 @@ from vitrail.prediction.execution import Execution
 from vitrail.workflows.fit_choice import Candidates, cross_fitted_epochs
 from vitrail.workflows.fit_features import compute_features
 from vitrail.workflows.fit_heads import learn_heads
-from vitrail.workflows.fit_plan import planned, tell_plan
+from vitrail.workflows.fit_plan import planned
 from vitrail.workflows.fit_preparation import Prepared, prepare, seeded_model
 from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.fit_start import start_fit
 from vitrail.workflows.fit_training import answers_of, train_stages, use_weights
 from vitrail.workflows.fit_tuning import stage_rows
 from vitrail.workflows.judging import group_numbers, predictions_of
+from vitrail.workflows.plan_words import tell_plan
 
 CLAIM = (0.10, 0.15)
 """What the articles Vitrail grew from say that staged training gains in accuracy over one-shot training."""
