@@ -120,3 +120,38 @@ def test_a_rate_that_makes_everything_one_class_is_named(folder, tmp_path, vitra
     ended = vitrail("fit", folder, *SMALL, "--stages", "all", "--set", "all_epochs=1", "--set", "learning_rate=50",
                     "--set", "optimizer=sgd", "--set", "clip=0", "--out", tmp_path / "run")  # fmt: skip
     assert ("every validation image is called" in ended.err) or ("was not finite" in ended.err), ended.err
+
+
+def test_the_package_answers_as_the_kept_epoch_did_with_its_confidence_lowered(folder, tmp_path, monkeypatch):
+    import vitrail as library
+    from vitrail.workflows import fit_choice, fit_tuning
+
+    seen = {}
+
+    def kept_whatever_chance_says(candidates):
+        choice = fit_choice.choose(candidates)
+        epoch, _ = fit_choice._best_epoch(candidates, np.arange(len(candidates.labels)))
+        seen["logits"] = candidates.logits[epoch]
+        return fit_choice.Choice(epoch, 2.5, choice.comparison, choice.cross_fitted)
+
+    monkeypatch.setattr(fit_tuning, "choose", kept_whatever_chance_says)
+    result = library.fit(folder, model="test_vit", pretrained=False, image_size=32, workers=0, out=tmp_path / "run",
+                         stages="head,all", head_epochs=2, all_epochs=3, learning_rate=1e-3)  # fmt: skip
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert any("divided by 2.50" in sentence for sentence in report["training"]["sentences"])
+    expected = np.exp(seen["logits"] / 2.5)
+    expected /= expected.sum(axis=1, keepdims=True)
+    predictor = library.load(result.package)
+    judged = validation_paths(folder)
+    said = [list(predictor.predict(path)[0].probabilities.values()) for path in judged]
+    np.testing.assert_allclose(said, expected, atol=2e-5)
+
+
+def validation_paths(folder):
+    """Paths of the validation images, in the order of the image table."""
+    import vitrail as library
+    from vitrail.data.columns import in_split
+    from vitrail.data.split import SplitSettings, split_rows
+
+    rows = split_rows(library.check(folder, workers=0).table, SplitSettings(), seed=0)
+    return in_split(rows, "val")["path"].to_pylist()

@@ -42,7 +42,7 @@ class TrainingSettings(Settings):
 
     Defaults: weight decay 0.01, 10 % warm-up, top 3 blocks and clipping at 1 are those of the articles Vitrail grew
     from; layer decay 0.75 and the peak rate 5e-4 are those of MAE's fine-tuning recipe (He et al. 2021, table 9), whose
-    rate is for steps of 256 images: smaller ones took it well on photographs and CT slices.
+    rate is for steps of 256 images; with steps of 32 it was tried on 425 CT slices, with one seed.
     """
 
     stages: Annotated[tuple[Literal["head", "top", "all"], ...] | None, BeforeValidator(_as_stages)] = None

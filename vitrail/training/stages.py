@@ -53,8 +53,8 @@ class Stage:
 def default_epochs(preset: str, images: int) -> dict[str, int]:
     """Stages and their epochs by preset and number of training images, in the order of training.
 
-    The probe has already trained the classifier, and better than a head stage would; so standard training goes on with
-    the whole network, or with the top blocks where images are few. The more images, the fewer walks through them, so
+    The probe has already trained the classifier, so standard training goes on with the whole network, or with the top
+    blocks where images are few. The more images, the fewer walks through them, so
     that steps grow much more slowly than the data.
     """
     if preset == "quick":

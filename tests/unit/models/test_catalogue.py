@@ -27,7 +27,7 @@ def answer(built: BuiltModel) -> torch.Tensor:
         return built.model(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
 
 
-def refused(name: str | Path, text: str, **settings) -> None:
+def assert_refused(name: str | Path, text: str, **settings) -> None:
     with pytest.raises(InputError) as raised:
         build(name, **settings)
     assert text in str(raised.value)
@@ -119,10 +119,12 @@ def test_a_size_the_patch_does_not_divide_names_the_two_nearest_and_padding() ->
         "the nearest sizes are 224×224 and 240×240\n"
         "hint: choose one of these sizes, or --pad to fill up the last patches"
     )
-    refused("vit_tiny_patch16_224", text, image_size=225, pretrained=False)
-    refused("vit_tiny_patch16_224", "are 16×32 and 16×48", image_size=(5, 33), pretrained=False)
-    refused("vit_tiny_r_s16_p8_224", "the 32×32 patch of vit_tiny_r_s16_p8_224", image_size=225, pretrained=False)
-    refused("swin_tiny_patch4_window7_224", "hint: choose one of these sizes", image_size=226, pretrained=False)
+    assert_refused("vit_tiny_patch16_224", text, image_size=225, pretrained=False)
+    assert_refused("vit_tiny_patch16_224", "are 16×32 and 16×48", image_size=(5, 33), pretrained=False)
+    assert_refused(
+        "vit_tiny_r_s16_p8_224", "the 32×32 patch of vit_tiny_r_s16_p8_224", image_size=225, pretrained=False
+    )
+    assert_refused("swin_tiny_patch4_window7_224", "hint: choose one of these sizes", image_size=226, pretrained=False)
 
 
 def test_padding_takes_any_size_and_the_table_has_the_padded_grid() -> None:
@@ -178,7 +180,7 @@ def test_drop_path_rises_linearly_with_depth_and_zero_means_none() -> None:
 
 def test_a_network_without_drop_path_is_built_when_none_is_asked_for() -> None:
     assert untrained("vgg11").architecture == "vgg11"
-    refused("vgg11", "vgg11 cannot be built with drop_path 0.1: ", drop_path=0.1, pretrained=False)
+    assert_refused("vgg11", "vgg11 cannot be built with drop_path 0.1: ", drop_path=0.1, pretrained=False)
 
 
 @pytest.mark.parametrize(
@@ -194,19 +196,19 @@ def test_a_network_without_drop_path_is_built_when_none_is_asked_for() -> None:
     ],
 )
 def test_a_setting_the_network_cannot_take_is_named_with_the_reason(name: str, settings: dict, text: str) -> None:
-    refused(name, text, pretrained=False, **settings)
+    assert_refused(name, text, pretrained=False, **settings)
 
 
 def test_an_unknown_name_gets_the_nearest_names() -> None:
-    refused("vit_tiny_patch16_22", "neither a folder nor a model that timm")
-    refused("vit_tiny_patch16_22", "did you mean vit_tiny_patch16_224")
-    refused("vit_tinny_patch16_224.augreg_in21k", "did you mean vit_tiny_patch16_224.augreg_in21k")
-    refused("runs/nothing", "hint: check the path; a model on the hub is hf-hub:runs/nothing")
+    assert_refused("vit_tiny_patch16_22", "neither a folder nor a model that timm")
+    assert_refused("vit_tiny_patch16_22", "did you mean vit_tiny_patch16_224")
+    assert_refused("vit_tinny_patch16_224.augreg_in21k", "did you mean vit_tiny_patch16_224.augreg_in21k")
+    assert_refused("runs/nothing", "hint: check the path; a model on the hub is hf-hub:runs/nothing")
 
 
 def test_an_unknown_tag_lists_the_tags_there_are() -> None:
     text = "vit_tiny_patch16_224 has no weights called 'augreg'; it has augreg_in21k_ft_in1k, augreg_in21k"
-    refused("vit_tiny_patch16_224.augreg", text)
+    assert_refused("vit_tiny_patch16_224.augreg", text)
 
 
 def test_a_name_with_a_tag_is_built_without_weights_too() -> None:
@@ -215,33 +217,33 @@ def test_a_name_with_a_tag_is_built_without_weights_too() -> None:
 
 
 def test_a_name_that_has_no_weights_says_so() -> None:
-    refused("vit_base_patch32_plus_256", "timm has no pretrained weights for vit_base_patch32_plus_256")
+    assert_refused("vit_base_patch32_plus_256", "timm has no pretrained weights for vit_base_patch32_plus_256")
 
 
 def test_a_folder_without_its_parts_names_the_missing_one(tmp_path: Path, vit_folder: Path) -> None:
-    refused(tmp_path, "is not a timm folder: config.json is missing")
-    refused(f"local-dir:{tmp_path / 'gone'}", "is not a timm folder: config.json is missing")
+    assert_refused(tmp_path, "is not a timm folder: config.json is missing")
+    assert_refused(f"local-dir:{tmp_path / 'gone'}", "is not a timm folder: config.json is missing")
     (vit_folder / "model.safetensors").unlink()
-    refused(vit_folder, "is not a complete timm folder: model.safetensors is missing")
+    assert_refused(vit_folder, "is not a complete timm folder: model.safetensors is missing")
     assert build(vit_folder, pretrained=False).weights.used == 0
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"architecture": "test_vit", "pretrained_cfg": 3}', "{}"])
 def test_a_broken_description_is_refused(vit_folder: Path, content: str) -> None:
     (vit_folder / "config.json").write_text(content)
-    refused(vit_folder, "config.json is not a timm model description")
+    assert_refused(vit_folder, "config.json is not a timm model description")
 
 
 def test_a_description_of_an_unknown_architecture_gets_the_nearest_names(vit_folder: Path) -> None:
     edit_config(vit_folder, architecture="vit_tiny_patch16_225")
-    refused(vit_folder, "did you mean vit_tiny_patch16_224")
+    assert_refused(vit_folder, "did you mean vit_tiny_patch16_224")
 
 
 def test_a_bare_file_without_architecture_and_a_name_with_one_are_refused(tmp_path: Path) -> None:
     path = weights_file(tmp_path / "mine.safetensors", random_model("test_vit"))
-    refused(path, "holds weights only; the architecture they belong to was expected")
-    refused("test_vit", "architecture 'test_vit2' was given beside 'test_vit'", architecture="test_vit2")
-    refused(tmp_path / "gone.pth", "gone.pth: no such weights file", architecture="test_vit")
+    assert_refused(path, "holds weights only; the architecture they belong to was expected")
+    assert_refused("test_vit", "architecture 'test_vit2' was given beside 'test_vit'", architecture="test_vit2")
+    assert_refused(tmp_path / "gone.pth", "gone.pth: no such weights file", architecture="test_vit")
 
 
 def test_without_a_network_the_fault_is_plain_and_quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
