@@ -61,7 +61,7 @@ def _ours(images: Path, weights: Path) -> float:
         start = time.perf_counter()
         command = ["vitrail", "fit", str(images), "--model", f"local-dir:{weights}", "--out", f"{folder}/run"]
         command += ["--preset", "quick", "--json"]
-        done = _run([sys.executable, "-m", "vitrail.cli.main", *command[1:]])
+        done = _run([sys.executable, "-m", "vitrail", *command[1:]])
         seconds = time.perf_counter() - start
         assert json.loads(done)["quality"]["val"]["accuracy"]["value"] >= TARGET
         _run([sys.executable, "-c", f"import vitrail; vitrail.load('{folder}/run/package')"])
@@ -78,7 +78,8 @@ def _probe(images: Path, weights: Path) -> float:
 
 def _finetuned(images: Path, weights: Path, precision: str) -> float:
     """Seconds until the end of the first epoch that reaches the target."""
-    done = _run([sys.executable, str(PEERS / "finetune_timm.py"), str(images), str(weights), precision])
+    peer = [sys.executable, str(PEERS / "finetune_timm.py"), str(images), str(weights), precision]
+    done = _run([*peer, "--layer-decay", "0.75"])
     epochs = [json.loads(line) for line in done.splitlines()]
     return next(epoch["seconds"] for epoch in epochs if epoch["accuracy"] >= TARGET)
 
@@ -198,7 +199,7 @@ def check_speed(data: Path, repeats: int) -> dict:
         rounds = []
         for _ in range(repeats):
             start = time.perf_counter()
-            check = [sys.executable, "-m", "vitrail.cli.main", "check", folder, "--json", "--quiet"]
+            check = [sys.executable, "-m", "vitrail", "check", folder, "--json", "--quiet"]
             peak = int(_run([sys.executable, "-c", PEAK_MEMORY, *check]))
             rounds.append((count / (time.perf_counter() - start), peak / 1024))
     return {

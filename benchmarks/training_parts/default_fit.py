@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.figures import median_with_interval, summary, tell
 from benchmarks.training_parts.job import real_data
 
-PEER = Path(__file__).parents[1] / "peers" / "timm_finetune.py"
+PEER = Path(__file__).parents[1] / "peers" / "finetune_timm.py"
 EPOCHS = 20
 FEW = 12
 PRECISIONS = ("fp32", "bf16")
@@ -80,7 +80,7 @@ def fitted(images: Path, weights: Path, settings: tuple[str, ...]) -> dict[str, 
         command = ["fit", str(images), "--model", f"local-dir:{weights}", "--out", f"{folder}/run", "--json", "--quiet"]
         started = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-m", "vitrail.cli.main", *command, *settings], capture_output=True, text=True
+            [sys.executable, "-m", "vitrail", *command, *settings], capture_output=True, text=True
         )
         seconds = time.perf_counter() - started
     if done.returncode:
@@ -97,7 +97,8 @@ def finetuned(
     images: Path, weights: Path, precision: str, epochs: int, target: float, *, seed: int
 ) -> dict[str, float | None]:
     """What the peer did: its epochs, their seconds, its best validation AUC, and when it first had `target`."""
-    command = [sys.executable, str(PEER), str(images), str(weights), precision, str(epochs), str(target), str(seed)]
+    command = [sys.executable, str(PEER), str(images), str(weights), precision]
+    command += ["--epochs", str(epochs), "--auc", str(target), "--seed", str(seed)]
     done: list[dict[str, float]] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

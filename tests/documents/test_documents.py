@@ -53,7 +53,7 @@ def test_every_file_the_documents_name_exists():
 
 def test_the_demo_of_the_readme_runs(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "vitrail.cli.main", "demo", "--out", str(tmp_path / "demo")],
+        [sys.executable, "-m", "vitrail", "demo", "--out", str(tmp_path / "demo")],
         capture_output=True, text=True, cwd=tmp_path, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

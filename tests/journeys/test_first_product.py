@@ -19,7 +19,7 @@ def ants(real_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "ants"
     done = subprocess.run(
         [
-            sys.executable, "-m", "vitrail.cli.main", "fit", real_data / "hymenoptera",
+            sys.executable, "-m", "vitrail", "fit", real_data / "hymenoptera",
             "--model", f"local-dir:{real_data / 'vit_tiny_in1k'}", "--preset", "quick", "--out", out,
         ],
         capture_output=True, text=True, timeout=600,

@@ -20,7 +20,7 @@ from vitrail.basics.errors import InputError
 def running(folder, out):
     """The command in a process of its own, which does not outlive the block; what it prints goes to `printed`."""
     command = [
-        sys.executable, "-m", "vitrail.cli.main", "fit", folder, "--model", "test_vit", "--set", "pretrained=false",
+        sys.executable, "-m", "vitrail", "fit", folder, "--model", "test_vit", "--set", "pretrained=false",
         "--set", "image_size=64", "--set", "precision=float32", "--out", out, "--set", "batch_size=4", "--quiet",
         "--preset", "quick",
     ]  # fmt: skip

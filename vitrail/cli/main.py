@@ -100,7 +100,3 @@ def _tell(error: VitrailError) -> int:
     if error.hint:
         typer.secho(f"hint: {error.hint}", fg=typer.colors.CYAN, err=True)
     return error.exit_code
-
-
-if __name__ == "__main__":
-    entry()

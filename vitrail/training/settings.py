@@ -10,15 +10,18 @@ from vitrail.basics.settings import Settings
 STAGE_NAMES = ("head", "top", "all")
 """Stages in the order in which they may follow each other: the classifier, the last blocks, the whole network."""
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "": 1}
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def _as_seconds(value: Any) -> Any:
     """`90`, `"90s"`, `"20m"`, `"1h30m"` to seconds; anything else stays as it is and is refused by its type."""
     if not isinstance(value, str):
         return value
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smh]?)", value.replace(" ", ""))
-    if not parts or "".join(map("".join, parts)) != value.replace(" ", ""):
+    text = value.replace(" ", "")
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not parts or "".join(map("".join, parts)) != text:
         raise ValueError("a time such as 90s, 20m or 1h30m was expected")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 

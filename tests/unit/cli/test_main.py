@@ -36,7 +36,7 @@ def test_errors_are_text_with_a_hint_and_no_traceback(vitrail, tmp_path):
 
 def test_a_reader_that_leaves_early_is_no_error(write_images):
     folder = write_images({"cat": 30, "dog": 30})
-    told = f"'{sys.executable}' -m vitrail.cli.main check '{folder}' --json -q"
+    told = f"'{sys.executable}' -m vitrail check '{folder}' --json -q"
     command = f"{told} | head -c 10; code=${{PIPESTATUS[0]}}; echo; echo $code"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert "Traceback" not in done.stderr

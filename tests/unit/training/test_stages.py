@@ -45,7 +45,7 @@ def test_times_are_read_in_hours_minutes_and_seconds(text, seconds):
     assert TrainingSettings.parse(time=text).time == seconds
 
 
-@pytest.mark.parametrize("text", ["soon", "20x", "-5m", "1:30", "", "m20", "1e3"])
+@pytest.mark.parametrize("text", ["soon", "20x", "-5m", "1:30", "", "m20", "1e3", "1h30"])
 def test_other_times_are_refused(text):
     why = "a time such as 90s, 20m or 1h30m was expected"
     assert refusal(time=text) == f"a setting is wrong:\n  - time: Value error, {why}, got {text!r}"
