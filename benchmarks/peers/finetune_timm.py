@@ -59,6 +59,8 @@ for epoch in range(asked.epochs):
             truth += labels.tolist()
     accuracy = sum((score > 0.5) == label for score, label in zip(scores, truth, strict=True)) / len(truth)
     auc = float(roc_auc_score(truth, scores))
-    print(json.dumps({"epoch": epoch + 1, "seconds": time.time() - START, "accuracy": accuracy, "auc": auc}), flush=True)
+    print(
+        json.dumps({"epoch": epoch + 1, "seconds": time.time() - START, "accuracy": accuracy, "auc": auc}), flush=True
+    )
     if auc >= asked.auc:
         break

@@ -79,9 +79,7 @@ def fitted(images: Path, weights: Path, settings: tuple[str, ...]) -> dict[str, 
     with tempfile.TemporaryDirectory() as folder:
         command = ["fit", str(images), "--model", f"local-dir:{weights}", "--out", f"{folder}/run", "--json", "--quiet"]
         started = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "vitrail", *command, *settings], capture_output=True, text=True
-        )
+        done = subprocess.run([sys.executable, "-m", "vitrail", *command, *settings], capture_output=True, text=True)
         seconds = time.perf_counter() - started
     if done.returncode:
         raise SystemExit(f"vitrail {' '.join(command)} failed:\n{done.stderr}")
