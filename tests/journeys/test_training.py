@@ -11,6 +11,10 @@ from tests.conftest import picture
 SMALL = ["--model", "test_vit", "--set", "pretrained=false", "--set", "image_size=32", "--workers", "0"]
 
 
+TWINS = dict.fromkeys(("ant", "bee", "cat", "ant's twin", "bee's twin", "cat's twin"), 20)
+"""Classes of which no model can tell more than three apart, so that any two models are wrong about different images."""
+
+
 @pytest.fixture
 def folder(write_images):
     return write_images({"cat": 40, "dog": 40})
@@ -71,29 +75,44 @@ def test_training_that_teaches_nothing_leaves_the_probe(tmp_path, vitrail, write
     assert "the probe" in training["sentences"][0].lower()
 
 
-def test_compare_scratch_reports_the_three_gains_with_intervals(folder, tmp_path, vitrail):
-    ended = vitrail("fit", folder, *SMALL, "--stages", "all", "--set", "all_epochs=2", "--compare", "scratch",
-                    "--out", tmp_path / "run")  # fmt: skip
+def test_compare_scratch_reports_the_three_gains_with_intervals(write_images, tmp_path, vitrail):
+    folder = write_images(TWINS)
+    ended = vitrail("fit", folder, *SMALL, "--stages", "all", "--set", "all_epochs=2", "--set", "test_fraction=0.3",
+                    "--seed", "1", "--compare", "scratch", "--out", tmp_path / "run", "--json")  # fmt: skip
     assert ended.code == 0, ended.err
     assert re.search(r"scratch +the same network from nothing, 2 epochs, about", ended.err), "the cost is said first"
     scratch = json.loads((tmp_path / "run" / "report.json").read_text())["training"]["scratch"]
+    ours, theirs = json.loads(ended.out)["quality"]["test"]["accuracy"]["value"], scratch["accuracy"]["value"]
+    assert ours != theirs, "otherwise the next line could not tell a gain from a loss"
+    assert np.isclose(scratch["gain"]["absolute_improvement"]["value"], ours - theirs)
     assert set(scratch["gain"]) >= {"transfer_gain", "normalized_gain", "absolute_improvement"}
     assert len(scratch["epochs"]) == 2
     assert scratch["accuracy"]["n"] == scratch["gain"]["absolute_improvement"]["n"]
 
 
-def test_the_study_of_stages_compares_both_arms_on_the_same_images_and_goes_on_where_it_was(folder, tmp_path, vitrail):
-    command = ["study", "staged", folder, "--model", "test_vit", "--set", "pretrained=false", "--set", "image_size=32",
-               "--workers", "0", "--seeds", "2", "--set", "head_epochs=1", "--set", "top_epochs=1", "--set",
+def test_the_study_of_stages_compares_both_arms_on_the_same_images_and_goes_on_where_it_was(
+    write_images, tmp_path, vitrail
+):
+    command = ["study", "staged", write_images(TWINS), "--model", "test_vit", "--set", "pretrained=false", "--set",
+               "image_size=32", "--workers", "0", "--set", "head_epochs=1", "--set", "top_epochs=1", "--set",
                "all_epochs=1", "--set", "unfreeze=1", "--out", tmp_path / "study", "--json"]  # fmt: skip
-    ended = vitrail(*command)
+    ended = vitrail(*command, "--seeds", "1")
     assert ended.code == 0, ended.err
-    found = json.loads(ended.out)["data"]["images"]
-    assert [len(found["arms"][arm]) for arm in ("probe", "staged", "one-shot")] == [2, 2, 2]
-    accuracies = [found["mean_accuracy"][arm] for arm in ("staged", "one-shot")]
-    assert np.isclose(found["gain"]["difference"]["value"], accuracies[0] - accuracies[1], atol=0.05)
-    assert found["verdict"] in ("confirmed", "refuted", "not enough evidence")
-    assert json.loads(vitrail(*command).out)["data"]["images"] == found
+    one = json.loads(ended.out)["data"]["images"]
+    staged, at_once = one["mean_accuracy"]["staged"], one["mean_accuracy"]["one-shot"]
+    assert staged != at_once, "otherwise the next line could not tell a gain from a loss"
+    assert np.isclose(one["gain"]["difference"]["value"], staged - at_once)
+    assert one["verdict"] in ("confirmed", "refuted", "not enough evidence")
+    first = tmp_path / "study" / "images" / "seed-0" / "result.json"
+    written = first.stat().st_mtime_ns
+    two = json.loads(vitrail(*command, "--seeds", "2").out)["data"]["images"]
+    assert first.stat().st_mtime_ns == written
+    walks = (first.parent / "run" / "metrics-one-shot.jsonl").read_text().count('"validation_loss"')
+    assert walks == 3, "as many walks through the images as all stages together"
+    for arm in ("probe", "staged", "one-shot"):
+        assert two["arms"][arm][0] == one["arms"][arm][0]
+        assert len(two["arms"][arm]) == 2
+    assert two["arms"]["probe"][0] != two["arms"]["probe"][1], "every seed draws its own split"
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,8 @@ def gained_by_pretraining(
     epochs = sum(stage.epochs for stage in plan.stages) or EPOCHS_BESIDE_A_PROBE
     own = _own_settings(settings, epochs)
     scratch_plan = planned(part, frozen, ready.images.rows, own.training, folder=run.work)
-    emit(Noted(f"scratch  the same network from nothing, {epochs} epochs, {_cost(scratch_plan, ready)}"))
+    walks = f"{epochs} epoch{'' if epochs == 1 else 's'}"
+    emit(Noted(f"scratch  the same network from nothing, {walks}, {_cost(scratch_plan, ready)}"))
     trained = train_stages(part, frozen, ready.images, scratch_plan, own, execution=execution, emit=emit)
     split = next(split for split in (*HEADLINE_ORDER, *answers) if split in answers)
     logits = _scratch_logits(frozen, ready, trained, split, own)
