@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vitrail.basics.errors import InputError, did_you_mean
 from vitrail.features.node_names import ModuleNames, Node, Request, uncallable, unknown_node
 from vitrail.features.routes.graph import GraphRoute, pruned
-from vitrail.features.routes.hooks import Finish, HooksRoute
+from vitrail.features.routes.hooks import HooksRoute
 from vitrail.features.routes.own import OwnRoute, why_not_own
 from vitrail.features.routes.tracing import Trace, traces, warn_of_differences
 
@@ -18,19 +18,7 @@ Requests = dict[bool, tuple[Request, ...]]
 """What is asked for in training (True) and in evaluation (False)."""
 
 
-class Route(Protocol):
-    """A way to the inside of a model."""
-
-    name: str
-
-    def run(
-        self,
-        model: nn.Module,
-        requests: tuple[Request, ...],
-        finish: Finish,
-        arguments: tuple[tuple[Any, ...], dict[str, Any]],
-    ) -> dict[str, Tensor]:
-        """The requested tensors, in the order asked."""
+Route = OwnRoute | HooksRoute | GraphRoute
 
 
 @dataclass(frozen=True)

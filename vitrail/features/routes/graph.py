@@ -1,8 +1,10 @@
 """The graph route: a model traced, cut off behind the last node, and built anew from what is left."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 from torchvision.models.feature_extraction import DualGraphModule
 
@@ -43,11 +45,22 @@ def pruned(model: nn.Module, found: dict[bool, Trace], requests: dict[bool, tupl
     """
     for mode, trace in found.items():
         _cut(trace, requests[mode])
-    with modes_kept(model):
+    with modes_kept(model), _attributes(model, found[True].constants):
         module = DualGraphModule(model, found[True].graph, found[False].graph, class_name=type(model).__name__)
         is_training = model.training
         module.train(is_training)
     return module
+
+
+@contextmanager
+def _attributes(model: nn.Module, values: dict[str, Tensor]) -> Iterator[None]:
+    """Values that a module has for the moment."""
+    vars(model).update(values)
+    try:
+        yield
+    finally:
+        for name in values:
+            del vars(model)[name]
 
 
 def _cut(trace: Trace, requests: tuple[Request, ...]) -> None:

@@ -148,7 +148,7 @@ def _exchanged(model: nn.Module, hooks: dict[str, Hook]) -> Iterator[None]:
     modules = [model.get_submodule(name) for name in hooks]
     before = [module._forward_hooks for module in modules]
     for module, hook in zip(modules, hooks.values(), strict=True):
-        module._forward_hooks = {**module._forward_hooks, -1: hook}  # type: ignore[assignment]
+        module._forward_hooks = {**module._forward_hooks, -1: hook}
     yield
     for module, own in zip(modules, before, strict=True):
         module._forward_hooks = own

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torchvision.ops
-from timm.layers import get_notrace_functions, get_notrace_modules
-from torch import fx, nn
+from timm.layers._fx import get_notrace_functions, get_notrace_modules
+from torch import Tensor, fx, nn
 from torchvision.models.feature_extraction import NodePathTracer
 
 from vitrail.basics.errors import InputError
@@ -50,6 +50,8 @@ class Trace:
 
     def __init__(self, model: nn.Module, tracer: Tracer, graph: fx.Graph) -> None:
         self.graph = graph
+        self.constants: dict[str, Tensor] = {}
+        """Tensors made in the model's forward, by the name under which the graph looks for them in the model."""
         self._calls = tracer.calls
         self._modules = {name for name, _ in model.named_modules()}
         self._qualified = tracer.node_to_qualname
@@ -123,12 +125,19 @@ def traces(
         InputError: the model cannot be traced.
     """
     settings = _tracer_settings(tracer_kwargs)
-    found = {}
-    with modes_kept(model):
-        for mode in sorted((True, False), key=lambda mode: mode != model.training):
-            if mode != model.training:
-                model.train(mode)
-            found[mode] = _traced(model, settings, concrete_args)
+    found: dict[bool, Trace] = {}
+    before = set(vars(model))
+    try:
+        with modes_kept(model):
+            for mode in sorted((True, False), key=lambda mode: mode != model.training):
+                if mode != model.training:
+                    model.train(mode)
+                found[mode] = _traced(model, settings, concrete_args)
+    finally:
+        # The tracer leaves the constants it meets on the model.
+        constants = {name: vars(model).pop(name) for name in set(vars(model)) - before}
+    for trace in found.values():
+        trace.constants = constants
     return found
 
 
@@ -157,7 +166,7 @@ def _traced(model: nn.Module, settings: dict[str, Any], concrete_args: dict[str,
     tracer = Tracer(**settings)
     try:
         graph = tracer.trace(model, concrete_args=concrete_args)
-    except Exception as error:  # noqa: BLE001 - a forward may fail on stand-ins for tensors in any way
+    except Exception as error:  # a forward may fail on stand-ins for tensors in any way
         first = str(error).strip().partition("\n")[0]
         raise InputError(
             f"{type(model).__name__} cannot be traced as a graph: {type(error).__name__}: {first}",
