@@ -40,14 +40,19 @@ class FeatureExtractor(nn.Module):
         return self._route.name
 
     @property
+    def requests(self) -> tuple[Request, ...]:
+        """What is asked for in the mode the extractor is in."""
+        return self._requests[self.model.training]
+
+    @property
     def nodes(self) -> dict[str, str]:
         """By output name: the node it comes from, in the mode the extractor is in."""
-        return {request.output: request.node.name for request in self._requests[self.model.training]}
+        return {request.output: request.node.name for request in self.requests}
 
     def explain(self) -> str:
         """The route, why it was chosen, and which node each output comes from; to be printed."""
         lines = [f"route {self.route}: {self.reason}"]
-        for request in self._requests[self.model.training]:
+        for request in self.requests:
             node = request.node
             which = f"call {node.call} of module {node.base}" if node.is_module else f"operation {node.base}"
             parts = "".join(f"[{item}]" for item in node.items)
@@ -66,7 +71,7 @@ class FeatureExtractor(nn.Module):
             form = self.projections.on(self._forms[request.output], request.output)
             return form.of(one_tensor(output, request.node), image)
 
-        return self._route.run(self.model, self._requests[self.model.training], finish, (args, kwargs))
+        return self._route.run(self.model, self.requests, finish, (args, kwargs))
 
 
 def create_feature_extractor(  # noqa: PLR0913 - the first seven are torchvision's, in its order
