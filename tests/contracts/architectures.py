@@ -1,5 +1,7 @@
 """Small models with random weights, one of every family whose inside people look at, and nodes to take from each."""
 
+import copy
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -139,6 +141,11 @@ ARCHITECTURES = {
 
 
 def built(name: str) -> nn.Module:
+    return copy.deepcopy(_built(name))
+
+
+@functools.cache
+def _built(name: str) -> nn.Module:
     torch.manual_seed(0)
     model = ARCHITECTURES[name].build()
     for parameter in model.parameters():  # zero-initialised parts would hide what is left out

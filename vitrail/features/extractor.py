@@ -1,7 +1,7 @@
 """The feature extractor: tensors from inside any model, by name, and nothing computed behind the last of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,6 @@ from vitrail.features.routes.choice import Chosen, choose
 from vitrail.features.routes.tracing import traces, warn_of_differences
 
 Nodes = str | Sequence[str] | Mapping[str, str]
-RouteName = Literal["auto", "own", "hooks", "graph"]
 
 
 class FeatureExtractor(nn.Module):
@@ -83,7 +82,7 @@ def create_feature_extractor(  # noqa: PLR0913 - the first seven are torchvision
     suppress_diff_warning: bool = False,
     concrete_args: dict[str, Any] | None = None,
     *,
-    route: RouteName = "auto",
+    route: str = "auto",
     reduce: str | Mapping[str, str] | None = None,
     normalize: bool = False,
     projection: Tensor | Mapping[str, Tensor] | None = None,
