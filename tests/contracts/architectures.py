@@ -111,9 +111,7 @@ ARCHITECTURES = {
         ("patch_embed", "stages.0", "stages.1.blocks.0.attn", "stages.1"),
         own=("stages.0", "stages.1"),
     ),
-    "hybrid": Architecture(
-        timm_model("vit_tiny_r_s16_p8_224", **_SMALL), ("patch_embed", *_BLOCKS), own=_BLOCKS
-    ),
+    "hybrid": Architecture(timm_model("vit_tiny_r_s16_p8_224", **_SMALL), ("patch_embed", *_BLOCKS), own=_BLOCKS),
     "dinov3": Architecture(
         timm_model("vit_small_patch16_dinov3", **_SMALL), ("blocks.0.attn.qkv", *_BLOCKS), can_be_traced=True
     ),

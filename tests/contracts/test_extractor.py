@@ -185,7 +185,9 @@ def test_several_threads_may_use_extractors_of_one_model_at_once(name: str) -> N
     assert not account_of(model)[2]
 
 
-@pytest.mark.parametrize("name", [name for name, architecture in ARCHITECTURES.items() if not architecture.can_be_traced])
+@pytest.mark.parametrize(
+    "name", [name for name, architecture in ARCHITECTURES.items() if not architecture.can_be_traced]
+)
 def test_a_model_that_cannot_be_traced_says_so_and_still_gives_its_modules(name: str) -> None:
     model, node = built(name), ARCHITECTURES[name].nodes[0]
     before = account_of(model)

@@ -25,7 +25,9 @@ def nodes(
         list[str] | None,
         typer.Argument(help="Only modules of these names; `blocks.*.attn`, `**` crosses dots.", show_default=False),
     ] = None,
-    depth: Annotated[int | None, typer.Option(min=1, help="Parts a name may have; default 2, with patterns any.")] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Parts a name may have; default 2, with patterns any.")
+    ] = None,
     architecture: Annotated[str | None, typer.Option(help="timm name, for a bare weights file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
 from vitrail.features.extractor import FeatureExtractor, create_feature_extractor
-from vitrail.features.node_names import Node
 from vitrail.features.outputs import one_tensor
 from vitrail.features.routes.hooks import HooksRoute, capture
 from vitrail.features.routes.tracing import modes_kept
@@ -107,8 +106,8 @@ def _expected(model: nn.Module, node: str, example: Tensor) -> Tensor:
 
 def _first_called_behind(model: nn.Module, node: str, example: Tensor) -> list[str]:
     """The outermost modules whose every call begins after the node's module has returned."""
-    began_before, began_behind = {node}, set()
-    handles, returned = [], []
+    began_before, began_behind = {node}, set[str]()
+    handles, returned = [], list[bool]()
     for name, module in model.named_modules():
         if not name:
             continue

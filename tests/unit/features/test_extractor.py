@@ -147,8 +147,7 @@ def test_names_that_mean_nothing_or_two_things_are_refused(layered: Layered) -> 
         "hint: ask for first#1, first#2, … in running order"
     )
     assert refusal(layered, ["parts"]) == (
-        "'parts' only holds modules and is never called, so it has no output\n"
-        "hint: ask for what it holds, e.g. parts.*"
+        "'parts' only holds modules and is never called, so it has no output\nhint: ask for what it holds, e.g. parts.*"
     )
 
 
@@ -184,8 +183,7 @@ def test_a_route_that_cannot_do_it_is_refused_with_the_reason(layered: Layered) 
         "hint: leave the route out"
     )
     assert refusal(layered, ["relu"], route="hooks") == (
-        "route 'hooks' knows modules only, and 'relu' is an operation\n"
-        "hint: use route='graph', or leave the route out"
+        "route 'hooks' knows modules only, and 'relu' is an operation\nhint: use route='graph', or leave the route out"
     )
     assert refusal(layered, ["idle"], route="graph") == (
         "the graph of the model has no call 1 of 'idle': it is not called, or stands inside a module that is not "

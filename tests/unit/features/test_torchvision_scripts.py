@@ -17,7 +17,7 @@ train_nodes, eval_nodes = get_graph_node_names(model)
 print(train_nodes == eval_nodes, eval_nodes[:5], eval_nodes[-1], len(eval_nodes))
 
 images = torch.rand(2, 3, 64, 64)
-for nodes in (["layer1", "layer4.1.relu_1", "flatten"], {"layer1": "low", "layer3.0.conv2": "middle", "avgpool": "top"}):
+for nodes in (["layer1", "layer4.1.relu_1", "flatten"], {"layer1": "low", "layer3.0.conv2": "mid", "avgpool": "top"}):
     extractor = create_feature_extractor(model, return_nodes=nodes).eval()
     with torch.no_grad():
         features = extractor(images)

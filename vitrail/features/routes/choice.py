@@ -69,7 +69,7 @@ def choose(
         if route == "auto":
             reason = f"{operations[0]!r} is an operation, not a module" if operations else "concrete_args were given"
         found = traced.found()
-        if operations and not suppress_diff_warning:
+        if operations and return_nodes["both"] is not None and not suppress_diff_warning:
             warn_of_differences(found)
         _check_in_graph(found, requests)
         return Chosen(GraphRoute(), pruned(model, found, requests), requests, reason)
