@@ -1,4 +1,4 @@
-"""One promise for every architecture and route: the tensor a plain hook on the whole model sees, and no work behind it."""
+"""For every architecture and route: the tensor that a plain hook on the whole model sees, and no work behind it."""
 
 import copy
 import re

@@ -68,7 +68,7 @@ def test_a_vit_in_sequence_loses_class_token_and_positions_and_is_refused() -> N
 
 def test_layers_that_fail_on_what_they_get_are_refused_with_their_own_words() -> None:
     model, x = built("hugging face vit"), images("hugging face vit")
-    with pytest.raises(InputError, match="replacing what runs behind 'vit.layers.0' by nn.Identity does not give"):
+    with pytest.raises(InputError, match=r"replacing what runs behind 'vit\.layers\.0' by nn\.Identity does not give"):
         tail_replaced_by_identity(model, "vit.layers.0", x)
 
 

@@ -162,19 +162,10 @@ def _check_in_graph(found: dict[bool, Trace], requests: Requests) -> None:
 def _check_reachable(model: nn.Module, names: ModuleNames, asked: Requests) -> None:
     """Refuse nodes that no Python code passes: inside compiled or scripted modules, or never called at all."""
     for node in _nodes(asked):
-        around = [
-            ("the model", model),
-            *((name, names.modules[name]) for name in _path(node.base) if name in names.modules),
-        ]
-        for name, module in around:
-            how = _frozen(module)
-            if how is not None:
-                raise InputError(
-                    f"{node.name!r} cannot be taken out: {name} is {how}, its inside no longer runs as Python",
-                    hint=f"make the extractor of the model before it is {how}, then torch.compile the extractor"
-                    if how == "compiled"
-                    else "make the extractor of the model before it is scripted",
-                )
+        _check_runs_as_python(node, "the model", model)
+        for name in _path(node.base):
+            if name in names.modules:
+                _check_runs_as_python(node, name, names.modules[name])
         if node.is_module and uncallable(names.modules[node.base]):
             last = next(reversed([n for n in names.modules if n.startswith(f"{node.base}.")]), None)
             raise InputError(
@@ -185,11 +176,23 @@ def _check_reachable(model: nn.Module, names: ModuleNames, asked: Requests) -> N
             )
 
 
-def _frozen(module: nn.Module) -> str | None:
-    if isinstance(module, torch.jit.ScriptModule):
-        return "scripted"
+def _check_runs_as_python(node: Node, place: str, module: nn.Module) -> None:
+    """Refuse a module, at or around a node, whose inside hooks and traces cannot see."""
     is_compiled = isinstance(module, torch._dynamo.OptimizedModule) or module._compiled_call_impl is not None
-    return "compiled" if is_compiled else None
+    if isinstance(module, torch.jit.ScriptModule):
+        what, hint = (
+            "scripted, its inside no longer runs as Python",
+            "make the extractor of the model before it is scripted",
+        )
+    elif is_compiled:
+        what = "compiled, its inside no longer runs as Python"
+        hint = "make the extractor of the model before it is compiled, then torch.compile the extractor"
+    elif isinstance(module, nn.DataParallel):
+        what = "a DataParallel, which runs copies of what is inside"
+        hint = "make the extractor of its .module, and one process for each device"
+    else:
+        return
+    raise InputError(f"{node.name!r} cannot be taken out: {place} is {what}", hint=hint)
 
 
 def _path(name: str) -> list[str]:

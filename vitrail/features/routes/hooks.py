@@ -147,8 +147,10 @@ def _exchanged(model: nn.Module, hooks: dict[str, Hook]) -> Iterator[None]:
     """The same in the form that torch.compile can follow: it cannot register, but sees an attribute exchanged."""
     modules = [model.get_submodule(name) for name in hooks]
     before = [module._forward_hooks for module in modules]
-    for module, hook in zip(modules, hooks.values(), strict=True):
-        module._forward_hooks = {**module._forward_hooks, -1: hook}
-    yield
-    for module, own in zip(modules, before, strict=True):
-        module._forward_hooks = own
+    try:
+        for module, hook in zip(modules, hooks.values(), strict=True):
+            module._forward_hooks = {**module._forward_hooks, -1: hook}
+        yield
+    finally:
+        for module, own in zip(modules, before, strict=True):
+            module._forward_hooks = own
