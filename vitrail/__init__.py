@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 from vitrail.basics.events import Event, nobody
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from vitrail.data.inspection import Inspection
+    from vitrail.features.extractor import FeatureExtractor
     from vitrail.prediction.predictor import Predictor
     from vitrail.workflows.fit import FitResult
+    from vitrail.workflows.nodes import NodesResult
     from vitrail.workflows.plan import PlanResult
 
 __version__ = "0.1.0"
-__all__ = ["check", "fit", "load", "plan"]
+__all__ = ["check", "create_feature_extractor", "fit", "load", "nodes", "plan"]
 
 
 def check(data: Any, *, workers: int | None = None, emit: Callable[[Event], None] = nobody) -> "Inspection":
@@ -108,3 +112,36 @@ def load(package: str | Path, *, device: str = "auto") -> "Predictor":
     from vitrail.prediction.predictor import load as run
 
     return run(package, device=device)
+
+
+def create_feature_extractor(model: "nn.Module", return_nodes: Any, **options: Any) -> "FeatureExtractor":
+    """Make a module that gives what is computed at named places inside any model: `(model, ["layer4"])`.
+
+    Args:
+        model: any module of PyTorch.
+        return_nodes: a name, a list of names and patterns, or a dictionary from names to output names.
+        options: see `vitrail.features.create_feature_extractor`, e.g. `reduce="cls"`.
+
+    Raises:
+        InputError: an unknown or ambiguous name, or a node that cannot be reached.
+    """
+    from vitrail.features.extractor import create_feature_extractor as run
+
+    return run(model, return_nodes, **options)
+
+
+def nodes(model: "str | nn.Module", *patterns: str, example: Any = None, depth: int | None = None) -> "NodesResult":
+    """Look inside a model: modules with output shape, parameters, share of the work and calls, and operations.
+
+    Args:
+        model: a module of PyTorch, or what `fit` takes: timm name, hub name, folder.
+        patterns: names or patterns of modules; none: all.
+        example: what a module of PyTorch takes, e.g. images (B, C, H, W).
+        depth: most parts that a name may have; None: any.
+
+    Raises:
+        InputError: no such model, no module matches, or the example is missing.
+    """
+    from vitrail.workflows.nodes import nodes as run
+
+    return run(model, patterns, example=example, depth=depth)

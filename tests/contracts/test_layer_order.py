@@ -96,6 +96,21 @@ def test_groups_run_one_by_one_are_the_models_forward_bit_for_bit(family: str) -
     assert torch.equal(order.run(x), expected)
 
 
+@torch.inference_mode()
+def test_what_a_group_is_said_to_give_is_that_modules_own_output(family: str) -> None:
+    model, x = built(family), images(family)
+    order, seen = layer_order(model), {}
+    said = {name: place for place, group in enumerate(order.groups, start=1) for name in group.gives}
+    for name in said:
+        model.get_submodule(name).register_forward_hook(
+            lambda _module, _arguments, output, name=name: seen.__setitem__(name, output.clone())
+        )
+    model(x)
+    for name, place in said.items():
+        assert torch.equal(order.run(x, 0, place), seen[name]), name
+    assert len(said) > 2
+
+
 def test_in_train_mode_the_chain_draws_the_same_random_numbers_and_gives_the_same_gradients(family: str) -> None:
     model, x = built(family).train(), images(family)
     order = layer_order(model)

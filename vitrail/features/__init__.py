@@ -1,1 +1,5 @@
-"""Inside a model: the feature pass, its memory-mapped sink, the probe and the nearest neighbours on it."""
+"""Inside any model: the extractor, the feature pass and what it feeds."""
+
+from vitrail.features.extractor import FeatureExtractor, create_feature_extractor, get_graph_node_names
+
+__all__ = ["FeatureExtractor", "create_feature_extractor", "get_graph_node_names"]

@@ -29,6 +29,8 @@ class Step:
     owns: tuple[str, ...]
     """Names of modules or parameters of the model that belong to this step."""
     run: Run
+    gives: tuple[str, ...] = ()
+    """Names of modules whose own output is, exactly, what this step returns."""
 
 
 def why_not_in_parts(model: nn.Module) -> str | None:
@@ -66,7 +68,13 @@ def _norm(model: Timm, name: str) -> Iterator[Step]:
     """The norm behind the last block, where the model has one there."""
     norm = model.get_submodule(name)
     if not isinstance(norm, nn.Identity):
-        yield Step("norm", (name,), norm)
+        yield Step("norm", (name,), norm, gives=(name,))
+
+
+def _plain_blocks(model: Timm) -> Iterator[Step]:
+    for index, block in enumerate(model.blocks):
+        owns = (f"blocks.{index}",)
+        yield Step(f"block {index + 1}", owns, _block(block, lambda: model.grad_checkpointing), gives=owns)
 
 
 def _vit(model: Timm) -> Iterator[Step]:
@@ -74,9 +82,8 @@ def _vit(model: Timm) -> Iterator[Step]:
         return model.norm_pre(model.patch_drop(model._pos_embed(model.patch_embed(x))))
 
     tokens = ("cls_token", "reg_token", "dist_token", "pos_embed", "parametrizations.pos_embed")
-    yield Step("stem", (*tokens, "patch_embed", "norm_pre"), stem)
-    for index, block in enumerate(model.blocks):
-        yield Step(f"block {index + 1}", (f"blocks.{index}",), _block(block, lambda: model.grad_checkpointing))
+    yield Step("stem", (*tokens, "patch_embed", "norm_pre"), stem, gives=("norm_pre",))
+    yield from _plain_blocks(model)
     yield from _norm(model, "norm")
     yield Step("head", ("attn_pool", "fc_norm", "head", "head_dist"), model.forward_head)
 
@@ -87,8 +94,7 @@ def _relative_vit(model: Timm) -> Iterator[Step]:
         return x if model.cls_token is None else torch.cat((model.cls_token.expand(x.shape[0], -1, -1), x), dim=1)
 
     yield Step("stem", ("cls_token", "patch_embed"), stem)
-    for index, block in enumerate(model.blocks):
-        yield Step(f"block {index + 1}", (f"blocks.{index}",), _block(block, lambda: model.grad_checkpointing))
+    yield from _plain_blocks(model)
     yield from _norm(model, "norm")
     yield Step("head", ("fc_norm", "head"), model.forward_head)
 
@@ -108,20 +114,21 @@ def _staged_blocks(stages: Timm, path: str) -> Iterator[Step]:
             count += 1
             run = _block(block, switch(stage))
             owns: tuple[str, ...] = (f"{path}.{stage_index}.blocks.{index}",)
+            gives = (*owns, f"{path}.{stage_index}") if index == len(stage.blocks) - 1 else owns
             if index == 0:
                 run, owns = first(stage, run), (f"{path}.{stage_index}.downsample", *owns)
-            yield Step(f"block {count}", owns, run)
+            yield Step(f"block {count}", owns, run, gives)
 
 
 def _swin(model: Timm) -> Iterator[Step]:
-    yield Step("stem", ("patch_embed",), model.patch_embed)
+    yield Step("stem", ("patch_embed",), model.patch_embed, gives=("patch_embed",))
     yield from _staged_blocks(model.layers, "layers")
     yield from _norm(model, "norm")
     yield Step("head", ("head",), model.forward_head)
 
 
 def _convnext(model: Timm) -> Iterator[Step]:
-    yield Step("stem", ("stem",), model.stem)
+    yield Step("stem", ("stem",), model.stem, gives=("stem",))
     yield from _staged_blocks(model.stages, "stages")
     yield from _norm(model, "norm_pre")
     yield Step("head", ("head",), model.forward_head)
@@ -154,7 +161,7 @@ def _pvt(model: Timm) -> Iterator[Step]:
             owns += [f"{path}.downsample"] if index == 0 else []
             owns += [f"{path}.norm"] if index == last else []
             run = on_map(stage, block, is_first=index == 0, is_last=index == last)
-            yield Step(f"block {count}", tuple(owns), run)
+            yield Step(f"block {count}", tuple(owns), run, gives=(path,) if index == last else ())
     yield Step("head", ("head",), model.forward_head)
 
 
@@ -162,12 +169,15 @@ def _resnet(model: Timm) -> Iterator[Step]:
     def stem(x: Tensor) -> Tensor:
         return model.maxpool(model.act1(model.bn1(model.conv1(x))))
 
-    yield Step("stem", ("conv1", "bn1", "maxpool"), stem)
+    yield Step("stem", ("conv1", "bn1", "maxpool"), stem, gives=("maxpool",))
     count = 0
     for stage in ("layer1", "layer2", "layer3", "layer4"):
-        for index, block in enumerate(model.get_submodule(stage).children()):
+        blocks = list(model.get_submodule(stage).children())
+        for index, block in enumerate(blocks):
             count += 1
-            yield Step(f"block {count}", (f"{stage}.{index}",), _block(block, lambda: model.grad_checkpointing))
+            owns = (f"{stage}.{index}",)
+            gives = (*owns, stage) if block is blocks[-1] else owns
+            yield Step(f"block {count}", owns, _block(block, lambda: model.grad_checkpointing), gives)
     yield Step("head", ("global_pool", "fc"), model.forward_head)
 
 

@@ -21,6 +21,8 @@ class LayerGroup:
     """`stem`, `block 1` … `block n`, `norm` or `head`."""
     parameters: tuple[str, ...]
     """Full names, as in `model.named_parameters()`."""
+    gives: tuple[str, ...] = ()
+    """Modules whose own output is, bit for bit, what the group returns; empty where none's is."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def layer_order(model: nn.Module) -> LayerOrder:
     """
     reason = why_not_in_parts(model)
     steps = () if reason else steps_of(model)
-    groups = tuple(LayerGroup(step.name, _owned(step, model)) for step in steps)
+    groups = tuple(LayerGroup(step.name, _owned(step, model), step.gives) for step in steps)
     missing = {name for name, _ in model.named_parameters()} - {name for group in groups for name in group.parameters}
     if reason is None and missing:
         reason = f"{type(model).__name__} has parameters outside the known order: {', '.join(sorted(missing))}"

@@ -1,0 +1,52 @@
+"""A script written for torchvision's extractor runs with one import line changed, and prints the same."""
+
+import subprocess
+import sys
+
+import pytest
+
+THEIRS = "from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names"
+OURS = "from vitrail.features import create_feature_extractor, get_graph_node_names"
+SCRIPT = """
+import torch, torchvision
+IMPORT
+
+torch.manual_seed(0)
+model = torchvision.models.resnet18(num_classes=3)
+train_nodes, eval_nodes = get_graph_node_names(model)
+print(train_nodes == eval_nodes, eval_nodes[:5], eval_nodes[-1], len(eval_nodes))
+
+images = torch.rand(2, 3, 64, 64)
+for nodes in (["layer1", "layer4.1.relu_1", "flatten"], {"layer1": "low", "layer3.0.conv2": "mid", "avgpool": "top"}):
+    extractor = create_feature_extractor(model, return_nodes=nodes).eval()
+    with torch.no_grad():
+        features = extractor(images)
+    print([(name, tuple(tensor.shape), round(tensor.sum().item(), 3)) for name, tensor in features.items()])
+
+both = create_feature_extractor(model, train_return_nodes=["layer1"], eval_return_nodes={"layer2.0.conv1": "late"})
+print(list(both.train()(images)), list(both.eval()(images)))
+
+kwargs = {"leaf_modules": [torchvision.models.resnet.BasicBlock]}
+names = get_graph_node_names(model, tracer_kwargs=kwargs, suppress_diff_warning=True)[1]
+print([name for name in names if name.startswith("layer4")])
+extractor = create_feature_extractor(model.eval(), ["layer4.1", "fc"], None, None, {**kwargs}, True)
+print([tuple(tensor.shape) for tensor in extractor(images).values()])
+print(sum(p.numel() for p in torch.nn.ModuleDict({"features": extractor}).parameters()) > 0)
+"""
+
+
+@pytest.fixture(scope="module")
+def printed() -> dict[str, str]:
+    texts = {}
+    for line in (THEIRS, OURS):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", SCRIPT.replace("IMPORT", line)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        texts[line] = done.stdout
+    return texts
+
+
+def test_a_script_for_torchvisions_extractor_prints_the_same_with_one_line_changed(printed: dict[str, str]) -> None:
+    assert printed[OURS] == printed[THEIRS]
+    assert "layer4.1.relu_1" in printed[OURS]

@@ -1,0 +1,97 @@
+"""What `vitrail nodes` says of a model is what its extractor gives."""
+
+import json
+import re
+
+import pytest
+import torch
+from torch import nn
+from typer.testing import CliRunner
+
+import vitrail
+from tests.contracts.architectures import built, images
+from vitrail.basics.errors import InputError
+from vitrail.cli.main import app
+from vitrail.features import create_feature_extractor
+
+
+class Branching(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared, self.split, self.idle = nn.Linear(4, 4, bias=False), Splitting(), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.split(self.shared(self.shared(x)))[0].relu()
+
+
+class Splitting(nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        return x + 1, {"twice": 2 * x}
+
+
+@pytest.mark.parametrize("name", ["vit", "swin", "torchvision resnet", "hugging face vit", "in place"])
+def test_every_name_that_is_listed_can_be_extracted_with_the_shape_that_is_listed(name: str) -> None:
+    model, x = built(name), images(name)
+    found = vitrail.nodes(model, example=x).found
+    listed = {f"{node.name}{suffix}": shape for node in found.modules for suffix, shape in node.shapes.items()}
+    taken = create_feature_extractor(model, list(listed), route="hooks")(x)
+    assert {name: tuple(tensor.shape) for name, tensor in taken.items()} == listed
+    later = [name for node in found.modules for name in node.extractable if "#" in name]
+    assert not later or list(create_feature_extractor(model, later)(x)) == later
+    if found.operations:
+        last = found.operations[-1]
+        assert last in create_feature_extractor(model, [last], suppress_diff_warning=True)(x)
+    else:
+        assert found.why_no_operations
+
+
+def test_calls_parts_sizes_and_shares_are_counted() -> None:
+    model = Branching().train()
+    found = vitrail.nodes(model, example=torch.zeros(2, 3, 4)).found
+    shared, split, idle = found.modules
+    assert (shared.calls, shared.parameters, shared.extractable) == (2, 16, ["shared", "shared#2"])
+    assert shared.multiplications == 2 * (2 * 2 * 3 * 4 * 4)
+    assert found.share(shared) == 1.0
+    assert (split.extractable, split.shapes["[1][twice]"]) == (["split[0]", "split[1][twice]"], (2, 3, 4))
+    assert (idle.calls, idle.extractable, found.share(idle)) == (0, [], 0.0)
+    assert found.operations == ("x", "split.add", "split.mul", "relu")
+    assert all(module.training and not module._forward_hooks for module in model.modules())
+
+
+def test_shares_of_a_models_parts_add_up_to_the_whole() -> None:
+    found = vitrail.nodes("test_vit", depth=1).found
+    assert sum(found.share(node) for node in found.modules) == pytest.approx(1.0)
+
+
+def test_patterns_and_depth_choose_what_is_shown() -> None:
+    assert [node.name for node in vitrail.nodes("test_vit", "blocks.0.*", "norm").found.modules] == [
+        "blocks.0.norm1", "blocks.0.attn", "blocks.0.ls1", "blocks.0.drop_path1",
+        "blocks.0.norm2", "blocks.0.mlp", "blocks.0.ls2", "blocks.0.drop_path2", "norm",
+    ]  # fmt: skip
+    shallow = vitrail.nodes("test_vit", depth=1)
+    assert {node.name.count(".") for node in shallow.found.modules} == {0}
+    assert shallow.hidden > 50
+
+
+def test_a_module_without_an_example_and_a_pattern_without_match_are_refused() -> None:
+    with pytest.raises(InputError) as error:
+        vitrail.nodes(Branching())
+    assert str(error.value) == (
+        "what Branching takes is not known, an example was expected\n"
+        "hint: e.g. vitrail.nodes(model, example=torch.zeros(1, 3, 224, 224))"
+    )
+    with pytest.raises(InputError, match=r"there is no node 'blocks\.\*\.atn': no module's name matches this pattern"):
+        vitrail.nodes("test_vit", "blocks.*.atn")
+
+
+def test_the_command_prints_a_tree_and_json() -> None:
+    text = CliRunner().invoke(app, ["nodes", "test_vit", "--depth", "1"]).stdout
+    lines = text.splitlines()
+    assert lines[0].split() == ["module", "output", "parameters", "work", "calls", "kind"]
+    assert re.fullmatch(r"patch_embed +1×10×10×64 +49,216 +\d\d\.\d% +1 +PatchEmbed", lines[1])
+    assert "billion multiplications an image" in text and "modules lie deeper" in text
+    assert "operations can be taken too" in text
+    told = json.loads(CliRunner().invoke(app, ["nodes", "test_vit", "blocks.*", "--json"]).stdout)
+    assert told["modules"][0]["outputs"] == {"blocks.0": [1, 101, 64]}
+    assert told["modules"][0]["extract"] == ["blocks.0"]
+    assert told["operations"][0] == "x" and told["why_no_operations"] is None

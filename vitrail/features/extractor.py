@@ -1,0 +1,162 @@
+"""The feature extractor: tensors from inside any model, by name, and nothing computed behind the last of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitrail.features.finishing import OutputForm, Projections, output_forms
+from vitrail.features.node_names import Request
+from vitrail.features.outputs import one_tensor
+from vitrail.features.reduction import ImageSize
+from vitrail.features.routes.choice import Chosen, choose
+from vitrail.features.routes.tracing import traces, warn_of_differences
+
+Nodes = str | Sequence[str] | Mapping[str, str]
+
+
+class FeatureExtractor(nn.Module):
+    """A model that answers with tensors from its inside. `create_feature_extractor` makes one.
+
+    It shares its layers with the model it was made from and takes what that model takes. Switch between training and
+    evaluation here, not on the original: `extractor.eval()`.
+    """
+
+    def __init__(self, chosen: Chosen, forms: dict[str, OutputForm]) -> None:
+        super().__init__()
+        self.model = chosen.model
+        self.projections = Projections(forms)
+        self.training = chosen.model.training
+        self.reason = chosen.reason
+        self._route = chosen.route
+        self._requests = chosen.requests
+        self._forms = forms
+
+    @property
+    def route(self) -> str:
+        """`own`, `hooks` or `graph`."""
+        return self._route.name
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """What is asked for in the mode the extractor is in."""
+        return self._requests[self.model.training]
+
+    @property
+    def nodes(self) -> dict[str, str]:
+        """By output name: the node it comes from, in the mode the extractor is in."""
+        return {request.output: request.node.name for request in self.requests}
+
+    def explain(self) -> str:
+        """The route, why it was chosen, and which node each output comes from; to be printed."""
+        lines = [f"route {self.route}: {self.reason}"]
+        for request in self.requests:
+            node = request.node
+            which = f"call {node.call} of module {node.base}" if node.is_module else f"operation {node.base}"
+            parts = "".join(f"[{item}]" for item in node.items)
+            lines.append(f"  {request.output}: {which}{f', its {parts}' if parts else ''}")
+        return "\n".join(lines)
+
+    def forward(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """The tensors by output name, in the order asked.
+
+        Raises:
+            InputError: a module was not called, gave no single tensor, or cannot be reduced as asked.
+        """
+        image = _image_size((*args, *kwargs.values()))
+
+        def finish(request: Request, output: object) -> Tensor:
+            form = self.projections.on(self._forms[request.output], request.output)
+            return form.of(one_tensor(output, request.node), image)
+
+        return self._route.run(self.model, self.requests, finish, (args, kwargs))
+
+
+def create_feature_extractor(  # noqa: PLR0913 - the first seven are torchvision's, in its order
+    model: nn.Module,
+    return_nodes: Nodes | None = None,
+    train_return_nodes: Nodes | None = None,
+    eval_return_nodes: Nodes | None = None,
+    tracer_kwargs: dict[str, Any] | None = None,
+    suppress_diff_warning: bool = False,
+    concrete_args: dict[str, Any] | None = None,
+    *,
+    route: str = "auto",
+    reduce: str | Mapping[str, str] | None = None,
+    normalize: bool = False,
+    projection: Tensor | Mapping[str, Tensor] | None = None,
+) -> FeatureExtractor:
+    """Make a module that gives what is computed at named places inside a model.
+
+    A name means exactly one tensor: `layer4` what that module returns, `layer4.0.relu_1` or `layer4.0.relu#2` what it
+    returns when it is called the second time, `attn[0]` or `attn[key]` a part of a tuple or dictionary, `flatten` an
+    operation as torchvision calls it. Lists may hold patterns: `blocks.*.attn`; `**` crosses dots.
+
+    Args:
+        model: any module of PyTorch; it is left as it is, also when this fails.
+        return_nodes: a name, a list of names and patterns, or a dictionary from names to output names.
+        train_return_nodes: for training only; then `eval_return_nodes` is needed too, and `return_nodes` is not.
+        eval_return_nodes: for evaluation only.
+        tracer_kwargs: for `torch.fx.Tracer`, with torchvision's `leaf_modules`; used where the model is traced.
+        suppress_diff_warning: say nothing when operations differ between training and evaluation.
+        concrete_args: arguments of the model that are fixed while it is traced; the graph route is then taken.
+        route: `own` runs a timm model's layer groups, `hooks` runs its forward and leaves it behind the last node,
+            `graph` traces and prunes it. `auto` prefers them in this order; only a graph knows operations.
+        reduce: `cls`, `mean`, `tokens` or `map` for all outputs, or by output name.
+        normalize: divide every vector by its length, after the reduction.
+        projection: matrix (D, d), or matrices by output name, that every vector is multiplied by at last.
+
+    Raises:
+        InputError: an unknown or ambiguous name, a compiled or scripted module around a node, a route that cannot do
+            it, an unknown reduction.
+
+    >>> import torch, torchvision
+    >>> extractor = create_feature_extractor(torchvision.models.resnet18().eval(), {"layer3": "a", "layer4": "b"})
+    >>> {name: tuple(tensor.shape) for name, tensor in extractor(torch.zeros(1, 3, 64, 64)).items()}
+    {'a': (1, 256, 4, 4), 'b': (1, 512, 2, 2)}
+    """
+    chosen = choose(
+        model,
+        {"both": return_nodes, "train": train_return_nodes, "eval": eval_return_nodes},
+        route=route,
+        tracer_kwargs=tracer_kwargs,
+        concrete_args=concrete_args,
+        suppress_diff_warning=suppress_diff_warning,
+    )
+    every = {request.output: request for mode in (True, False) for request in chosen.requests[mode]}
+    forms = output_forms(model, tuple(every.values()), reduce=reduce, normalize=normalize, projection=projection)
+    return FeatureExtractor(chosen, forms)
+
+
+def get_graph_node_names(
+    model: nn.Module,
+    tracer_kwargs: dict[str, Any] | None = None,
+    suppress_diff_warning: bool = False,
+    concrete_args: dict[str, Any] | None = None,
+) -> tuple[list[str], list[str]]:
+    """Names of innermost modules and of operations, in running order, in training and in evaluation.
+
+    Modules around these can be asked for too, and modules of models that cannot be traced: `vitrail nodes` shows all.
+
+    Args:
+        model: any module of PyTorch that can be traced.
+        tracer_kwargs: for `torch.fx.Tracer`, with torchvision's `leaf_modules`.
+        suppress_diff_warning: say nothing when the two lists differ.
+        concrete_args: arguments of the model that are fixed while it is traced.
+
+    Raises:
+        InputError: the model cannot be traced.
+    """
+    found = traces(model, tracer_kwargs, concrete_args)
+    if not suppress_diff_warning:
+        warn_of_differences(found)
+    return found[True].names, found[False].names
+
+
+def _image_size(arguments: tuple[Any, ...]) -> ImageSize:
+    """(height, width) of the first argument that is a batch of images."""
+    for argument in arguments:
+        if isinstance(argument, torch.Tensor) and argument.ndim == 4:
+            return int(argument.shape[2]), int(argument.shape[3])
+    return None

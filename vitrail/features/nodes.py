@@ -1,0 +1,112 @@
+"""What there is inside a model: every module with its output, size and share of the work, and every operation."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from vitrail.basics.errors import InputError
+from vitrail.features.outputs import tensors_in
+from vitrail.features.routes.tracing import modes_kept, traces
+
+
+@dataclass
+class ModuleNode:
+    """One module, as it is seen while the model answers one example."""
+
+    name: str
+    kind: str
+    """Its class."""
+    parameters: int
+    """In it and in all modules below it."""
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Of each tensor that its first call returned, by what is written behind the name to get it (`` or `[0]`)."""
+    calls: int = 0
+    multiplications: int = 0
+    """Multiply-add operations of matrix products, convolutions and attention, times two, in all its calls."""
+
+    @property
+    def extractable(self) -> list[str]:
+        """Names that an extractor takes for it; a module that is never called has none."""
+        later = [f"{self.name}#{call}" for call in range(2, self.calls + 1)]
+        return [f"{name}{suffix}" for name in (self.name, *later) for suffix in self.shapes]
+
+
+@dataclass(frozen=True)
+class Inside:
+    """The modules of a model, and its operations where it can be traced."""
+
+    modules: tuple[ModuleNode, ...]
+    operations: tuple[str, ...]
+    why_no_operations: str | None
+    parameters: int
+    multiplications: int
+
+    def share(self, node: ModuleNode) -> float:
+        """The part of the model's work that is done inside a module, between 0 and 1."""
+        return node.multiplications / self.multiplications if self.multiplications else 0.0
+
+
+def inside(model: nn.Module, *args: Any, **kwargs: Any) -> Inside:
+    """Look inside a model while it answers one example in evaluation mode; the model is left as it was.
+
+    Args:
+        model: any module of PyTorch.
+        args: what the model takes.
+        kwargs: what the model takes by name.
+    """
+    nodes = {
+        name: ModuleNode(name, type(module).__name__, sum(p.numel() for p in module.parameters()))
+        for name, module in model.named_modules()
+        if name
+    }
+    with modes_kept(model), torch.no_grad():
+        model.eval()
+        counter = FlopCounterMode(display=False)
+        with counter, _watched(model, nodes, counter):
+            model(*args, **kwargs)
+    operations, why_not = _operations(model)
+    return Inside(
+        tuple(nodes.values()),
+        operations,
+        why_not,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        multiplications=counter.get_total_flops(),
+    )
+
+
+@contextmanager
+def _watched(model: nn.Module, nodes: dict[str, ModuleNode], counter: FlopCounterMode) -> Iterator[None]:
+    """Fill the nodes while the model runs."""
+    entered: list[int] = []
+
+    def before(_module: nn.Module, _arguments: Any) -> None:
+        entered.append(counter.get_total_flops())
+
+    def after(node: ModuleNode, output: object) -> None:
+        node.calls += 1
+        node.multiplications += counter.get_total_flops() - entered.pop()
+        if node.calls == 1:
+            node.shapes = {suffix: tuple(tensor.shape) for suffix, tensor in tensors_in(output).items()}
+
+    handles = []
+    for name, node in nodes.items():
+        module = model.get_submodule(name)
+        handles.append(module.register_forward_pre_hook(before))
+        handles.append(module.register_forward_hook(lambda _module, _args, output, node=node: after(node, output)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _operations(model: nn.Module) -> tuple[tuple[str, ...], str | None]:
+    try:
+        return tuple(traces(model, None, None)[False].operations), None
+    except InputError as error:
+        return (), error.message
