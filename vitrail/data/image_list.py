@@ -30,12 +30,14 @@ class ImageList:
 
     Attributes:
         digest: SHA-256 of the file; the same for the same images in the same order with the same labels and splits.
+        labelled: how many images have a label.
     """
 
     def __init__(self, file: Path) -> None:
         self._pieces = pa.ipc.open_file(pa.memory_map(str(file)))
-        sizes = [self._pieces.get_batch(index).num_rows for index in range(self._pieces.num_record_batches)]
-        self._starts = np.cumsum([0, *sizes])
+        batches = [self._pieces.get_batch(index) for index in range(self._pieces.num_record_batches)]
+        self._starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
+        self.labelled = len(self) - sum(batch["label"].null_count for batch in batches)
         self.digest = sha256_of(file)
 
     @classmethod
