@@ -72,9 +72,7 @@ class Staging:
         file = folder / STATE
         return Progress(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
 
-    def append(
-        self, positions: Sequence[int], ids: Sequence[str], outputs: Sequence[Float[Tensor, "B *shape"]]
-    ) -> None:
+    def append(self, positions: Sequence[int], ids: Sequence[str], outputs: Sequence[Float[Tensor, "B ..."]]) -> None:
         """Add rows behind those that are there; `outputs` in the order of the store's.
 
         Raises:

@@ -136,7 +136,7 @@ class StoreWriter:
             self._seal_if_full()
         return self._staging.progress.position
 
-    def write(self, span: Span, outputs: Sequence[Float[Tensor, "B *shape"]]) -> None:
+    def write(self, span: Span, outputs: Sequence[Float[Tensor, "B ..."]]) -> None:
         """Add the rows of one batch. They count once they are on disk, a second or two later.
 
         Raises:
