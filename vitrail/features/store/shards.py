@@ -13,8 +13,8 @@ from vitrail.features.store.manifest import ROW_COLUMNS, SHARDS, Output
 from vitrail.features.store.maps import write_maps
 from vitrail.features.store.staging import Staging
 
-GROUP_BYTES = 2 * 2**20
-"""Vectors that are written, and read, at once: more would only cost memory."""
+GROUP_BYTES, GROUP_ROWS = 2**20, 1024
+"""At most so much is written, and read, at once: more would only cost memory."""
 
 _TYPES = {"float32": pa.float32(), "float16": pa.float16()}
 
@@ -73,7 +73,7 @@ def write_shard(folder: Path, outputs: Sequence[Output], staging: Staging, image
 
 def _rows_per_group(outputs: Sequence[Output]) -> int:
     row_bytes = sum(each.row_bytes for each in outputs if each.is_vector)
-    return max(64, min(8192, GROUP_BYTES // max(row_bytes, 1)))
+    return max(64, min(GROUP_ROWS, GROUP_BYTES // max(row_bytes, 1)))
 
 
 def _leaves(schema: pa.Schema) -> list[str]:
