@@ -33,7 +33,7 @@ def output_shapes(model: nn.Module, requests: Sequence[NodeRequest], *, channels
     """
     parameter = next(model.parameters())
     with torch.inference_mode():
-        picture = torch.zeros(2, channels, height, width, device=parameter.device, dtype=parameter.dtype)
+        picture = torch.zeros(1, channels, height, width, device=parameter.device, dtype=parameter.dtype)
         return [tuple(each.shape[1:]) for each in readout_of(requests)(model)(picture)]
 
 

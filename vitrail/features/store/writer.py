@@ -73,6 +73,7 @@ class StoreWriter:
             folder.mkdir(parents=True, exist_ok=True)
             lock = locked(folder, thing="feature store")
             (folder / UNFINISHED).mkdir(exist_ok=True)
+            _remove_partial(folder)
         return cls(folder, lock)
 
     @property
@@ -257,6 +258,13 @@ def _refuse_foreign(folder: Path) -> None:
                 f"{folder}: the folder exists, is not empty and is no feature store ({', '.join(sorted(others)[:3])})",
                 hint="choose another --out; Vitrail never replaces what it did not make",
             ) from None
+
+
+def _remove_partial(folder: Path) -> None:
+    """Remove what killed processes were writing."""
+    for place in (folder, folder / SHARDS, folder / UNFINISHED):
+        for file in place.glob(".*.partial"):
+            file.unlink()
 
 
 def _merged(before: Manifest | None, asked: Manifest) -> Manifest:
