@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
     from vitrail.data.inspection import Inspection
     from vitrail.features.extractor import FeatureExtractor
+    from vitrail.features.store.reader import FeatureStore
     from vitrail.prediction.predictor import Predictor
+    from vitrail.workflows.features import FeaturesResult
     from vitrail.workflows.fit import FitResult
     from vitrail.workflows.nodes import NodesResult
     from vitrail.workflows.plan import PlanResult
 
 __version__ = "0.1.0"
-__all__ = ["check", "create_feature_extractor", "fit", "load", "nodes", "plan"]
+__all__ = [
+    "check", "create_feature_extractor", "fit", "load", "nodes", "open_features", "plan", "write_features",
+]  # fmt: skip
 
 
 def check(data: Any, *, workers: int | None = None, emit: Callable[[Event], None] = nobody) -> "Inspection":
@@ -145,3 +149,54 @@ def nodes(model: "str | nn.Module", *patterns: str, example: Any = None, depth: 
     from vitrail.workflows.nodes import nodes as run
 
     return run(model, patterns, example=example, depth=depth)
+
+
+def write_features(
+    model: str,
+    data: Any,
+    *,
+    out: str | Path,
+    overwrite: bool = False,
+    workers: int | None = None,
+    emit: Callable[[Event], None] = nobody,
+    **settings: Any,
+) -> "FeaturesResult":
+    """Write what a model makes of every image into a feature store; what `vitrail features` does.
+
+    Args:
+        model: a package, or as for `fit`.
+        data: as for `check`; labels may be missing, and images may lie in a folder without classes.
+        out: the store's folder. A store that stands there is continued, or added to.
+        overwrite: replace a store that was made in another way, or is finished.
+        workers: processes that read images; None: one per core.
+        emit: receives progress events.
+        settings: any of `FeaturesSettings`' names, e.g. `nodes="blocks.3=cls,norm=mean"`, `dtype="float16"`.
+
+    Raises:
+        FindingsError: images could not be read, and `on_bad_image="skip"` was not given; all others are in the store.
+        InputError: data, model or settings are not as expected, or the store there was made in another way.
+        SystemFault: disk, permission or network.
+    """
+    from vitrail.workflows.features import write_features as run
+    from vitrail.workflows.features_settings import FeaturesSettings
+
+    chosen = FeaturesSettings.gather(name=model, **settings)
+    result = run(data, chosen, out=Path(out), overwrite=overwrite, workers=workers, emit=emit)
+    if chosen.on_bad_image == "stop":
+        result.refuse_failures()
+    return result
+
+
+def open_features(folder: str | Path, *, unfinished: bool = False) -> "FeatureStore":
+    """Open a feature store: `open_features("features/ants").split("train").numpy("pooled")`.
+
+    Args:
+        folder: what `vitrail features` was given as `--out`.
+        unfinished: accept a store whose pass is not finished, and show the part that is.
+
+    Raises:
+        InputError: no store, an unfinished or damaged one, or one that a newer Vitrail wrote.
+    """
+    from vitrail.features.store.reader import open_features as run
+
+    return run(folder, unfinished=unfinished)

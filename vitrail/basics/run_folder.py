@@ -13,8 +13,10 @@ from typing import Any
 
 import filelock
 
+from vitrail.basics.differences import differences
 from vitrail.basics.errors import InputError, VitrailError
 from vitrail.basics.files import explained_os_errors, write_json
+from vitrail.basics.locks import locked
 
 _FOLDERS = ("work", "package", "tensorboard")
 _FILES = ("settings.json", "journal.jsonl", "metrics.jsonl", "metrics-scratch.jsonl", "report.html", "report.json")
@@ -50,7 +52,7 @@ class RunFolder:
         """
         with explained_os_errors(path):
             path.mkdir(parents=True, exist_ok=True)
-            lock = _locked(path)
+            lock = locked(path, thing="run")
         try:
             resumed = _make_room(path, settings, overwrite=overwrite)
             with explained_os_errors(path):
@@ -199,17 +201,6 @@ def _is_partial(entry: Path) -> bool:
     return entry.name.startswith(".") and entry.name.endswith(".partial")
 
 
-def _locked(path: Path) -> filelock.FileLock:
-    lock = filelock.FileLock(path / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise InputError(
-            f"{path}: another process is working on this run", hint="wait for it, or choose another --out"
-        ) from None
-    return lock
-
-
 def _make_room(path: Path, settings: dict[str, Any], *, overwrite: bool) -> bool:
     """Whether an interrupted run stands in `path` and is continued; raises where it must not be touched."""
     refuse_occupied(path, overwrite=overwrite)
@@ -219,13 +210,13 @@ def _make_room(path: Path, settings: dict[str, Any], *, overwrite: bool) -> bool
     if not _has_begun(path):
         _remove_run(path)
         return False
-    differences = _differences(_stored_settings(path), settings)
-    if differences and overwrite:
+    changed = differences(_stored_settings(path), settings)
+    if changed and overwrite:
         _remove_run(path)
         return False
-    if differences:
+    if changed:
         raise InputError(
-            f"{path}: an interrupted run with other settings stands there:\n" + "\n".join(differences),
+            f"{path}: an interrupted run with other settings stands there:\n" + "\n".join(changed),
             hint="repeat it with the same settings, choose another --out, or replace it with --overwrite",
         )
     return True
@@ -240,17 +231,6 @@ def _has_begun(path: Path) -> bool:
 def _stored_settings(path: Path) -> dict[str, Any]:
     file = path / "settings.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-
-
-def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    lines = []
-    for name in sorted(before.keys() | now.keys()):
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            lines += _differences(old, new, f"{prefix}{name}.")
-        elif old != new:
-            lines.append(f"  - {prefix}{name}: was {old!r}, now {new!r}")
-    return lines
 
 
 def _finished(path: Path) -> bool:

@@ -38,7 +38,7 @@ class LabelledImages:
 def rows(
     *,
     path: list[str],
-    label: list[str],
+    label: list[str] | list[str | None],
     split: list[str | None] | None = None,
     group: list[str | None] | None = None,
     frame: list[int] | None = None,

@@ -33,6 +33,39 @@ def rows_from_folder(folder: Path) -> FoundInFolders:
     Raises:
         InputError: images lie beside the class folders, or split folders stand beside class folders.
     """
+    ignored: Counter[str] = Counter()
+    found = list(images_in_folders(folder, ignored))
+    refuse_undecodable(path for path, _, _ in found)
+    paths, labels, split_of = zip(*found, strict=True) if found else ((), (), ())
+    empty = {name for top in _tops(folder) for name in _folders_in(top)} - set(labels)
+    return FoundInFolders(
+        rows(path=list(paths), label=list(labels), split=list(split_of)), ignored, tuple(sorted(empty))
+    )
+
+
+def images_in_folders(
+    folder: Path, ignored: Counter[str], *, labels_needed: bool = True
+) -> Iterator[tuple[str, str | None, str | None]]:
+    """Path, label and split of every image below `folder`, one by one, as `rows_from_folder` finds them.
+
+    Args:
+        folder: with class folders, or split folders with class folders.
+        ignored: files that are passed over are counted here, by extension.
+        labels_needed: otherwise images may lie outside class folders; none of their folder has a label then.
+
+    Raises:
+        InputError: as for `rows_from_folder`.
+    """
+    for top, split in _tops(folder).items():
+        loose = next(images_below(top, Counter(), deep=False), None)
+        if loose is None or labels_needed:
+            yield from ((path, label, split) for path, label in _labelled(top, ignored))
+        else:
+            yield from ((path, None, split) for path in images_below(top, ignored))
+
+
+def _tops(folder: Path) -> dict[Path, str | None]:
+    """The folders that hold class folders, each with its split."""
     root = folder.absolute()
     entries = _folders_in(root)
     splits = {name: SPLIT_NAMES[name.lower()] for name in entries if name.lower() in SPLIT_NAMES}
@@ -42,21 +75,15 @@ def rows_from_folder(folder: Path) -> FoundInFolders:
             f"{folder}: split folders ({', '.join(sorted(splits))}) stand beside other folders ({', '.join(others)})",
             hint="either give every class folder a split above it, or none",
         )
-    ignored: Counter[str] = Counter()
-    found: list[tuple[str, str, str | None]] = []
-    tops: dict[Path, str | None] = {root / name: splits[name] for name in sorted(splits)} or {root: None}
-    for top, split in tops.items():
-        found += [(path, label, split) for path, label in _labelled(top, ignored)]
-    _refuse_undecodable(path for path, _, _ in found)
-    paths, labels, split_of = zip(*found, strict=True) if found else ((), (), ())
-    empty = {name for top in tops for name in _folders_in(top)} - set(labels)
-    return FoundInFolders(
-        rows(path=list(paths), label=list(labels), split=list(split_of)), ignored, tuple(sorted(empty))
-    )
+    return {root / name: splits[name] for name in sorted(splits)} or {root: None}
 
 
-def _refuse_undecodable(paths: Iterable[str]) -> None:
-    """File names from another encoding (old archives) cannot be written into reports and tables."""
+def refuse_undecodable(paths: Iterable[str]) -> None:
+    """File names from another encoding (old archives) cannot be written into reports and tables.
+
+    Raises:
+        InputError: there are some.
+    """
     bad = [ascii(path) for path in paths if any("\ud800" <= letter <= "\udfff" for letter in path)]
     if bad:
         raise InputError(

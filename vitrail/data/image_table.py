@@ -60,20 +60,30 @@ def read_image_table(data: Any) -> ImageTable:
     table = _from_place(data) if isinstance(data, str | Path) else ImageTable(rows_from_frame(data), "table")
     if not len(table):
         raise InputError(
-            f"{data}: no images found{_what_was_there(Counter(table.ignored))}",
+            f"{data}: no images found{what_was_there(Counter(table.ignored))}",
             hint="expected one folder per class with images inside, e.g. DATA/cats/1.jpg and DATA/dogs/1.jpg",
         )
     return table
 
 
 def _from_place(data: str | Path) -> ImageTable:
+    path = located(data)
+    if path.is_dir():
+        return _from_folder(path, str(data) if str(data) in BUILT_IN else path.resolve().name or "images")
+    return ImageTable(rows_from_file(path), path.stem)
+
+
+def located(data: str | Path) -> Path:
+    """The folder or file that `data` names; a built-in data set is written where it is not there yet.
+
+    Raises:
+        InputError: there is no such thing.
+    """
     path = Path(data).expanduser()
     if str(data) in BUILT_IN and not path.exists():
-        return _from_folder(BUILT_IN[str(data)](), str(data))
-    if path.is_dir():
-        return _from_folder(path, path.resolve().name or "images")
-    if path.is_file():
-        return ImageTable(rows_from_file(path), path.stem)
+        return BUILT_IN[str(data)]()
+    if path.is_dir() or path.is_file():
+        return path
     raise InputError(
         f"{data}: there is no such folder or file",
         hint=f"give a folder of class folders, a CSV or Parquet file, or a built-in name: {', '.join(BUILT_IN)}",
@@ -85,7 +95,8 @@ def _from_folder(folder: Path, name: str) -> ImageTable:
     return ImageTable(found.rows, name, dict(found.ignored), found.empty_classes)
 
 
-def _what_was_there(ignored: Counter[str]) -> str:
+def what_was_there(ignored: Counter[str]) -> str:
+    """Words for what stands where images were expected; empty when nothing does."""
     if not ignored:
         return ""
     seen = ", ".join(f"{count} × {extension}" for extension, count in ignored.most_common(5))

@@ -3,14 +3,17 @@
 import functools
 import itertools
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.data.columns import Place
+from vitrail.data.identity import KnownIds, image_id
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.reading import read_image, upright
+from vitrail.data.reading import decoded_image, file_content, read_image, upright
 from vitrail.data.workers import map_in_workers
 
 Picture = Place | Image.Image
@@ -40,6 +43,38 @@ def pixels_or_faults(
     return map_in_workers(decode, pictures, workers=workers, chunk=8)
 
 
+@dataclass(frozen=True, slots=True)
+class IdentifiedImage:
+    """What one reading of an image gives.
+
+    Attributes:
+        id: see `identity.image_id`; empty when the file has no bytes to be read.
+        pixels: uint8 (H, W, C); None where the image cannot be read or was known already.
+        fault: why it cannot be read, beginning with its path.
+    """
+
+    id: str
+    pixels: np.ndarray | None = None
+    fault: str | None = None
+
+
+def identified_pixels(
+    places: Iterable[Place], preprocessing: Preprocessing, *, known: Path, workers: int
+) -> Iterator[IdentifiedImage]:
+    """Yield id and pixels of every image, in order, from one reading of its file; faults are results too.
+
+    Args:
+        places: where the images lie; read as results are taken.
+        preprocessing: from picture to pixels.
+        known: file of a `KnownIds` set; images in it are identified and not decoded.
+        workers: processes that decode.
+
+    Raises:
+        SystemFault: a worker process died.
+    """
+    return map_in_workers(functools.partial(_identified, preprocessing, known), places, workers=workers, chunk=8)
+
+
 def _stacked(pictures: Iterator[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
     while batch := list(itertools.islice(pictures, batch_size)):
         yield np.stack(batch)
@@ -57,3 +92,17 @@ def _decode_or_fault(preprocessing: Preprocessing, picture: Picture) -> np.ndarr
         return _decode(preprocessing, picture)
     except UnreadableImageError as error:
         return error
+
+
+def _identified(preprocessing: Preprocessing, known: Path, place: Place) -> IdentifiedImage:
+    path, frame = place
+    identity = ""
+    try:
+        content = file_content(path)
+        identity = image_id(content, frame)
+        if identity in KnownIds(known):
+            return IdentifiedImage(identity)
+        picture = decoded_image(content, name=path, frame=frame, white_level=preprocessing.white_level)
+        return IdentifiedImage(identity, preprocessing.pixels(picture))
+    except UnreadableImageError as error:
+        return IdentifiedImage(identity, fault=error.message)

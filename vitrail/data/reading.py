@@ -51,6 +51,13 @@ def read_image(
         UnreadableImageError: the message begins with the path (`image` for bytes) and says what is wrong.
     """
     name, content = ("image", source) if isinstance(source, bytes) else (str(source), file_content(source))
+    return decoded_image(content, name=name, frame=frame, white_level=white_level, max_pixels=max_pixels)
+
+
+def decoded_image(
+    content: bytes, *, name: str, frame: int = 0, white_level: int = 65535, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """`read_image` of bytes that were read before; `name` is what errors call them."""
     with opened_image(content, name=name, frame=frame, max_pixels=max_pixels) as image:
         image.load()
         return upright(image, white_level=white_level)

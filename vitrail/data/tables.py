@@ -1,5 +1,7 @@
 """CSV, Parquet and tables in memory to rows."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +19,29 @@ def rows_from_file(file: Path) -> pa.Table:
     Raises:
         InputError: the file is of another kind, is no valid table, lacks a column, or names missing images.
     """
-    extension = file.suffix.lower()
-    try:
-        if extension in (".csv", ".tsv"):
-            table = _read_csv(file, delimiter=_delimiter(file))
-        elif extension in (".parquet", ".pq"):
-            table = pyarrow.parquet.read_table(file)
-        else:
-            raise InputError(
-                f"{file}: a file that is neither .csv, .tsv nor .parquet",
-                hint="give a folder of class folders, or a table with the columns path and label",
-            )
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{file}: not a valid table: {error}", hint="open it and look at the named row") from error
+    with _explained(file):
+        table = _read_csv(file) if _is_csv(file) else pyarrow.parquet.read_table(file)
     return _rows(table, str(file), base=file.absolute().parent)
+
+
+def batches_from_file(file: Path) -> Iterator[pa.Table]:
+    """`path`, `frame`, `label` and `split` of a table file's rows, in pieces: it is never in memory as a whole.
+
+    The label may be missing, in some rows or in all; whether the images exist is left to those who read them.
+
+    Raises:
+        InputError: the file is of another kind, is no valid table, or has no column `path` or a row without one.
+    """
+    with _explained(file):
+        first = 0
+        for table in _csv_pieces(file) if _is_csv(file) else _parquet_pieces(file):
+            yield _piece(table, str(file), file.absolute().parent, first)
+            first += table.num_rows
+
+
+def batches_from_frame(frame: Any) -> Iterator[pa.Table]:
+    """As `batches_from_file`, for a pyarrow table or a pandas frame."""
+    yield _piece(_as_table(frame), "the table", Path.cwd(), 0)
 
 
 def rows_from_frame(frame: Any) -> pa.Table:
@@ -39,14 +50,36 @@ def rows_from_frame(frame: Any) -> pa.Table:
     Raises:
         InputError: it is neither, lacks a column, or names missing images.
     """
-    if not isinstance(frame, pa.Table):
-        if type(frame).__module__.partition(".")[0] != "pandas":
-            raise InputError(
-                f"data of type {type(frame).__name__} is not understood",
-                hint="give a path, a pyarrow table or a pandas frame with the columns path and label",
-            )
-        frame = pa.Table.from_pandas(frame, preserve_index=False)
-    return _rows(frame, "the table", base=Path.cwd())
+    return _rows(_as_table(frame), "the table", base=Path.cwd())
+
+
+def _as_table(frame: Any) -> pa.Table:
+    if isinstance(frame, pa.Table):
+        return frame
+    if type(frame).__module__.partition(".")[0] != "pandas":
+        raise InputError(
+            f"data of type {type(frame).__name__} is not understood",
+            hint="give a path, a pyarrow table or a pandas frame with the columns path and label",
+        )
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+@contextlib.contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{file}: not a valid table: {error}", hint="open it and look at the named row") from error
+
+
+def _is_csv(file: Path) -> bool:
+    extension = file.suffix.lower()
+    if extension not in (".csv", ".tsv", ".parquet", ".pq"):
+        raise InputError(
+            f"{file}: a file that is neither .csv, .tsv nor .parquet",
+            hint="give a folder of class folders, or a table with the columns path and label",
+        )
+    return extension in (".csv", ".tsv")
 
 
 def _delimiter(file: Path) -> str:
@@ -56,12 +89,60 @@ def _delimiter(file: Path) -> str:
     return max("\t,;", key=heading.count) if any(mark in heading for mark in "\t,;") else ","
 
 
-def _read_csv(file: Path, *, delimiter: str) -> pa.Table:
-    # Labels like 0 and 1, or 007, are names: the columns we own are read as text, attributes keep their type.
+# Labels like 0 and 1, or 007, are names: the columns we own are read as text, attributes keep their type.
+_AS_TEXT = dict.fromkeys(("path", "label", "split", "group"), pa.string())
+
+
+def _read_csv(file: Path) -> pa.Table:
+    text = pyarrow.csv.ConvertOptions(column_types=_AS_TEXT, strings_can_be_null=True)
+    parsing = pyarrow.csv.ParseOptions(delimiter=_delimiter(file))
+    return pyarrow.csv.read_csv(file, convert_options=text, parse_options=parsing)
+
+
+def _csv_pieces(file: Path) -> Iterator[pa.Table]:
+    parsing = pyarrow.csv.ParseOptions(delimiter=_delimiter(file))
+    with pyarrow.csv.open_csv(file, parse_options=parsing) as opened:
+        names = opened.schema.names
     text = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(("path", "label", "split", "group"), pa.string()), strings_can_be_null=True
+        column_types=_AS_TEXT, strings_can_be_null=True, include_columns=_wanted(names, str(file))
     )
-    return pyarrow.csv.read_csv(file, convert_options=text, parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter))
+    with pyarrow.csv.open_csv(file, convert_options=text, parse_options=parsing) as opened:
+        for batch in opened:
+            yield pa.Table.from_batches([batch])
+
+
+def _parquet_pieces(file: Path) -> Iterator[pa.Table]:
+    with pyarrow.parquet.ParquetFile(file) as opened:
+        names = _wanted(opened.schema_arrow.names, str(file))
+        for batch in opened.iter_batches(batch_size=4096, columns=names):
+            yield pa.Table.from_batches([batch])
+
+
+def _wanted(names: list[str], source: str) -> list[str]:
+    if "path" not in names:
+        raise InputError(
+            f"{source}: no column 'path'; it has {', '.join(names)}",
+            hint=did_you_mean("path", names) or "rename the column that holds the image paths to path",
+        )
+    return [name for name in ("path", "frame", "label", "split") if name in names]
+
+
+def _piece(table: pa.Table, source: str, base: Path, first: int) -> pa.Table:
+    table = table.select(_wanted(table.column_names, source))
+    paths, labels, splits = (_text(table, name) for name in ("path", "label", "split"))
+    if None in paths:
+        raise InputError(
+            f"{source}: column 'path' is empty in row {first + paths.index(None) + 1}",
+            hint="fill this cell or remove the row",
+        )
+    frames = table["frame"].cast(pa.int32()).fill_null(0).to_pylist() if "frame" in table.column_names else None
+    whole = rows(
+        path=[str(base / path) for path in paths],
+        label=labels,
+        split=[split_word(word) for word in splits],
+        frame=frames,
+    )
+    return whole.drop_columns("group")
 
 
 def _rows(table: pa.Table, source: str, *, base: Path) -> pa.Table:

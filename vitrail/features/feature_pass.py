@@ -1,12 +1,16 @@
-"""The feature pass: one walk of a data set through a frozen model, into a sink that survives interruption."""
+"""The feature pass: one walk of a data set through a frozen model, into a sink that survives interruption.
 
+There are two sinks: rows in memory-mapped files, here, and the feature store (`features/store`).
+"""
+
+import contextlib
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +27,8 @@ from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.memory_map import FeatureMap, Storage
 from vitrail.models.heads import feature_width
 from vitrail.prediction.execution import Execution, Forward, Readout, features_and_logits_of
+
+Ticket = TypeVar("Ticket")
 
 
 class PassSettings(Settings):
@@ -145,11 +151,9 @@ def run_pass(frozen: FrozenModel, work: PassWork, folder: Path, means: PassMeans
     emit(WorkStarted(work.name, work.rows))
     emit(WorkAdvanced(work.name, work.rows - sum(min(size, work.rows - batch * size) for batch in missing)))
     try:
-        inputs = work.inputs(missing)
-        with means.execution.applied(
-            frozen.model, frozen.preprocessing, frozen.device, readout=work.readout
-        ) as forward:
-            for batch, features in zip(missing, _computed(forward, inputs, frozen.device), strict=True):
+        inputs = zip(work.inputs(missing), missing, strict=True)
+        with walk(frozen, work.readout, means.execution, inputs) as computed:
+            for batch, (features, *_) in computed:
                 sink.write(batch, features)
                 emit(WorkAdvanced(work.name, len(features)))
     finally:
@@ -158,31 +162,60 @@ def run_pass(frozen: FrozenModel, work: PassWork, folder: Path, means: PassMeans
     return sink
 
 
+@contextlib.contextmanager
+def walk(
+    frozen: FrozenModel, readout: Readout, execution: Execution, inputs: Iterable[tuple[np.ndarray | Tensor, Ticket]]
+) -> Iterator[Iterator[tuple[Ticket, tuple[Tensor, ...]]]]:
+    """The one way that data goes through a frozen model, whichever sink is at its end.
+
+    Args:
+        frozen: the model.
+        readout: what is wanted of it.
+        execution: how it is run.
+        inputs: batches, read as results are taken, each with a ticket that comes back with what was computed of it.
+
+    Returns:
+        A context that holds tickets and results, in the order of `inputs`; when it ends, the model is as it was.
+    """
+    with (
+        execution.applied(frozen.model, frozen.preprocessing, frozen.device, readout=readout) as forward,
+        contextlib.closing(_computed(forward, inputs, frozen.device)) as computed,
+    ):
+        yield computed
+
+
 def digest_of(lines: Iterable[str]) -> str:
     """SHA-256 of lines of text: a short name for a list of images."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _computed(forward: Forward, batches: Iterator[np.ndarray | Tensor], device: torch.device) -> Iterator[Tensor]:
-    """The first thing that `forward` gives for every batch, in order. A processor's cores each compute a batch.
+def _computed(
+    forward: Forward, inputs: Iterable[tuple[np.ndarray | Tensor, Ticket]], device: torch.device
+) -> Generator[tuple[Ticket, tuple[Tensor, ...]]]:
+    """What `forward` gives for every batch, in order. A processor's cores each compute a batch.
 
     Cores that share a batch wait for each other after every layer, and for the one that a decoding worker interrupts:
     a tenth was lost that way on two cores. Features do not depend on it, for a batch is never divided.
     """
     threads = torch.get_num_threads() if device.type == "cpu" else 1
-    waiting: deque[Future] = deque()
+    waiting: deque[tuple[Ticket, Future]] = deque()
     try:
         with ThreadPoolExecutor(threads, initializer=_keep_to_one_core if threads > 1 else None) as pool:
-            for pixels in batches:
-                waiting.append(pool.submit(forward, pixels))
+            for batch, ticket in inputs:
+                waiting.append((ticket, pool.submit(forward, batch)))
                 if len(waiting) > threads:
-                    yield waiting.popleft().result()[0]
+                    yield _oldest(waiting)
             while waiting:
-                yield waiting.popleft().result()[0]
+                yield _oldest(waiting)
     finally:
-        for future in waiting:
+        for _, future in waiting:
             future.cancel()
         torch.set_num_threads(threads if device.type == "cpu" else torch.get_num_threads())
+
+
+def _oldest(waiting: deque[tuple[Ticket, Future]]) -> tuple[Ticket, tuple[Tensor, ...]]:
+    ticket, future = waiting.popleft()
+    return ticket, future.result()
 
 
 def _keep_to_one_core() -> None:

@@ -1,6 +1,5 @@
 """The prefix cache: what frozen layers make of every image and view, computed once, on disk, shared by stages."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,13 +71,6 @@ class PrefixCache:
 def bytes_needed(chain: Chain, cut: int, *, images: tuple[int, int, int], rows: int, storage: Storage) -> int:
     """Size on disk of the states at `cut` of `rows` images (C, H, W)."""
     return rows * int(np.prod(chain.shape_at(cut, images))) * (2 if storage == "bfloat16" else 4)
-
-
-def free_bytes(folder: Path) -> int:
-    """Space that is left on the disk where `folder` is or will be."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
 
 
 def prefix_cache(

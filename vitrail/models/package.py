@@ -15,7 +15,7 @@ import timm
 from torch import nn
 
 from vitrail.basics.errors import InputError, PackageError, SettingsError
-from vitrail.basics.files import explained_os_errors, write_bytes, write_json
+from vitrail.basics.files import explained_os_errors, flush_folder, write_bytes, write_json
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.catalogue import BuiltModel
 from vitrail.models.position_embedding import folded_state
@@ -107,7 +107,7 @@ def write_package(folder: Path, built: BuiltModel, *, contents: PackageContents)
         try:
             _write_files(temporary, built, contents)
             temporary.rename(folder)
-            _flush_folder(folder.parent)
+            flush_folder(folder.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -189,7 +189,7 @@ def _write_files(folder: Path, built: BuiltModel, contents: PackageContents) -> 
     write_json(folder / _FACTS, facts)
     write_bytes(folder / _CARD, contents.card.encode())
     seal_folder(folder)
-    _flush_folder(folder)
+    flush_folder(folder)
 
 
 def _config(built: BuiltModel, contents: PackageContents) -> dict[str, Any]:
@@ -233,12 +233,3 @@ def _check_version(folder: Path, facts: Any) -> None:
             f"versions {OLDEST_VERSION} to {FORMAT_VERSION} are read here",
             hint=action,
         )
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename inside `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,12 +11,13 @@ import pyarrow as pa
 import torch
 
 from vitrail.basics.errors import InputError
+from vitrail.basics.files import free_bytes
 from vitrail.basics.run_folder import RunFolder, RunPart
 from vitrail.data.columns import in_split, places_of
 from vitrail.data.loader import pixel_batches
 from vitrail.features.feature_pass import FrozenModel
 from vitrail.features.memory_map import Storage
-from vitrail.features.prefix_cache import bytes_needed, free_bytes
+from vitrail.features.prefix_cache import bytes_needed
 from vitrail.models.chain import Chain
 from vitrail.prediction.execution import Normalise
 from vitrail.training.parameter_groups import freeze_below

@@ -1,13 +1,13 @@
 """One look at one file: everything the inspection needs to know, from a single read of its bytes."""
 
 import contextlib
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import ExifTags, Image
 
 from vitrail.basics.errors import UnreadableImageError
+from vitrail.data.identity import image_id
 from vitrail.data.reading import PILLOW_ERRORS, file_content, opened_image, upright
 
 GRID = 32
@@ -25,8 +25,7 @@ class FileFacts:
     """What one look at a file tells. For an unreadable file, `fault` says why and the rest is empty or 0.
 
     Attributes:
-        id: first 32 hexadecimal digits of the SHA-256 of the file's bytes, `:FRAME` added beyond frame 0; empty when
-            there are no bytes.
+        id: see `image_id`; empty when there are no bytes.
         fault: why the image cannot be read, without its path; None for a readable image.
         size_bytes: size of the file.
         format: Pillow's name of the file format, e.g. `JPEG`.
@@ -73,7 +72,7 @@ def examine(path: str, frame: int = 0) -> FileFacts:
     identity, size = "", 0
     try:
         content = file_content(path)
-        identity = hashlib.sha256(content).hexdigest()[:32] + (f":{frame}" if frame else "")
+        identity = image_id(content, frame)
         size = len(content)
         with opened_image(content, name=path, frame=frame) as image:
             return _facts(image, identity, size)

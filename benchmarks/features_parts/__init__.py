@@ -1,0 +1,1 @@
+"""The parts of `benchmarks.features`, each of which runs alone."""

@@ -1,0 +1,79 @@
+"""`vitrail features`: vectors from inside a model, for every image of a data set."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vitrail.cli.fit import parsed
+from vitrail.cli.progress import TerminalProgress
+
+if TYPE_CHECKING:
+    from vitrail.workflows.features import FeaturesResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(rich_help_panel="First proof")(features)
+
+
+def features(
+    model: Annotated[
+        str, typer.Argument(help="A package, a timm name, `hf-hub:org/name`, `local-dir:FOLDER` or a weights file.")
+    ],
+    data: Annotated[str, typer.Argument(help="Folder of images, CSV or Parquet file, or `digits`; labels optional.")],
+    nodes: Annotated[
+        str, typer.Option(help="What to read, e.g. `blocks.3=cls,blocks.11=mean,norm`; `pooled` feeds the classifier.")
+    ] = "pooled",
+    out: Annotated[Path | None, typer.Option(help="The store; default: features/NAME-OF-THE-DATA.")] = None,
+    runtime: Annotated[
+        str, typer.Option(help="`auto` (measured here), `float32`, or another runtime's name.")
+    ] = "auto",
+    dtype: Annotated[str, typer.Option(help="How numbers are kept: `float32` or `float16`.")] = "float32",
+    on_bad_image: Annotated[
+        str, typer.Option(help="`stop`: end with exit code 1 when images could not be read, or `skip` them.")
+    ] = "stop",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that stands there.")] = False,
+    batch_size: Annotated[int | None, typer.Option(help="Images per forward pass; default: by device.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that read images; default: one per core.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting, as name=value; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only warnings.")] = False,
+) -> None:
+    """Write vectors from inside a model for every image: Parquet shards that survive interruption.
+
+    Called again, it continues, adds images that are new, and tries those again that could not be read.
+    """
+    from vitrail.workflows.features import write_features
+    from vitrail.workflows.features_settings import FeaturesSettings
+
+    values = {
+        "nodes": nodes, "runtime": runtime, "dtype": dtype, "on_bad_image": on_bad_image, "batch_size": batch_size,
+        **parsed(settings or []),
+    }  # fmt: skip
+    chosen = FeaturesSettings.gather(name=model, **values)
+    folder = out or Path("features") / (Path(data).resolve().stem or "images")
+    with TerminalProgress(quiet=quiet) as progress:
+        result = write_features(data, chosen, out=folder, overwrite=overwrite, workers=workers, emit=progress)
+    if as_json:
+        typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+    else:
+        show_result(result)
+    if chosen.on_bad_image == "stop":
+        result.refuse_failures()
+
+
+def show_result(result: "FeaturesResult") -> None:
+    """What is in the store now, and how it is opened."""
+    counted, seconds = result.counted, max(result.seconds, 1e-9)
+    for output in result.manifest.outputs:
+        typer.echo(f"{output.name:<24}{'×'.join(map(str, output.shape)):>14}  {output.kept}")
+    typer.echo(
+        f"\nrows     {sum(result.manifest.shards):,}: {counted.added:,} added, {counted.known:,} were there; "
+        f"{result.manifest.failures:,} images could not be read"
+    )
+    typer.echo(f"store    {result.folder}\ntime     {seconds:.1f} s, {counted.added / seconds:,.0f} images/s in all")
+    typer.echo(f"next     in Python: vitrail.open_features({str(result.folder)!r}).pandas()")

@@ -1,0 +1,290 @@
+"""Writing a feature store: one process at a time, whole shards or nothing, continued wherever it was stopped."""
+
+import contextlib
+import dataclasses
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pyarrow.parquet as pq
+from jaxtyping import Float
+from torch import Tensor
+
+from vitrail.basics.errors import InputError
+from vitrail.basics.files import explained_os_errors
+from vitrail.basics.locks import LOCK_NAME, locked
+from vitrail.data.identity import KnownIds
+from vitrail.data.image_list import ImageList
+from vitrail.features.store.failures import write_failures
+from vitrail.features.store.manifest import FAILURES, MANIFEST, SHARDS, UNFINISHED, Manifest
+from vitrail.features.store.shards import shard_file, write_shard
+from vitrail.features.store.staging import STATE, Failure, Progress, Staging
+
+SECONDS_BETWEEN_COMMITS = 2.0
+"""At most so much work is repeated after a crash; waiting for the disk after every batch would slow a pass down."""
+
+_LISTED, _KNOWN, _NEWLY_LISTED = "images.arrow", "known.bin", "images-new.arrow"
+
+
+@dataclass(frozen=True)
+class Span:
+    """What one batch took from the list of images.
+
+    Attributes:
+        positions: of its rows in the list.
+        ids: of its rows.
+        failures: images that were met on the way and cannot be read.
+        end: position behind the last image that was looked at.
+    """
+
+    positions: tuple[int, ...]
+    ids: tuple[str, ...]
+    failures: tuple[Failure, ...]
+    end: int
+
+
+class StoreWriter:
+    """A store's folder, locked against other processes until the end of a `with` block.
+
+    A pass is `list_images`, `begin`, any number of `write`s, `finish`. A block that ends before `begin` leaves no
+    trace.
+    """
+
+    def __init__(self, folder: Path, lock: filelock.FileLock) -> None:
+        self.folder = folder
+        self._lock = lock
+        self._staging: Staging | None = None
+        self._committed_at = time.monotonic()
+
+    @classmethod
+    def open(cls, folder: Path) -> "StoreWriter":
+        """Lock the folder, which is made where it is not there.
+
+        Raises:
+            InputError: something else than a store stands there, or another process is working on it.
+            SystemFault: the place may not be written.
+        """
+        _refuse_foreign(folder)
+        with explained_os_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = locked(folder, thing="feature store")
+            (folder / UNFINISHED).mkdir(exist_ok=True)
+            _remove_partial(folder)
+        return cls(folder, lock)
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """That of the store that stands here, finished or not."""
+        return Manifest.read(self.folder) if (self.folder / MANIFEST).exists() else None
+
+    @property
+    def known(self) -> Path:
+        """File of the ids that were in the store when the pass began."""
+        return self._work / _KNOWN
+
+    @property
+    def rows_there(self) -> int:
+        """Rows that are in the store, or wait to be, before the pass begins."""
+        waiting = Staging.stored(self._work)
+        shards = sum(_shard_sizes(self.folder, _shards_there(self.folder)))
+        return shards + (waiting.rows if waiting else 0)
+
+    def list_images(self, data: Any) -> ImageList:
+        """The images of a data set; see `ImageList.write` for what it may be and for the errors."""
+        return ImageList.write(data, self._work / _NEWLY_LISTED)
+
+    def is_continued_by(self, images: ImageList) -> bool:
+        """Whether an unfinished pass through exactly these images stands here."""
+        progress = Staging.stored(self._work)
+        return self.manifest is not None and progress is not None and progress.images == images.digest
+
+    def begin(self, asked: Manifest, images: ImageList, *, overwrite: bool) -> int:
+        """Begin a pass, or continue the one that was interrupted.
+
+        Args:
+            asked: how rows are made.
+            images: what `list_images` gave.
+            overwrite: a store that was made in another way, or is finished, is replaced.
+
+        Returns:
+            Position of the first image that is still to be looked at.
+
+        Raises:
+            InputError: the store that stands here was made in another way.
+            SystemFault: the disk is full or may not be written.
+        """
+        before = self.manifest
+        if before is not None and not overwrite:
+            before.refuse_other(asked, self.folder)
+        with explained_os_errors(self.folder):
+            continued = before is not None and before.identity() == asked.identity() and self.is_continued_by(images)
+            if before is None or (overwrite and not continued):
+                self._remove_store()
+                before = None
+            elif not continued:
+                self._settle(before)
+            (self._work / _NEWLY_LISTED).replace(self._work / _LISTED)
+            self._images = ImageList(self._work / _LISTED)
+            self._begun = _merged(before, asked)
+            self._staging = self._opened_staging(images.digest)
+            self._begun.write(self.folder)
+            first = self._staging.progress.first_shard
+            KnownIds.write(self.known, _ids(self.folder, first))
+            self._seal_if_full()
+        return self._staging.progress.position
+
+    def write(self, span: Span, outputs: Sequence[Float[Tensor, "B ..."]]) -> None:
+        """Add the rows of one batch. They count once they are on disk, a second or two later.
+
+        Raises:
+            InputError: a number is too large for the way it is kept.
+            SystemFault: the disk is full; what was committed before is kept.
+        """
+        staging = self._open_staging
+        with explained_os_errors(self.folder):
+            if span.positions:
+                staging.append(span.positions, span.ids, outputs)
+            staging.fail(span.failures)
+            staging.reach(span.end)
+            if time.monotonic() - self._committed_at > SECONDS_BETWEEN_COMMITS:
+                self.commit()
+            self._seal_if_full()
+
+    def commit(self) -> None:
+        """Put everything written so far on disk.
+
+        Raises:
+            SystemFault: the disk is full.
+        """
+        with explained_os_errors(self.folder):
+            self._open_staging.commit()
+        self._committed_at = time.monotonic()
+
+    def finish(self) -> Manifest:
+        """Write the last shard, the failures and the manifest, and remove what a pass needs.
+
+        Raises:
+            SystemFault: the disk is full; the same call continues.
+        """
+        staging = self._open_staging
+        with explained_os_errors(self.folder):
+            staging.commit()
+            if staging.progress.rows:
+                self._seal()
+            seen = staging.progress.position
+            failures = write_failures(self.folder, self._images, seen, staging.failures())
+            shards = _shard_sizes(self.folder, staging.progress.shard)
+            finished = dataclasses.replace(self._begun, shards=shards, failures=failures)
+            finished.write(self.folder)
+            (self._work / STATE).unlink()
+        return finished
+
+    def __enter__(self) -> "StoreWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._staging is not None:
+            self._staging.close()
+        with contextlib.suppress(OSError):
+            self._clear()
+        self._lock.release()
+
+    def _clear(self) -> None:
+        """Remove what no later call needs."""
+        (self._work / _NEWLY_LISTED).unlink(missing_ok=True)
+        if not (self._work / STATE).exists():
+            shutil.rmtree(self._work, ignore_errors=True)
+        if [entry.name for entry in self.folder.iterdir()] == [LOCK_NAME]:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _work(self) -> Path:
+        return self.folder / UNFINISHED
+
+    @property
+    def _open_staging(self) -> Staging:
+        assert self._staging is not None, "begin was not called"
+        return self._staging
+
+    def _opened_staging(self, images: str) -> Staging:
+        progress = Staging.stored(self._work)
+        if progress is None:
+            number = _shards_there(self.folder)
+            progress = Progress(images, first_shard=number, shard=number)
+        staging = Staging(self._work, self._begun.outputs, progress)
+        staging.commit()
+        return staging
+
+    def _settle(self, before: Manifest) -> None:
+        """Bring a pass through other images to an end where it is: what it computed is kept."""
+        progress = Staging.stored(self._work)
+        if progress is None:
+            return
+        self._images, self._begun = ImageList(self._work / _LISTED), before
+        self._staging = Staging(self._work, before.outputs, progress)
+        self.finish()
+        self._staging.close()
+
+    def _remove_store(self) -> None:
+        (self.folder / MANIFEST).unlink(missing_ok=True)  # first: without it, nothing here is taken for a store
+        (self._work / STATE).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / SHARDS, ignore_errors=True)
+        (self.folder / FAILURES).unlink(missing_ok=True)
+
+    def _seal_if_full(self) -> None:
+        if self._open_staging.progress.rows >= self._begun.rows_per_shard:
+            self._open_staging.commit()
+            self._seal()
+
+    def _seal(self) -> None:
+        write_shard(self.folder, self._begun.outputs, self._open_staging, self._images)
+        self._open_staging.next_shard()
+        self._committed_at = time.monotonic()
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: a file stands where the store's folder should be", hint="choose another --out")
+    others = [entry.name for entry in folder.iterdir() if entry.name != LOCK_NAME] if folder.exists() else []
+    if others and not (folder / UNFINISHED).is_dir():
+        try:
+            Manifest.read(folder)
+        except InputError:
+            raise InputError(
+                f"{folder}: the folder exists, is not empty and is no feature store ({', '.join(sorted(others)[:3])})",
+                hint="choose another --out; Vitrail never replaces what it did not make",
+            ) from None
+
+
+def _remove_partial(folder: Path) -> None:
+    """Remove what killed processes were writing."""
+    for place in (folder, folder / SHARDS, folder / UNFINISHED):
+        for file in place.glob(".*.partial"):
+            file.unlink()
+
+
+def _merged(before: Manifest | None, asked: Manifest) -> Manifest:
+    """The manifest of a store that goes on: what was measured and decided when it was begun stays."""
+    if before is None:
+        return asked
+    new = tuple(each for each in asked.versions if each not in before.versions)
+    return dataclasses.replace(before, versions=before.versions + new)
+
+
+def _shards_there(folder: Path) -> int:
+    return len(list((folder / SHARDS).glob("part-*.parquet")))
+
+
+def _shard_sizes(folder: Path, count: int) -> tuple[int, ...]:
+    return tuple(pq.ParquetFile(shard_file(folder, number)).metadata.num_rows for number in range(count))
+
+
+def _ids(folder: Path, shards: int) -> Iterator[str]:
+    for number in range(shards):
+        with pq.ParquetFile(shard_file(folder, number)) as file:
+            for batch in file.iter_batches(columns=["id"]):
+                yield from batch["id"].to_pylist()
