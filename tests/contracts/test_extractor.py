@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.contracts.architectures import ARCHITECTURES, built, images
 from vitrail.basics.errors import InputError
-from vitrail.features import create_feature_extractor
+from vitrail.features import create_feature_extractor, get_graph_node_names
 
 ROUTES = [
     (name, route)
@@ -143,13 +143,13 @@ def module_ran_before(nodes: tuple[str, ...], buffer_name: str) -> bool:
     return any(re.match(rf"{re.escape(node)}\.", buffer_name) for node in nodes)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize(("name", "route"), ROUTES)
 @torch.no_grad()
-def test_a_copy_has_weights_of_its_own(name: str) -> None:
-    x, nodes = images(name), list(ARCHITECTURES[name].nodes)
-    extractor = create_feature_extractor(built(name), nodes)
-    twin = copy.deepcopy(extractor)
+def test_a_copy_has_weights_of_its_own(name: str, route: str) -> None:
+    x, nodes = images(name), list(nodes_of(name, route))
+    extractor = create_feature_extractor(built(name), nodes, route=route)
     before = extractor(x)
+    twin = copy.deepcopy(extractor)
     for parameter in twin.parameters():
         parameter.mul_(2.0).add_(0.01)
     after, other = extractor(x), twin(x)
@@ -195,3 +195,10 @@ def test_a_model_that_cannot_be_traced_says_so_and_still_gives_its_modules(name:
         create_feature_extractor(model, [node], route="graph")
     assert_same_account(account_of(model), before)
     assert create_feature_extractor(model, [node]).route == "hooks"
+
+
+def test_listing_the_names_of_a_graph_leaves_no_constants_on_the_model() -> None:
+    model = built("swin")
+    before = account_of(model)
+    get_graph_node_names(model, suppress_diff_warning=True)
+    assert_same_account(account_of(model), before)

@@ -31,7 +31,19 @@ class GraphRoute:
         return {request.output: finish(request, outputs[request.output]) for request in requests}
 
 
-def pruned(model: nn.Module, found: dict[bool, Trace], requests: dict[bool, tuple[Request, ...]]) -> nn.Module:
+class PrunedModel(DualGraphModule):
+    """torchvision's pair of graphs, whose copies also stay in the mode they were in."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "PrunedModel":
+        twin: PrunedModel = super().__deepcopy__(memo)
+        twin.train(self.training)
+        modules = dict(twin.named_modules())
+        for name, module in self.named_modules():
+            modules[name].training = module.training
+        return twin
+
+
+def pruned(model: nn.Module, found: dict[bool, Trace], requests: dict[bool, tuple[Request, ...]]) -> PrunedModel:
     """A module that runs one graph in training and one in evaluation, holding only the layers that these need.
 
     Layers are shared with `model`. Everything behind the last node is cut off; operations before it all stay, also
@@ -46,7 +58,7 @@ def pruned(model: nn.Module, found: dict[bool, Trace], requests: dict[bool, tupl
     for mode, trace in found.items():
         _cut(trace, requests[mode])
     with modes_kept(model), _attributes(model, found[True].constants):
-        module = DualGraphModule(model, found[True].graph, found[False].graph, class_name=type(model).__name__)
+        module = PrunedModel(model, found[True].graph, found[False].graph, class_name=type(model).__name__)
         is_training = model.training
         module.train(is_training)
     return module

@@ -43,9 +43,8 @@ class OwnRoute:
         state, place = args[0], 0
         for request in sorted(requests, key=lambda request: places[request.output]):
             state, place = order.run(state, place, places[request.output]), places[request.output]
-            tensor = finish(request, state)
-            # A later group may work in place on what it receives.
-            found[request.output] = tensor if len(found) == len(requests) - 1 else tensor.clone()
+            # No copy: a group never works in place on what it receives, or the prefix cache could not feed it.
+            found[request.output] = finish(request, state)
         return {request.output: found[request.output] for request in requests}
 
 
