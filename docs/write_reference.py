@@ -20,20 +20,22 @@ EXIT_CODES = """| exit code | meaning |
 def reference() -> str:
     """The whole page."""
     from vitrail.cli.main import app
+    from vitrail.workflows.features_settings import FeaturesSettings
     from vitrail.workflows.fit_settings import FitSettings
 
     commands = typer.main.get_command(app).commands
     parts = ["# Reference", "Written by `make docs` from the code.", "## Exit codes", EXIT_CODES, "## Commands"]
     for name, command in _flat(commands):
         parts += [f"### vitrail {name}", command.help or "", _options(command)]
-    parts += [
-        "## Settings of `vitrail fit`",
-        "Each can be given as `--set name=value`, or by its name to `vitrail.fit`.",
-    ]
-    own = [field for field in FitSettings.model_fields if field not in FitSettings.parts()]
-    parts.append(_settings("the run", FitSettings, own))
-    for part, kind in FitSettings.parts().items():
-        parts.append(_settings(part.strip("_"), kind, list(kind.model_fields)))
+    for command, function, kind in (("fit", "fit", FitSettings), ("features", "write_features", FeaturesSettings)):
+        parts += [
+            f"## Settings of `vitrail {command}`",
+            f"Each can be given as `--set name=value`, or by its name to `vitrail.{function}`.",
+        ]
+        own = [field for field in kind.model_fields if field not in kind.parts()]
+        parts.append(_settings("the run", kind, own))
+        for part, owner in kind.parts().items():
+            parts.append(_settings(part.strip("_"), owner, list(owner.model_fields)))
     return "\n\n".join(parts) + "\n"
 
 

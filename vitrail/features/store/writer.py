@@ -83,8 +83,8 @@ class StoreWriter:
 
     @property
     def known(self) -> Path:
-        """File of the ids that were in the store when the pass began."""
-        return self._work / _KNOWN
+        """File of the ids that were in the store when the pass began; absolute, for worker processes."""
+        return (self._work / _KNOWN).absolute()
 
     @property
     def rows_there(self) -> int:
