@@ -29,9 +29,7 @@ def stopping_cost(repeats: int, smoke: bool) -> dict[str, Any]:
             whole = _seconds(model, images)
             for route, way in ways.items():
                 shares[route].append(_seconds(way, images) / whole)
-            tell(
-                f"turn {turn + 1}: whole network {whole:.2f} s, shares {[round(each[-1], 3) for each in shares.values()]}"
-            )
+            tell(f"turn {turn + 1}: {whole:.2f} s; " + ", ".join(f"{r} {s[-1]:.3f}" for r, s in shares.items()))
     return {"model": MODEL, "node": NODE, "share_of_the_whole": {r: median_with_interval(s) for r, s in shares.items()}}
 
 
