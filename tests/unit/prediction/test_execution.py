@@ -2,9 +2,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-
-from tests.conftest import picture
-from vitrail.data.preprocessing import Preprocessing
 from vitrail.prediction.execution import (
     CANDIDATES,
     EXACT,
@@ -14,6 +11,9 @@ from vitrail.prediction.execution import (
     measure_executions,
     named_execution,
 )
+
+from tests.conftest import picture
+from vitrail.data.preprocessing import Preprocessing
 
 CPU = torch.device("cpu")
 SMALL = Preprocessing(height=32, width=32)
