@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from tests.conftest import picture
-from vitrail.basics.errors import InputError
+from vitrail.basics.errors import InputError, SystemFault
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.chain import Chain
 from vitrail.prediction.runtimes import cache as runtime_cache
@@ -43,7 +43,7 @@ def usable(runtime):
     try:
         with runtime.applied(nn.Linear(1, 1), Preprocessing(height=8, width=8), CPU):
             return True
-    except Exception:
+    except SystemFault:  # a processor without bfloat16
         return False
 
 
@@ -155,7 +155,7 @@ def test_a_model_is_converted_once_and_again_only_when_something_in_it_changed(r
     assert len(list(own_cache.iterdir())) == 3
 
 
-@pytest.mark.parametrize("runtime", INSTALLED, ids=lambda each: each.name)
+@pytest.mark.parametrize("runtime", INSTALLED[:1], ids=lambda each: each.name)
 @pytest.mark.parametrize("damage", ["a byte changed", "a file gone", "contents unreadable", "an empty folder"])
 def test_a_damaged_conversion_is_made_again(runtime, damage, own_cache):
     model, pixels = built("resnet"), batch("resnet", 2)
@@ -227,7 +227,7 @@ def test_a_model_that_cannot_be_converted_is_refused_by_name(runtime):
             self.weight = nn.Parameter(torch.ones(1))
 
         def forward(self, images):
-            return torch.from_numpy(np.linalg.svd(images.mean((2, 3)).numpy(), compute_uv=False)).sum() * images
+            return self.weight * torch.linalg.svd(images.mean(1))[0]
 
     whole = Readout("all of it", lambda model: lambda images: (model(images).flatten(1),))
     with (
@@ -235,7 +235,8 @@ def test_a_model_that_cannot_be_converted_is_refused_by_name(runtime):
         pytest.raises(InputError) as caught,
     ):
         forward(batch("vit", 3))
-    assert "Capricious" in str(caught.value) or "disagrees" in str(caught.value)
+    assert str(caught.value).startswith(f"{runtime.library} cannot run Capricious: ")
+    assert "svd" in str(caught.value) or runtime.library == "onnx"
     assert str(caught.value).endswith("\nhint: use the runtime torch for this model")
 
 

@@ -139,9 +139,8 @@ class _Session:
         except VitrailError:
             raise
         except Exception as error:  # whatever a converter raises means the same
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(
-                f"{of.name} cannot run {type(self._model).__name__}: {first}",
+                f"{of.name} cannot run {type(self._model).__name__}: {_brief(error)}",
                 hint="use the runtime torch for this model",
             ) from error
 
@@ -169,6 +168,12 @@ class _Whole(nn.Module):
 
     def forward(self, given: Tensor) -> tuple[Tensor, ...]:
         return tuple(self._read(self._normalise.tensor(given) if self._normalise else given))
+
+
+def _brief(error: Exception) -> str:
+    """The beginning of a text that may be pages long, without where in the converter's source it comes from."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Check ")]
+    return "; ".join(lines[:3])[:300] or type(error).__name__
 
 
 def _tensors(arrays: list[np.ndarray]) -> tuple[Tensor, ...]:

@@ -42,9 +42,10 @@ class OpenVINO:
         from openvino.frontend import FrontEndManager
         from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-        traced = torch.jit.trace(module, (example,), check_trace=False)
+        # It must outlive the conversion, which does not hold it.
+        decoder = TorchScriptPythonDecoder(torch.jit.trace(module, (example,), check_trace=False))
         frontend = FrontEndManager().load_by_framework("pytorch")
-        model = frontend.convert(frontend.load(TorchScriptPythonDecoder(traced)))
+        model = frontend.convert(frontend.load(decoder))
         model.reshape([-1, *example.shape[1:]])
         openvino.save_model(model, folder / _FILE, compress_to_fp16=False)
 
