@@ -107,15 +107,21 @@ def plan(
     return finish_plan(started, gathered(model, settings), emit=emit)
 
 
-def load(package: str | Path, *, device: str = "auto") -> "Predictor":
+def load(package: str | Path, *, device: str = "auto", runtime: str = "torch float32") -> "Predictor":
     """Load a package into a predictor: `load("runs/ants/package").predict("photo.jpg")`.
+
+    Args:
+        package: its folder.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        runtime: `auto`, `torch`, `openvino` or `onnx` (all in float32), or a full name such as `openvino bfloat16`.
 
     Raises:
         PackageError: the folder is no package, is damaged, or was written by a newer Vitrail.
+        InputError: there is no such device or runtime.
     """
     from vitrail.prediction.predictor import load as run
 
-    return run(package, device=device)
+    return run(package, device=device, runtime=runtime)
 
 
 def create_feature_extractor(model: "nn.Module", return_nodes: Any, **options: Any) -> "FeatureExtractor":

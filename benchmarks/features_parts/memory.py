@@ -73,7 +73,7 @@ def measured_store(folder: Path, out: Path) -> dict[str, Any]:
     try:
         result = vitrail.write_features(
             "test_vit", folder, out=out, nodes="pooled", pretrained=False, image_size=32, batch_size=64,
-            runtime="float32", workers=1,
+            runtime="torch float32", workers=1,
         )  # fmt: skip
     finally:
         ended.set()

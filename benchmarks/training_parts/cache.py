@@ -11,7 +11,8 @@ from vitrail.data.loader import pixel_batches
 from vitrail.features.feature_pass import PassMeans, PassSettings
 from vitrail.features.memory_map import Storage
 from vitrail.features.prefix_cache import ViewedImages, prefix_cache
-from vitrail.prediction.execution import Execution, fastest, measure_executions
+from vitrail.prediction.runtimes.choosing import choose_runtime
+from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.training.loop import Caches, train
 from vitrail.training.stages import Stage
 from vitrail.workflows.fit_plan import DEFAULT_IMAGES_PER_STEP
@@ -33,15 +34,15 @@ def cache_speed(repeats: int, smoke: bool) -> dict[str, Any]:
     bench = real_bench(
         images=64 if smoke else None, images_per_step=DEFAULT_IMAGES_PER_STEP, top_blocks=TOP_BLOCKS
     )  # fmt: skip
-    execution = _fastest_execution(bench)
+    runtime = _fastest_runtime(bench)
     uncached_seconds(bench, "head", 1, epochs=1)  # starts the worker processes, before the clock does
-    figures: dict[str, Any] = {"training_precision": bench.precision.name, "cache_execution": execution.name}
+    figures: dict[str, Any] = {"training_precision": bench.precision.name, "cache_runtime": runtime.name}
     for name in ("head", "top"):
         for count in views:
             rounds = []
             for _ in range(repeats):
                 uncached = uncached_seconds(bench, name, count, epochs=UNCACHED_EPOCHS) / UNCACHED_EPOCHS
-                rounds.append((uncached, *cached_seconds(bench, name, count, execution=execution, epochs=epochs)))
+                rounds.append((uncached, *cached_seconds(bench, name, count, runtime=runtime, epochs=epochs)))
                 tell(f"{name}, {count} views: {uncached:.2f} s an epoch without, {rounds[-1][2]} s with the cache")
             figures[f"{name}, {count} view{'' if count == 1 else 's'}"] = _figures(rounds, epochs)
     return figures
@@ -69,7 +70,7 @@ def uncached_seconds(bench: Bench, name: str, views: int, *, epochs: int) -> flo
 
 
 def cached_seconds(
-    bench: Bench, name: str, views: int, *, execution: Execution, epochs: Sequence[int]
+    bench: Bench, name: str, views: int, *, runtime: Runtime, epochs: Sequence[int]
 ) -> tuple[float, list[float]]:
     """Seconds that computing the cache takes, and seconds from its beginning to the end of so many epochs."""
     stage = _stage(bench, name, views, max(epochs), cached=True)
@@ -83,7 +84,7 @@ def cached_seconds(
                 bench.training.seed,
             ),
             Path(folder) / "cache",
-            PassMeans(execution, PassSettings().batch_size_on(CPU), bench.training.workers),
+            PassMeans(runtime, PassSettings().batch_size_on(CPU), bench.training.workers),
             storage=_storage(bench, stage),
         )  # fmt: skip
         building = clock.seconds
@@ -102,8 +103,11 @@ def _storage(bench: Bench, stage: Stage) -> Storage:
     return "bfloat16" if bench.precision.autocast and stage.cut < bench.chain.pooled else "float32"
 
 
-def _fastest_execution(bench: Bench) -> Execution:
-    """As a fit chooses it: on eight of the images."""
+def _fastest_runtime(bench: Bench) -> Runtime:
+    """As a fit chooses it where nothing but torch is installed: on eight of the images."""
     shown = bench.frozen.preprocessing
     sample = next(pixel_batches(bench.training.images.places[:8], shown, batch_size=8, workers=0))
-    return fastest(measure_executions(bench.frozen.model, shown, sample, device=CPU)).execution
+    images = len(bench.training.images)
+    return choose_runtime(
+        bench.frozen.model, shown, sample, asked="torch", images=images, exact=False, device=CPU
+    ).runtime

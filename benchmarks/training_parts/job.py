@@ -19,7 +19,7 @@ from vitrail.data.workers import usable_cores
 from vitrail.features.feature_pass import FrozenModel
 from vitrail.models.catalogue import ModelSettings, build_model
 from vitrail.models.chain import Chain
-from vitrail.prediction.execution import Normalise
+from vitrail.prediction.normalise import Normalise
 from vitrail.training.batches import TrainingImages
 from vitrail.training.loop import Caches, TrainingJob
 from vitrail.training.out_of_memory import Portions

@@ -15,7 +15,7 @@ from benchmarks.figures import median_with_interval, summary, tell
 from benchmarks.training_parts.job import CPU, Bench, StepClock, real_bench
 from vitrail.data.training_views import View, view_batches
 from vitrail.features.prefix_cache import view_seed
-from vitrail.prediction.execution import Normalise
+from vitrail.prediction.normalise import Normalise
 from vitrail.training.checkpoint import Checkpoints
 from vitrail.training.loop import train
 from vitrail.training.parameter_groups import freeze_below, parameter_groups

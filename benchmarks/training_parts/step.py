@@ -18,7 +18,7 @@ from benchmarks.figures import paired_ratio, summary, tell
 from benchmarks.training_parts.job import CPU, fastest_precision
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.chain import Chain
-from vitrail.prediction.execution import Normalise
+from vitrail.prediction.normalise import Normalise
 from vitrail.training.parameter_groups import freeze_below, made_optimizer, set_rates
 from vitrail.training.settings import TrainingSettings
 from vitrail.training.step import Batch, StepRule, train_step

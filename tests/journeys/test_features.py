@@ -74,7 +74,7 @@ entry()
 def running(folder, out):
     command = [
         sys.executable, "-c", PROGRAM, "features", "test_vit", folder, "--set", "pretrained=false", "--set",
-        "image_size=64", "--nodes", "blocks.0=mean,norm,pooled", "--out", out, "--runtime", "float32", "--quiet",
+        "image_size=64", "--nodes", "blocks.0=mean,norm,pooled", "--out", out, "--runtime", "torch float32", "--quiet",
         "--on-bad-image", "skip", "--workers", "1",
     ]  # fmt: skip
     with open(f"{out}.printed", "w") as printed:

@@ -64,6 +64,11 @@ class SystemFault(VitrailError):
     exit_code = 3
 
 
+def missing_extra(extra: str, error: ImportError) -> SystemFault:
+    """What to raise where an optional package cannot be imported; `extra` is Vitrail's extra that brings it."""
+    return SystemFault(f"{extra} is not installed: {error}", hint=f"pip install 'vitrail[{extra}]'")
+
+
 def nearest_names(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
     """Up to `most` known names that look like `name`, best first; empty when none does.
 

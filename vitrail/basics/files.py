@@ -13,6 +13,13 @@ from typing import Any, BinaryIO
 from vitrail.basics.errors import InputError, SystemFault
 
 
+def cache_folder() -> Path:
+    """Where Vitrail keeps what it can make again: `$VITRAIL_CACHE`, else `vitrail` in `$XDG_CACHE_HOME` or
+    `~/.cache`."""
+    general = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return Path(os.environ.get("VITRAIL_CACHE") or Path(general) / "vitrail")
+
+
 @contextlib.contextmanager
 def explained_os_errors(path: Path | str) -> Iterator[None]:
     """Turn a full disk, a missing permission and their kind into a `SystemFault` that names `path`."""

@@ -28,7 +28,10 @@ def features(
     ] = "pooled",
     out: Annotated[Path | None, typer.Option(help="The store; default: features/NAME-OF-THE-DATA.")] = None,
     runtime: Annotated[
-        str, typer.Option(help="`auto` (measured here), `float32`, or another runtime's name.")
+        str,
+        typer.Option(
+            help="`auto` (measured here), `torch`, `openvino`, `onnx`, or a full name such as `openvino bfloat16`."
+        ),
     ] = "auto",
     dtype: Annotated[str, typer.Option(help="How numbers are kept: `float32` or `float16`.")] = "float32",
     on_bad_image: Annotated[

@@ -25,6 +25,13 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a column per class.")] = False,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`, `mps`.")] = "auto",
+    runtime: Annotated[
+        str,
+        typer.Option(
+            help="`auto` (measured), `torch`, `openvino` or `onnx`, in float32; or a full name, "
+            "e.g. `openvino bfloat16`."
+        ),
+    ] = "torch float32",
     workers: Annotated[int | None, typer.Option(help="Processes that decode images.")] = None,
 ) -> None:
     """Classify images with a package.
@@ -37,7 +44,7 @@ def predict(
     unreadable = []
 
     def answers() -> "Iterable[Prediction]":
-        for answer in run_predict(package, images, device=device, workers=workers):
+        for answer in run_predict(package, images, device=device, runtime=runtime, workers=workers):
             if isinstance(answer, Prediction):
                 yield answer
             else:

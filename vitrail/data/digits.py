@@ -1,12 +1,11 @@
 """The built-in data set: scikit-learn's 1,797 real handwritten digits of 8 × 8 pixels, no download."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from vitrail.basics.files import explained_os_errors
+from vitrail.basics.files import cache_folder, explained_os_errors
 
 _MARK = "complete"
 
@@ -22,11 +21,6 @@ def digits_folder() -> Path:
         with explained_os_errors(folder):
             _write(folder)
     return folder
-
-
-def cache_folder() -> Path:
-    """Where Vitrail keeps what it can make again: `$VITRAIL_CACHE`, else `~/.cache/vitrail`."""
-    return Path(os.environ.get("VITRAIL_CACHE") or Path("~/.cache/vitrail").expanduser())
 
 
 def _write(folder: Path) -> None:

@@ -10,15 +10,16 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
+from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit, WorkAdvanced, WorkEnded, WorkStarted, nobody
 from vitrail.basics.settings import Settings
 from vitrail.data.columns import places_of
@@ -26,7 +27,16 @@ from vitrail.data.loader import pixel_batches
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.memory_map import FeatureMap, Storage
 from vitrail.models.heads import feature_width
-from vitrail.prediction.execution import Execution, Forward, Readout, features_and_logits_of
+from vitrail.prediction.runtimes.known import known_name
+from vitrail.prediction.runtimes.runtime import FEATURES_AND_LOGITS, Forward, Readout, Runtime
+
+
+def _known_runtime(name: str) -> str:
+    try:
+        return known_name(name)
+    except InputError as error:
+        raise ValueError(error.message) from error
+
 
 Ticket = TypeVar("Ticket")
 
@@ -40,6 +50,9 @@ class PassSettings(Settings):
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     precision: Literal["auto", "float32"] = "auto"
     """`auto` measures and takes the fastest that agrees with float32; `float32` is exact."""
+    runtime: Annotated[str, AfterValidator(_known_runtime)] = "auto"
+    """With what the training images' features are computed: `auto` (measured), `torch`, `openvino`, `onnx`, or a full
+    name such as `openvino bfloat16`."""
 
     def batch_size_on(self, device: torch.device) -> int:
         """The batch size that was asked for, or what suits the device."""
@@ -65,16 +78,16 @@ class FrozenModel:
 
 @dataclass(frozen=True)
 class PassMeans:
-    """With what a pass is done; none of it but the execution changes the result, and that by rounding only.
+    """With what a pass is done; none of it but the runtime changes the result, and that by rounding only.
 
     Attributes:
-        execution: how the model is run.
+        runtime: with what the model is computed.
         batch_size: rows per forward pass.
         workers: processes that decode.
         emit: receives progress.
     """
 
-    execution: Execution
+    runtime: Runtime
     batch_size: int
     workers: int = 0
     emit: Emit = nobody
@@ -86,7 +99,7 @@ class PassWork:
 
     Attributes:
         name: what the progress bar says.
-        key: JSON-able description of everything the result depends on beyond model, preprocessing and execution.
+        key: JSON-able description of everything the result depends on beyond model, preprocessing and runtime.
         rows: number of rows.
         shape: of one row of the result.
         inputs: from numbers of batches to these batches, in order: pixels uint8 (B, H, W, C), or inner states.
@@ -124,7 +137,7 @@ def feature_pass(frozen: FrozenModel, rows: pa.Table, folder: Path, means: PassM
 
     work = PassWork(
         "computing features", {"images": digest_of(rows["id"].to_pylist())}, len(places),
-        (feature_width(frozen.model),), pixels, features_and_logits_of,
+        (feature_width(frozen.model),), pixels, FEATURES_AND_LOGITS,
     )  # fmt: skip
     return run_pass(frozen, work, folder, means).read()
 
@@ -142,7 +155,7 @@ def run_pass(frozen: FrozenModel, work: PassWork, folder: Path, means: PassMeans
     key = {
         "weights": frozen.weights_sha256,
         "preprocessing": frozen.preprocessing.model_dump(mode="json"),
-        "execution": means.execution.name,
+        "runtime": means.runtime.name,
         **work.key,
     }
     emit, size = means.emit, means.batch_size
@@ -152,7 +165,7 @@ def run_pass(frozen: FrozenModel, work: PassWork, folder: Path, means: PassMeans
     emit(WorkAdvanced(work.name, work.rows - sum(min(size, work.rows - batch * size) for batch in missing)))
     try:
         inputs = zip(work.inputs(missing), missing, strict=True)
-        with walk(frozen, work.readout, means.execution, inputs) as computed:
+        with walk(frozen, work.readout, means.runtime, inputs) as computed:
             for batch, (features, *_) in computed:
                 sink.write(batch, features)
                 emit(WorkAdvanced(work.name, len(features)))
@@ -164,22 +177,23 @@ def run_pass(frozen: FrozenModel, work: PassWork, folder: Path, means: PassMeans
 
 @contextlib.contextmanager
 def walk(
-    frozen: FrozenModel, readout: Readout, execution: Execution, inputs: Iterable[tuple[np.ndarray | Tensor, Ticket]]
+    frozen: FrozenModel, readout: Readout, runtime: Runtime, inputs: Iterable[tuple[np.ndarray | Tensor, Ticket]]
 ) -> Iterator[Iterator[tuple[Ticket, tuple[Tensor, ...]]]]:
     """The one way that data goes through a frozen model, whichever sink is at its end.
 
     Args:
         frozen: the model.
         readout: what is wanted of it.
-        execution: how it is run.
+        runtime: how it is run.
         inputs: batches, read as results are taken, each with a ticket that comes back with what was computed of it.
 
     Returns:
         A context that holds tickets and results, in the order of `inputs`; when it ends, the model is as it was.
     """
+    callers = torch.get_num_threads() if frozen.device.type == "cpu" else 1
     with (
-        execution.applied(frozen.model, frozen.preprocessing, frozen.device, readout=readout) as forward,
-        contextlib.closing(_computed(forward, inputs, frozen.device)) as computed,
+        runtime.applied(frozen.model, frozen.preprocessing, frozen.device, readout=readout, callers=callers) as forward,
+        contextlib.closing(_computed(forward, inputs, callers)) as computed,
     ):
         yield computed
 
@@ -190,14 +204,14 @@ def digest_of(lines: Iterable[str]) -> str:
 
 
 def _computed(
-    forward: Forward, inputs: Iterable[tuple[np.ndarray | Tensor, Ticket]], device: torch.device
+    forward: Forward, inputs: Iterable[tuple[np.ndarray | Tensor, Ticket]], threads: int
 ) -> Generator[tuple[Ticket, tuple[Tensor, ...]]]:
     """What `forward` gives for every batch, in order. A processor's cores each compute a batch.
 
     Cores that share a batch wait for each other after every layer, and for the one that a decoding worker interrupts:
     a tenth was lost that way on two cores. Features do not depend on it, for a batch is never divided.
     """
-    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    before = torch.get_num_threads()
     waiting: deque[tuple[Ticket, Future]] = deque()
     try:
         with ThreadPoolExecutor(threads, initializer=_keep_to_one_core if threads > 1 else None) as pool:
@@ -210,7 +224,7 @@ def _computed(
     finally:
         for _, future in waiting:
             future.cancel()
-        torch.set_num_threads(threads if device.type == "cpu" else torch.get_num_threads())
+        torch.set_num_threads(before)
 
 
 def _oldest(waiting: deque[tuple[Ticket, Future]]) -> tuple[Ticket, tuple[Tensor, ...]]:

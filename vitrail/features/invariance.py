@@ -10,7 +10,8 @@ from torch import Tensor
 
 from vitrail.features.feature_pass import FrozenModel
 from vitrail.features.store.manifest import Output
-from vitrail.prediction.execution import EXACT, Execution, Readout
+from vitrail.prediction.runtimes.runtime import Readout, Runtime
+from vitrail.prediction.runtimes.torch_runtime import EXACT
 
 IMAGES_ALONE = 4
 """So many images are also computed one by one."""
@@ -20,7 +21,7 @@ def invariance_report(
     frozen: FrozenModel,
     readout: Readout,
     outputs: Sequence[Output],
-    execution: Execution,
+    runtime: Runtime,
     pixels: UInt8[np.ndarray, "B H W C"],
 ) -> dict[str, Any]:
     """Compare what is kept of a batch with the exact float32 of the same batch, and with the same images one by one.
@@ -31,11 +32,11 @@ def invariance_report(
         of that image.
     """
     alone = min(IMAGES_ALONE, len(pixels))
-    with execution.applied(frozen.model, frozen.preprocessing, frozen.device, readout=readout) as forward:
+    with runtime.applied(frozen.model, frozen.preprocessing, frozen.device, readout=readout) as forward:
         together = forward(pixels)
         single = [forward(pixels[index : index + 1]) for index in range(alone)]
     exact = together
-    if execution != EXACT:
+    if runtime != EXACT:
         with EXACT.applied(frozen.model, frozen.preprocessing, frozen.device, readout=readout) as forward:
             exact = forward(pixels)
     by_output = {}

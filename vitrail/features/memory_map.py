@@ -52,7 +52,7 @@ class FeatureMap:
         """Open the map in `folder`, keeping what an interrupted pass with the same `key` left there.
 
         Args:
-            key: JSON-able description of everything the features depend on (weights, preprocessing, execution, ids).
+            key: JSON-able description of everything the features depend on (weights, preprocessing, runtime, ids).
             rows: number of rows.
             shape: of one row.
             batch_size: rows that are computed together, always the same ones.

@@ -16,6 +16,7 @@ from vitrail.data.training_views import View, view_batches
 from vitrail.features.feature_pass import FrozenModel, PassMeans, PassWork, digest_of, run_pass
 from vitrail.features.memory_map import FeatureMap, Storage
 from vitrail.models.chain import Chain
+from vitrail.prediction.runtimes.runtime import Readout
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def prefix_cache(
     """
     start, shown = source.cut if source else 0, frozen.preprocessing
 
-    def readout(model: nn.Module) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    def read(model: nn.Module) -> Callable[[Tensor], tuple[Tensor, ...]]:
         chain = Chain(model)
         return lambda batch: (chain.run(batch, start, cut),)
 
@@ -111,7 +112,7 @@ def prefix_cache(
         len(viewed),
         Chain(frozen.model).shape_at(cut, (shown.channels, shown.height, shown.width)),
         lambda batches: _inputs(viewed, shown, means, batches, source),
-        readout,
+        Readout(f"states from place {start} to place {cut}", read),
         storage,
     )
     return PrefixCache(cut, len(viewed.places), run_pass(frozen, work, folder, means))

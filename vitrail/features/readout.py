@@ -10,7 +10,7 @@ from vitrail.features.extractor import create_feature_extractor
 from vitrail.features.node_names import ModuleNames, is_pattern
 from vitrail.features.node_requests import POOLED, NodeRequest
 from vitrail.models.heads import pooled_features
-from vitrail.prediction.execution import Readout
+from vitrail.prediction.runtimes.runtime import Readout
 
 
 def without_patterns(requests: Sequence[NodeRequest], model: nn.Module) -> tuple[NodeRequest, ...]:
@@ -32,11 +32,12 @@ def readout_of(requests: Sequence[NodeRequest]) -> Readout:
     Raises:
         InputError: when it is applied to a model: there is no such node, or it cannot be reduced as asked.
     """
+    name = ", ".join(f"{each.node}={each.reduction}" if each.reduction else each.node for each in requests)
     if [each.node for each in requests] == [POOLED]:
-        return lambda model: lambda batch: (pooled_features(model, batch),)
+        return Readout(name, lambda model: lambda batch: (pooled_features(model, batch),))
     if any(each.node == POOLED for each in requests):
-        return lambda model: _read(_EndingInFeatures(model), requests, inside="model.")
-    return lambda model: _read(model, requests)
+        return Readout(name, lambda model: _read(_EndingInFeatures(model), requests, inside="model."))
+    return Readout(name, lambda model: _read(model, requests))
 
 
 def output_shapes(

@@ -1,5 +1,6 @@
 """The predictor: what a package becomes when it is loaded. Images in; classes, probabilities and features out."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ from vitrail.data.image_paths import image_paths
 from vitrail.data.loader import Picture, pixels_or_faults
 from vitrail.data.workers import usable_cores
 from vitrail.models.package import Package, read_package
-from vitrail.prediction.execution import EXACT
+from vitrail.prediction.runtimes.choosing import Choice, choose_runtime
+from vitrail.prediction.runtimes.known import LIBRARIES, known_name
+from vitrail.prediction.runtimes.runtime import Forward
+from vitrail.prediction.runtimes.torch_runtime import EXACT
 
 
 @dataclass(frozen=True)
@@ -56,26 +60,34 @@ class Unreadable:
 
 
 class Predictor:
-    """A package ready for use. Figures in its report were measured in exactly this way, in float32.
+    """A package ready for use. Figures in its report were measured in exactly this way, in torch in float32.
+
+    Another runtime is compared with that on the first images it is given; `auto` is the fastest one in float32 for so
+    many, and is kept from then on. `choice` says what was chosen and why.
 
     >>> predictor = vitrail.load("runs/ants/package")      # doctest: +SKIP
     >>> predictor.predict("photo.jpg")[0].label            # doctest: +SKIP
     'ants'
     """
 
-    def __init__(self, package: Package, *, device: str = "auto") -> None:
+    def __init__(self, package: Package, *, device: str = "auto", runtime: str = EXACT.name) -> None:
         self.package = package
         self.classes = list(package.classes)
         self.preprocessing = package.preprocessing
         self.device = chosen_device(device)
         self.model = package.load_model().to(self.device)
+        self.choice: Choice | None = None
+        self._asked = known_name(runtime)
+        self._forward: Forward | None = None
+        self._opened = contextlib.ExitStack()
 
     def predict(self, images: Any, *, batch_size: int = 16, workers: int | None = None) -> list[Prediction]:
         """Predictions for files, folders, patterns, Pillow images or uint8 arrays (H, W), (H, W, 3); one or many.
 
         Raises:
             UnreadableImageError: an image cannot be read; see `stream` to go on past it.
-            InputError: a path does not exist.
+            InputError: a path does not exist, or the runtime that was asked for disagrees with torch.
+            SystemFault: the runtime that was asked for is not installed.
         """
         results = []
         for result in self.stream(images, batch_size=batch_size, workers=workers):
@@ -91,23 +103,40 @@ class Predictor:
         names, pictures = _pictures(images)
         processes = _processes(len(pictures)) if workers is None else workers
         pixels = zip(names, pixels_or_faults(pictures, self.preprocessing, workers=processes), strict=True)
-        with EXACT.applied(self.model, self.preprocessing, self.device) as forward:
-            while batch := list(itertools.islice(pixels, batch_size)):
-                readable = [each for _, each in batch if isinstance(each, np.ndarray)]
-                rows = iter(_probabilities(forward(np.stack(readable))[1]) if readable else ())
-                for name, each in batch:
-                    if isinstance(each, UnreadableImageError):
-                        yield Unreadable(name, str(each))
-                    else:
-                        yield self._prediction(name, next(rows))
+        while batch := list(itertools.islice(pixels, batch_size)):
+            readable = [each for _, each in batch if isinstance(each, np.ndarray)]
+            rows = iter(self._answers(np.stack(readable), len(pictures)) if readable else ())
+            for name, each in batch:
+                if isinstance(each, UnreadableImageError):
+                    yield Unreadable(name, str(each))
+                else:
+                    yield self._prediction(name, next(rows))
 
     def logits(
         self, pixels: UInt8[np.ndarray, "B H W C"]
     ) -> tuple[Float[torch.Tensor, "B D"], Float[torch.Tensor, "B K"]]:
         """Pooled features and logits of preprocessed pixels, in one pass."""
-        with EXACT.applied(self.model, self.preprocessing, self.device) as forward:
-            features, logits = forward(pixels)
+        features, logits = self._running(pixels, len(pixels))(pixels)
         return features, logits
+
+    def _answers(self, pixels: np.ndarray, images: int) -> Float[np.ndarray, "B K"]:
+        _, logits = self._running(pixels, images)(pixels)
+        return torch.softmax(logits.double(), dim=1).numpy()
+
+    def _running(self, pixels: np.ndarray, images: int) -> Forward:
+        if self._forward is None:
+            self.choice = choose_runtime(
+                self.model,
+                self.preprocessing,
+                pixels,
+                asked=self._asked,
+                images=images,
+                exact=self._asked in ("auto", *LIBRARIES),
+                device=self.device,
+            )
+            opened = self.choice.runtime.applied(self.model, self.preprocessing, self.device)
+            self._forward = self._opened.enter_context(opened)
+        return self._forward
 
     def _prediction(self, path: str, probabilities: np.ndarray) -> Prediction:
         best = int(probabilities.argmax())
@@ -115,17 +144,19 @@ class Predictor:
         return Prediction(path, self.classes[best], float(probabilities[best]), named)
 
 
-def load(package: str | Path, *, device: str = "auto") -> Predictor:
+def load(package: str | Path, *, device: str = "auto", runtime: str = EXACT.name) -> Predictor:
     """Load a package, verifying every byte of it, into a predictor.
+
+    Args:
+        package: its folder.
+        device: where it is run.
+        runtime: `auto`, `torch`, `openvino` or `onnx` (all in float32), or a full name such as `openvino bfloat16`.
 
     Raises:
         PackageError: the folder is no package, is damaged, or was written by a newer Vitrail.
+        InputError: there is no such device or runtime.
     """
-    return Predictor(read_package(Path(package).expanduser()), device=device)
-
-
-def _probabilities(logits: Float[torch.Tensor, "B K"]) -> Float[np.ndarray, "B K"]:
-    return torch.softmax(logits.double(), dim=1).numpy()
+    return Predictor(read_package(Path(package).expanduser()), device=device, runtime=runtime)
 
 
 def _pictures(images: Any) -> tuple[list[str], list[Picture]]:

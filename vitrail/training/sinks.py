@@ -4,7 +4,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from vitrail.basics.errors import SystemFault
+from vitrail.basics.errors import missing_extra
 from vitrail.basics.events import Event
 from vitrail.training.records import EpochDone
 
@@ -30,7 +30,7 @@ class TensorBoardSink:
         try:
             from torch.utils.tensorboard import SummaryWriter  # an extra
         except ImportError as error:
-            raise _missing("tensorboard", error) from error
+            raise missing_extra("tensorboard", error) from error
         self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
 
     def __call__(self, event: Event) -> None:
@@ -55,7 +55,7 @@ class MLflowSink:
         try:
             import mlflow  # an extra
         except ImportError as error:
-            raise _missing("mlflow", error) from error
+            raise missing_extra("mlflow", error) from error
         self._client: Any = mlflow.MlflowClient()
         experiment = mlflow.set_experiment("vitrail")
         self._run: Any = self._client.create_run(experiment.experiment_id, run_name=name, tags={"folder": folder.name})
@@ -112,7 +112,3 @@ def figures(record: EpochDone) -> dict[str, float]:
         "learning_rate/last_layer": max(record.learning_rates.values()),
     }
     return shown if record.training_loss is None else {"loss/training": record.training_loss, **shown}
-
-
-def _missing(extra: str, error: ImportError) -> SystemFault:
-    return SystemFault(f"{extra} is not installed: {error}", hint=f"pip install 'vitrail[{extra}]'")

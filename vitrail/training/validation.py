@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,8 @@ from vitrail.data.loader import pixel_batches
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.prefix_cache import PrefixCache
 from vitrail.models.chain import Chain
-from vitrail.prediction.execution import EXACT
+from vitrail.prediction.runtimes.runtime import Readout
+from vitrail.prediction.runtimes.torch_runtime import EXACT
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,12 @@ def exact_logits(
 
     The model's mode is left as it was.
     """
-    modes = {name: module.training for name, module in chain.model.named_modules()}
     start = cache.cut if cache is not None else 0
-
-    def readout(_model: Any) -> Any:
-        return lambda batch: (chain.run(batch, start, chain.logits),)
-
+    readout = Readout(
+        f"logits from place {start}", lambda _: lambda batch: (chain.run(batch, start, chain.logits),)
+    )  # fmt: skip
     with EXACT.applied(chain.model, validation.preprocessing, device, readout=readout) as forward:
         answers = [forward(batch)[0].numpy() for batch in _inputs(validation, cache)]
-    for name, module in chain.model.named_modules():
-        module.training = modes[name]
     return np.concatenate(answers)
 
 

@@ -18,9 +18,9 @@ from vitrail.features.readout import output_shapes, readout_of, without_patterns
 from vitrail.features.store.manifest import FAILURES, ROW_COLUMNS, Manifest, Output
 from vitrail.features.store.store_pass import Counted, store_pass
 from vitrail.features.store.writer import StoreWriter
-from vitrail.prediction.execution import Execution
+from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.workflows.features_model import NamedModel, named_model
-from vitrail.workflows.features_runtime import chosen_execution, first_pixels
+from vitrail.workflows.features_runtime import chosen_runtime, first_pixels
 from vitrail.workflows.features_settings import FeaturesSettings
 
 SHARD_BYTES = 100_000_000
@@ -101,12 +101,12 @@ def write_features(
         outputs = _outputs(named, requests, settings)
         before = _continued(writer, images, overwrite=overwrite)
         _tell_size(images, outputs, writer, before, emit=emit)
-        asked, execution = _asked(named, outputs, images, before, settings, emit=emit)
+        asked, runtime = _asked(named, outputs, images, before, settings, emit=emit)
         if before and overwrite and before.identity() != asked.identity():
-            asked, execution = _asked(named, outputs, images, None, settings, emit=emit)
+            asked, runtime = _asked(named, outputs, images, None, settings, emit=emit)
         start = writer.begin(asked, images, overwrite=overwrite)
         _tell_start(start, images, emit=emit)
-        means = PassMeans(execution, asked.batch_size, min(usable_cores(), 16) if workers is None else workers, emit)
+        means = PassMeans(runtime, asked.batch_size, min(usable_cores(), 16) if workers is None else workers, emit)
         counted = store_pass(named.frozen, readout_of(requests), images, writer, start, means)
         finished = writer.finish()
     return FeaturesResult(out, finished, counted, watch.total)
@@ -160,24 +160,24 @@ def _tell_size(
 def _asked(
     named: NamedModel, outputs: tuple[Output, ...], images: ImageList, before: Manifest | None,
     settings: FeaturesSettings, *, emit: Emit,
-) -> tuple[Manifest, Execution]:  # fmt: skip
+) -> tuple[Manifest, Runtime]:  # fmt: skip
     """What the store's manifest must say; for a new store, with what was measured on its first images."""
     frozen = named.frozen
     size = settings.batch_size or (before.batch_size if before else PassSettings().batch_size_on(frozen.device))
     sample = None if before else first_pixels(images, frozen.preprocessing, size)
-    execution, reason = chosen_execution(settings.runtime, before.runtime if before else None, frozen, sample)
+    runtime, reason = chosen_runtime(settings.runtime, before.runtime if before else None, frozen, sample, len(images))
     emit(Noted(f"runtime  {reason}"))
     report = {}
     if sample is not None:
         requests = tuple(NodeRequest(each.node, each.reduction) for each in outputs)  # type: ignore[arg-type]
-        report = invariance_report(frozen, readout_of(requests), outputs, execution, sample)
+        report = invariance_report(frozen, readout_of(requests), outputs, runtime, sample)
         emit(Noted(f"agrees   {_agreement(report)}"))
     row = sum(each.row_bytes for each in outputs) + _ROW_BYTES
     asked = Manifest(
         outputs, named.architecture, frozen.weights_sha256, frozen.preprocessing.model_dump(mode="json"),
-        execution.name, size, max(1, SHARD_BYTES // row // size) * size, report, (versions(),),
+        runtime.name, size, max(1, SHARD_BYTES // row // size) * size, report, (versions(),),
     )  # fmt: skip
-    return asked, execution
+    return asked, runtime
 
 
 def _tell_start(start: int, images: ImageList, *, emit: Emit) -> None:

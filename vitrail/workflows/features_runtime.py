@@ -4,46 +4,44 @@ import itertools
 
 import numpy as np
 
-from vitrail.basics.errors import InputError, UnreadableImageError, did_you_mean
+from vitrail.basics.errors import InputError, SystemFault, UnreadableImageError
 from vitrail.data.image_list import ImageList
 from vitrail.data.loader import pixels_or_faults
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.feature_pass import FrozenModel
-from vitrail.prediction.execution import CANDIDATES, Execution, fastest, measure_executions
+from vitrail.prediction.runtimes.choosing import choose_runtime
+from vitrail.prediction.runtimes.known import candidates, is_installed, named_runtime
+from vitrail.prediction.runtimes.runtime import Runtime
 
 _MEASURED = 8
 
 
-def chosen_execution(
-    asked: str, before: str | None, frozen: FrozenModel, sample: np.ndarray | None
-) -> tuple[Execution, str]:
-    """The execution, and in words why it is that one.
+def chosen_runtime(
+    asked: str, before: str | None, frozen: FrozenModel, sample: np.ndarray | None, images: int
+) -> tuple[Runtime, str]:
+    """The runtime, and in words why it is that one.
 
     Args:
-        asked: `auto` or a name.
+        asked: `auto`, a library or a full name.
         before: the name of the one that the store was begun with, if it was.
         frozen: the model.
         sample: pixels (B, H, W, C) to measure on; needed for a new store.
+        images: how many there are.
 
     Raises:
-        InputError: there is no execution of that name.
+        InputError: there is no such runtime, or it disagrees with torch in float32.
+        SystemFault: it is not installed.
     """
-    if asked != "auto":
-        return _named(asked), f"{asked}, as asked for"
-    if before is not None:
-        return _named(before), f"{before}, as the store was begun with"
+    if before is not None and asked in ("auto", named_runtime(before).library):
+        return _still_installed(named_runtime(before)), f"{before}, as the store was begun with"
+    if before is not None:  # the store will say that it is another one
+        return candidates(asked, exact=False, device=frozen.device)[0], f"{asked}, as asked for"
     assert sample is not None
-    trials = measure_executions(
-        frozen.model, frozen.preprocessing, sample[:_MEASURED], device=frozen.device
+    choice = choose_runtime(
+        frozen.model, frozen.preprocessing, sample[:_MEASURED], asked=asked, images=images, exact=False,
+        device=frozen.device,
     )  # fmt: skip
-    best, exact = fastest(trials), trials[0]
-    if best.execution == exact.execution:
-        return best.execution, f"{exact.execution.name}: the fastest here ({exact.images_per_second:.0f} images/s)"
-    times = best.images_per_second / exact.images_per_second
-    return best.execution, (
-        f"{best.execution.name}: {times:.1f} times as fast as float32 here ({best.images_per_second:.0f} against "
-        f"{exact.images_per_second:.0f} images/s), pooled features agree (cosine {best.agreement:.4f} at least)"
-    )
+    return choice.runtime, choice.reason
 
 
 def first_pixels(images: ImageList, preprocessing: Preprocessing, count: int) -> np.ndarray:
@@ -68,8 +66,10 @@ def first_pixels(images: ImageList, preprocessing: Preprocessing, count: int) ->
     return np.stack(list(itertools.islice(found, count)))
 
 
-def _named(name: str) -> Execution:
-    known = {each.name: each for each in CANDIDATES}
-    if name not in known:
-        raise InputError(f"there is no runtime {name!r}", hint=did_you_mean(name, known) or f"auto, {', '.join(known)}")
-    return known[name]
+def _still_installed(runtime: Runtime) -> Runtime:
+    if not is_installed(runtime):
+        raise SystemFault(
+            f"the store was begun with {runtime.name}, and {runtime.library} is not installed any more",
+            hint=f"pip install 'vitrail[{runtime.library}]', or begin another --out",
+        )
+    return runtime

@@ -84,9 +84,9 @@ def finish_fit(
         set_linear_head(ready.built.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
         tell_first_figures(answers, ready.images, emit)
         watch.lap("probe")
-        tuning = tune(run, ready, settings, probe=answers, execution=features.execution, emit=emit)
+        tuning = tune(run, ready, settings, probe=answers, runtime=features.runtime, emit=emit)
         watch.lap("training")
-        gained = gained_by_pretraining(run, ready, settings, tuning, execution=features.execution, emit=emit)
+        gained = gained_by_pretraining(run, ready, settings, tuning, runtime=features.runtime, emit=emit)
         watch.lap("scratch")
         judged = judge_splits(tuning.answers, ready.images.rows, ready.images.classes, seed=settings.seed)
         told = (

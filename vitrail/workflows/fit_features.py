@@ -6,12 +6,16 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from vitrail.basics.errors import SystemFault
 from vitrail.basics.events import Emit, Noted
 from vitrail.basics.run_folder import RunFolder
 from vitrail.data.columns import in_split, places_of
 from vitrail.data.loader import pixel_batches
 from vitrail.features.feature_pass import FrozenModel, PassMeans, PassSettings, feature_pass
-from vitrail.prediction.execution import EXACT, Execution, Trial, fastest, measure_executions, named_execution
+from vitrail.prediction.runtimes.choosing import Choice, choose_runtime
+from vitrail.prediction.runtimes.known import is_installed, named_runtime
+from vitrail.prediction.runtimes.runtime import Runtime
+from vitrail.prediction.runtimes.torch_runtime import EXACT
 from vitrail.workflows.fit_data import FitImages
 
 
@@ -21,7 +25,7 @@ class SplitFeatures:
     were computed."""
 
     by_split: dict[str, Float[np.ndarray, "_ D"]]
-    execution: Execution
+    runtime: Runtime
     reason: str
 
 
@@ -34,39 +38,42 @@ def compute_features(
         UnreadableImageError: an image vanished since the check.
         SystemFault: the disk is full, or a worker process died.
     """
-    execution, reason = _execution(run, frozen, images.rows, settings)
-    emit(Noted(f"pass     {reason}"))
+    choice = _chosen(run, frozen, images.rows, settings)
+    emit(Noted(f"pass     {choice.reason}"))
     features = {}
     for split in ("train", "val", "test"):
         part = in_split(images.rows, split)
         if part.num_rows:
-            means = PassMeans(
-                execution if split == "train" else EXACT, settings.batch_size_on(frozen.device), images.workers, emit
-            )
+            runtime = choice.runtime if split == "train" else EXACT
+            means = PassMeans(runtime, settings.batch_size_on(frozen.device), images.workers, emit)
             features[split] = feature_pass(frozen, part, run.work / f"features-{split}", means)
-    return SplitFeatures(features, execution, reason)
+    return SplitFeatures(features, choice.runtime, choice.reason)
 
 
-def _execution(run: RunFolder, frozen: FrozenModel, rows: pa.Table, settings: PassSettings) -> tuple[Execution, str]:
-    """The execution of the training pass: as asked for, as journaled by the run that is continued, or measured."""
-    if settings.precision == "float32":
-        return EXACT, "float32, as asked for"
-    before = run.noted("execution")
+def _chosen(run: RunFolder, frozen: FrozenModel, rows: pa.Table, settings: PassSettings) -> Choice:
+    """The runtime of the training pass: as journaled by the run that is continued, as asked for, or measured."""
+    before = run.noted("runtime")
     if before is not None:
-        return named_execution(before["execution"]), before["reason"]
-    sample = next(pixel_batches(places_of(in_split(rows, "train"))[:8], frozen.preprocessing, batch_size=8, workers=0))
-    trials = measure_executions(frozen.model, frozen.preprocessing, sample, device=frozen.device)
-    best = fastest(trials)
-    reason = _reason(best, trials[0])
-    run.note("execution", execution=best.execution.name, reason=reason, trials=[trial.as_json() for trial in trials])
-    return best.execution, reason
-
-
-def _reason(best: Trial, exact: Trial) -> str:
-    if best.execution == EXACT:
-        return f"float32: the fastest here ({exact.images_per_second:.0f} images/s on this machine)"
-    return (
-        f"{best.execution.name}: {best.images_per_second / exact.images_per_second:.1f} times as fast as float32 here "
-        f"({best.images_per_second:.0f} against {exact.images_per_second:.0f} images/s), features agree "
-        f"(cosine {best.agreement:.4f} at least); validation and test images are computed in float32"
+        return Choice(_still_installed(before["runtime"], run), before["reason"])
+    training, shown = in_split(rows, "train"), frozen.preprocessing
+    choice = choose_runtime(
+        frozen.model,
+        shown,
+        next(pixel_batches(places_of(training)[:8], shown, batch_size=8, workers=0)),
+        asked=settings.runtime,
+        images=training.num_rows,
+        exact=settings.precision == "float32",
+        device=frozen.device,
     )
+    run.note("runtime", **choice.as_json())
+    return choice
+
+
+def _still_installed(name: str, run: RunFolder) -> Runtime:
+    runtime = named_runtime(name)
+    if not is_installed(runtime):
+        raise SystemFault(
+            f"{run.path}: the run was begun with {name}, and {runtime.library} is not installed any more",
+            hint=f"pip install 'vitrail[{runtime.library}]', or begin anew with --overwrite",
+        )
+    return runtime

@@ -19,7 +19,7 @@ from vitrail.features.feature_pass import FrozenModel
 from vitrail.features.memory_map import Storage
 from vitrail.features.prefix_cache import bytes_needed
 from vitrail.models.chain import Chain
-from vitrail.prediction.execution import Normalise
+from vitrail.prediction.normalise import Normalise
 from vitrail.training.parameter_groups import freeze_below
 from vitrail.training.plan import BACKWARD_COST, Costs, duration, fitted_to_time
 from vitrail.training.precision import (

@@ -13,7 +13,7 @@ from vitrail.measures.classification import accuracy
 from vitrail.measures.intervals import Measure
 from vitrail.measures.transfer import transfer_gain
 from vitrail.models.heads import feature_width, set_linear_head
-from vitrail.prediction.execution import Execution
+from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.training.plan import duration
 from vitrail.workflows.fit_choice import Candidates, cross_fitted_epochs
 from vitrail.workflows.fit_plan import FitPlan, planned
@@ -32,7 +32,7 @@ EPOCHS_BESIDE_A_PROBE = 20
 
 
 def gained_by_pretraining(
-    run: RunFolder, ready: Prepared, settings: FitSettings, tuning: Tuning, *, execution: Execution, emit: Emit
+    run: RunFolder, ready: Prepared, settings: FitSettings, tuning: Tuning, *, runtime: Runtime, emit: Emit
 ) -> dict[str, Any] | None:
     """Train the same network from random weights, if asked for, and measure what the pretrained one gained.
 
@@ -44,7 +44,7 @@ def gained_by_pretraining(
         ready: the pretrained model, and the images.
         settings: of the whole fit.
         tuning: how the pretrained model was trained, and what it answered.
-        execution: as of the fit.
+        runtime: as of the fit.
         emit: receives progress.
 
     Returns:
@@ -64,7 +64,7 @@ def gained_by_pretraining(
     scratch_plan = planned(part, frozen, ready.images.rows, own.training, folder=run.work)
     walks = f"{epochs} epoch{'' if epochs == 1 else 's'}"
     emit(Noted(f"scratch  the same network from nothing, {walks}, {_cost(scratch_plan, ready)}"))
-    trained = train_stages(part, frozen, ready.images, scratch_plan, own, execution=execution, emit=emit)
+    trained = train_stages(part, frozen, ready.images, scratch_plan, own, runtime=runtime, emit=emit)
     split = next(split for split in (*HEADLINE_ORDER, *answers) if split in answers)
     logits = _scratch_logits(frozen, ready, trained, split, own)
     return _section(ready, trained, split, answers[split].logits, logits, settings.seed)

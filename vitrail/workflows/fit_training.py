@@ -16,7 +16,9 @@ from vitrail.features.feature_pass import FrozenModel, PassMeans
 from vitrail.features.memory_map import Storage
 from vitrail.features.prefix_cache import AS_JUDGED, PrefixCache, ViewedImages, prefix_cache
 from vitrail.models.chain import Chain
-from vitrail.prediction.execution import EXACT, Execution, Normalise
+from vitrail.prediction.normalise import Normalise
+from vitrail.prediction.runtimes.runtime import Runtime
+from vitrail.prediction.runtimes.torch_runtime import EXACT
 from vitrail.training.batches import TrainingImages
 from vitrail.training.checkpoint import load_weights_of, weights_of
 from vitrail.training.loop import Caches, TrainingJob, logits_file, train
@@ -55,7 +57,7 @@ def train_stages(
     plan: FitPlan,
     settings: FitSettings,
     *,
-    execution: Execution,
+    runtime: Runtime,
     emit: Emit,
 ) -> TrainedModel:
     """Train what the plan says, resuming what an interrupted run left; the model ends with its last weights.
@@ -66,7 +68,7 @@ def train_stages(
         images: the image table.
         plan: at least one stage.
         settings: of the whole fit.
-        execution: in which the states of training views are computed.
+        runtime: in which the states of training views are computed.
         emit: receives progress.
 
     Raises:
@@ -77,7 +79,7 @@ def train_stages(
     chain = Chain(frozen.model.to(frozen.device))
     _use_checkpointing(chain, settings)
     untrained = weights_of(frozen.model, set(chain.parts))
-    means = PassMeans(execution, settings.pass_.batch_size_on(frozen.device), images.workers, emit)
+    means = PassMeans(runtime, settings.pass_.batch_size_on(frozen.device), images.workers, emit)
     validation = Validation(images.labelled("val"), frozen.preprocessing, means.batch_size, images.workers)
     held_out = len(validation.images)
     sample = Validation(

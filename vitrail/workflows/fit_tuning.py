@@ -11,7 +11,7 @@ from vitrail.features.feature_pass import FrozenModel
 from vitrail.measures.learning_curve import analyse_learning_curve
 from vitrail.models.chain import Chain
 from vitrail.models.heads import soften
-from vitrail.prediction.execution import Execution
+from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.training.plan import plan_rows
 from vitrail.workflows.fit_choice import Candidates, Choice, choose
 from vitrail.workflows.fit_data import FitImages
@@ -52,7 +52,7 @@ def tune(
     settings: FitSettings,
     *,
     probe: dict[str, Answers],
-    execution: Execution,
+    runtime: Runtime,
     emit: Emit,
 ) -> Tuning:
     """Train the stages that the settings ask for, and keep the better of probe and best epoch; the model becomes it.
@@ -62,7 +62,7 @@ def tune(
         ready: the model, with the probe as its head, and the images.
         settings: of the whole fit.
         probe: what probe and neighbours answered, by split.
-        execution: in which states of training views are computed.
+        runtime: in which states of training views are computed.
         emit: receives progress.
     """
     frozen, images = ready.frozen, ready.images
@@ -71,7 +71,7 @@ def tune(
         return Tuning(probe, None, list(plan.remarks), None, plan)
     rows = stage_rows(plan, frozen, images)
     tell_plan(rows, plan, emit)
-    trained = train_stages(run, frozen, images, plan, settings, execution=execution, emit=emit)
+    trained = train_stages(run, frozen, images, plan, settings, runtime=runtime, emit=emit)
     labels = images.labelled("val").labels
     candidates = Candidates(
         np.concatenate([probe["val"].logits[None], trained.logits]), labels, group_numbers(images.rows, "val"),

@@ -19,7 +19,7 @@ from vitrail.evaluation.quality import judge
 from vitrail.evaluation.report import HEADLINE_ORDER
 from vitrail.measures.paired import PairedComparison, compare_losses
 from vitrail.models.heads import feature_width, set_linear_head
-from vitrail.prediction.execution import Execution
+from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.workflows.fit_choice import Candidates, cross_fitted_epochs
 from vitrail.workflows.fit_features import compute_features
 from vitrail.workflows.fit_heads import learn_heads
@@ -107,27 +107,27 @@ def _one_seed(source: str, settings: FitSettings, folder: Path, workers: int | N
         probe, answers = learn_heads(features.by_split, ready.images, settings, emit=emit)
         split = next(split for split in HEADLINE_ORDER if split in answers)
         set_linear_head(ready.built.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
-        staged, epochs = _arm(RunPart(run, "staged"), ready, settings, split, features.execution, emit)
+        staged, epochs = _arm(RunPart(run, "staged"), ready, settings, split, features.runtime, emit)
         model, classes = seeded_model(settings.model, settings.seed).model, len(ready.images.classes)
         set_linear_head(model, torch.zeros(classes, feature_width(model)), torch.zeros(classes))
         anew = replace(ready, frozen=replace(ready.frozen, model=model))
         at_once = settings.training.model_copy(update={"stages": ("all",), "all_epochs": epochs, "time": None})
         own = settings.model_copy(update={"training": at_once})
-        one_shot, _ = _arm(RunPart(run, "one-shot"), anew, own, split, features.execution, emit)
+        one_shot, _ = _arm(RunPart(run, "one-shot"), anew, own, split, features.runtime, emit)
         run.finish()
     arms = {"probe": answers[split].logits, "staged": staged, "one-shot": one_shot}
     return _judged(ready, arms, split, settings.seed)
 
 
 def _arm(
-    part: RunPart, ready: Prepared, settings: FitSettings, split: str, execution: Execution, emit: Emit
+    part: RunPart, ready: Prepared, settings: FitSettings, split: str, runtime: Runtime, emit: Emit
 ) -> tuple[np.ndarray, int]:
     """Logits of the held-out images by the best epoch, and how many epochs there were."""
     plan = planned(part, ready.frozen, ready.images.rows, settings.training, folder=part.work)
     if not plan.stages:
         raise InputError("these settings train no stages: there is nothing to compare", hint="--stages head,top,all")
     tell_plan(stage_rows(plan, ready.frozen, ready.images), plan, emit)
-    trained = train_stages(part, ready.frozen, ready.images, plan, settings, execution=execution, emit=emit)
+    trained = train_stages(part, ready.frozen, ready.images, plan, settings, runtime=runtime, emit=emit)
     if split == "val":
         candidates = Candidates(
             np.concatenate([np.zeros_like(trained.logits[:1]), trained.logits]),

@@ -19,7 +19,8 @@ from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.feature_pass import FrozenModel, PassMeans
 from vitrail.features.prefix_cache import AS_JUDGED, ViewedImages, prefix_cache
 from vitrail.models.chain import Chain
-from vitrail.prediction.execution import EXACT, Normalise
+from vitrail.prediction.normalise import Normalise
+from vitrail.prediction.runtimes.torch_runtime import EXACT
 from vitrail.training.batches import TrainingImages
 from vitrail.training.loop import Caches, Trained, TrainingJob, logits_file, train
 from vitrail.training.out_of_memory import Portions

@@ -9,7 +9,7 @@ from vitrail.data.augmentation import AugmentationSettings
 from vitrail.data.training_views import view_batches
 from vitrail.features.prefix_cache import view_seed
 from vitrail.models.chain import Chain
-from vitrail.prediction.execution import Normalise
+from vitrail.prediction.normalise import Normalise
 from vitrail.training.batches import stage_batches
 from vitrail.training.stages import Stage
 

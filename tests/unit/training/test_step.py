@@ -10,7 +10,7 @@ from torch.nn.utils import clip_grad_norm_
 from tests.unit.training.small_job import CPU, PIXELS, tiny_resnet, tiny_vit
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.chain import Chain
-from vitrail.prediction.execution import Normalise
+from vitrail.prediction.normalise import Normalise
 from vitrail.training.objectives.supervised import balanced_weights, summed_cross_entropy
 from vitrail.training.parameter_groups import freeze_below, made_optimizer, set_rates
 from vitrail.training.precision import BFLOAT16, FLOAT32

@@ -14,12 +14,12 @@ from vitrail.basics.errors import FindingsError, InputError
 from vitrail.basics.events import Noted
 from vitrail.data.loader import pixel_batches
 from vitrail.models.heads import pooled_features
-from vitrail.prediction.execution import Normalise
+from vitrail.prediction.normalise import Normalise
 from vitrail.workflows import features as recipe
 from vitrail.workflows.features_model import named_model
 from vitrail.workflows.features_settings import FeaturesSettings
 
-TINY = {"pretrained": False, "image_size": 32, "runtime": "float32", "batch_size": 4, "workers": 0}
+TINY = {"pretrained": False, "image_size": 32, "runtime": "torch float32", "batch_size": 4, "workers": 0}
 
 
 def write(data, out, model="test_vit", **changes):
@@ -52,7 +52,7 @@ def test_the_store_holds_what_the_model_makes_of_every_image_beside_its_label(wr
     np.testing.assert_allclose(store.numpy("pooled"), expected(store, None), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(store.numpy("blocks.2"), expected(store, "blocks.2"), rtol=1e-5, atol=1e-5)
     manifest = json.loads((tmp_path / "store" / "manifest.json").read_text())
-    assert manifest["runtime"] == "float32"
+    assert manifest["runtime"] == "torch float32"
     assert manifest["invariance"]["images"] == 4
     figures = manifest["invariance"]["outputs"]["pooled"]
     assert figures["to_float32"] == {"least_cosine": 1.0, "largest_relative_error": 0.0}
@@ -61,7 +61,7 @@ def test_the_store_holds_what_the_model_makes_of_every_image_beside_its_label(wr
 
 def test_the_report_tells_how_far_a_faster_runtime_and_half_precision_are_off(write_images, tmp_path):
     folder, told = write_images({"cat": 5}), []
-    write(folder, tmp_path / "store", runtime="bfloat16 autocast", dtype="float16", emit=told.append)
+    write(folder, tmp_path / "store", runtime="torch bfloat16 autocast", dtype="float16", emit=told.append)
     store = vitrail.open_features(tmp_path / "store")
     figures = store.manifest.invariance["outputs"]["pooled"]["to_float32"]
     exact = expected(store, None)[:4].astype(np.float64)
@@ -135,11 +135,13 @@ def test_identical_images_of_one_data_set_each_have_their_row(write_images, tmp_
 
 def test_a_store_keeps_to_the_runtime_that_it_was_begun_with(write_images, tmp_path):
     folder = write_images({"cat": 3})
-    write(folder, tmp_path / "store", runtime="bfloat16")
+    write(folder, tmp_path / "store", runtime="torch bfloat16")
     write_images({"cat": 3}, under="images", seed=4)
-    assert write(folder, tmp_path / "store", runtime="auto").manifest.runtime == "bfloat16"
-    with pytest.raises(InputError, match=r"made in another way:\n  - runtime: was 'bfloat16', now 'float32'\nhint: "):
-        write(folder, tmp_path / "store", runtime="float32")
+    assert write(folder, tmp_path / "store", runtime="auto").manifest.runtime == "torch bfloat16"
+    with pytest.raises(
+        InputError, match=r"made in another way:\n  - runtime: was 'torch bfloat16', now 'torch float32'\nhint: "
+    ):
+        write(folder, tmp_path / "store", runtime="torch float32")
 
 
 def test_other_weights_nodes_sizes_or_numbers_are_refused_and_replaced_when_asked(write_images, tmp_path):
@@ -177,7 +179,7 @@ def test_bad_requests_leave_nothing_behind(write_images, tmp_path):
     for data, change, message in (
         (folder, {"nodes": "bloks.0=mean"}, r"no node 'bloks.0'"),
         (folder, {"nodes": "norm=kls"}, r"'kls' is no reduction"),
-        (folder, {"runtime": "flot32"}, r"there is no runtime 'flot32'\nhint: did you mean float32\?"),
+        (folder, {"runtime": "torch flot32"}, r"there is no runtime 'torch flot32': did you mean torch float32\?"),
         (folder, {"model": "test_vti"}, r"neither a folder nor a model"),
         (folder, {"dtype": "int8"}, r"dtype: Input should be 'float32' or 'float16'"),
         (tmp_path / "empty", {}, r"empty: no images found\nhint: expected a folder with images"),
@@ -234,7 +236,7 @@ def test_a_package_is_used_with_its_own_preprocessing_and_not_bent(write_images,
     vitrail.fit(folder, model="test_vit", pretrained=False, image_size=32, out=tmp_path / "run", workers=0,
                 preset="quick", thumbnails=False)  # fmt: skip
     package = tmp_path / "run" / "package"
-    vitrail.write_features(str(package), folder, out=tmp_path / "store", runtime="float32", workers=0)
+    vitrail.write_features(str(package), folder, out=tmp_path / "store", runtime="torch float32", workers=0)
     store = vitrail.open_features(tmp_path / "store")
     predictor = vitrail.load(package)
     pixels = next(pixel_batches([(store.paths[0], 0)], predictor.preprocessing, batch_size=1, workers=0))

@@ -13,7 +13,7 @@ from vitrail.data.loader import IdentifiedImage, identified_pixels
 from vitrail.features.feature_pass import FrozenModel, PassMeans, walk
 from vitrail.features.store.staging import Failure
 from vitrail.features.store.writer import Span, StoreWriter
-from vitrail.prediction.execution import Readout
+from vitrail.prediction.runtimes.runtime import Readout
 
 _WORK = "computing features"
 
@@ -60,7 +60,7 @@ def store_pass(
     means.emit(WorkStarted(_WORK, len(images)))
     means.emit(WorkAdvanced(_WORK, start))
     try:
-        with walk(frozen, readout, means.execution, batches.full()) as computed:
+        with walk(frozen, readout, means.runtime, batches.full()) as computed:
             for span, outputs in computed:
                 writer.write(span, outputs)
                 added += len(span.ids)
