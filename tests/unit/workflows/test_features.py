@@ -179,7 +179,7 @@ def test_bad_requests_leave_nothing_behind(write_images, tmp_path):
     for data, change, message in (
         (folder, {"nodes": "bloks.0=mean"}, r"no node 'bloks.0'"),
         (folder, {"nodes": "norm=kls"}, r"'kls' is no reduction"),
-        (folder, {"runtime": "torch flot32"}, r"there is no runtime 'torch flot32': did you mean torch float32\?"),
+        (folder, {"runtime": "torch flot32"}, r"there is no runtime 'torch flot32': did you mean torch float32"),
         (folder, {"model": "test_vti"}, r"neither a folder nor a model"),
         (folder, {"dtype": "int8"}, r"dtype: Input should be 'float32' or 'float16'"),
         (tmp_path / "empty", {}, r"empty: no images found\nhint: expected a folder with images"),
