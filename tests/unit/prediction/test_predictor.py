@@ -6,13 +6,10 @@ from tests.conftest import picture
 from tests.unit.models.test_package import built_model, contents
 from vitrail.basics.errors import InputError
 from vitrail.models.package import write_package
-from vitrail.prediction.runtimes.known import RUNTIMES, is_installed
+from vitrail.prediction.runtimes.known import is_installed, named_runtime
 
-NAMES = [
-    "auto",
-    "torch",
-    *(runtime.name for runtime in RUNTIMES if is_installed(runtime) and "compiled" not in runtime.name),
-]
+ASKED = ("auto", "torch bfloat16", "openvino float32", "openvino bfloat16")
+NAMES = [name for name in ASKED if name == "auto" or is_installed(named_runtime(name))]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +28,7 @@ def test_predictions_are_the_same_in_every_runtime_and_it_says_which_was_used(pa
     tolerance = 0.1 if "bfloat16" in runtime else 1e-4
     for one, other in zip(answers, exact, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=tolerance)
-    assert predictor.choice.runtime.name == runtime or runtime in ("auto", "torch")
+    assert predictor.choice.runtime.name == runtime or runtime == "auto"
     assert predictor.choice.runtime.exact or "bfloat16" in runtime
 
 
