@@ -51,7 +51,9 @@ class StagedStudy:
         for name, found in self.by_data.items():
             seeds = len(found["arms"]["probe"])
             lines.append(f"{name}: mean of {seeds} seed{'' if seeds == 1 else 's'}, on {found['measured_on']}")
-            lines += [f"  {arm:<9} accuracy {100 * value:.1f} %" for arm, value in found["mean_accuracy"].items()]
+            for arm, value in found["mean_accuracy"].items():
+                auc = found["mean_auc"][arm]
+                lines.append(f"  {arm:<9} accuracy {100 * value:.1f} %" + ("" if auc is None else f", AUC {auc:.3f}"))
             gain = found["gain"]["difference"]
             span = "" if gain["low"] is None else f" ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
             lines.append(f"  stages gain {100 * gain['value']:+.1f} points{span}, p = {found['gain']['p_value']:.2g}")
@@ -170,12 +172,17 @@ def _summary(results: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "measured_on": results[0]["measured_on"],
         "arms": {arm: [result["figures"][arm] for result in results] for arm in ARMS},
-        "mean_accuracy": {
-            arm: float(np.mean([result["figures"][arm]["accuracy"]["value"] for result in results])) for arm in ARMS
-        },
+        "mean_accuracy": {arm: _mean(results, arm, "accuracy") for arm in ARMS},
+        "mean_auc": {arm: _mean(results, arm, "auc") for arm in ARMS},
         "gain": gain.as_json(),
         "verdict": _verdict(gain),
     }
+
+
+def _mean(results: list[dict[str, Any]], arm: str, figure: str) -> float | None:
+    """Over the seeds; None where a seed has no such figure."""
+    values = [result["figures"][arm][figure]["value"] for result in results]
+    return None if None in values else float(np.mean(values))
 
 
 def _verdict(gain: PairedComparison) -> str:
