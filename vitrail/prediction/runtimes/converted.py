@@ -170,10 +170,13 @@ class _Whole(nn.Module):
         return tuple(self._read(self._normalise.tensor(given) if self._normalise else given))
 
 
-def _brief(error: Exception) -> str:
-    """The beginning of a text that may be pages long, without where in the converter's source it comes from."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Check ")]
-    return "; ".join(lines[:3])[:300] or type(error).__name__
+def _brief(error: BaseException) -> str:
+    """The line that says why, of texts that are pages long: it is the first one's, at the end of a chain of causes."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip("- ") for line in str(error).splitlines() if line.strip() and not line.startswith("Check ")]
+    missing = (line for line in lines if line.startswith("No conversion rule"))  # OpenVINO's summary stands last
+    return next(missing, lines[0] if lines else type(error).__name__)[:300]
 
 
 def _tensors(arrays: list[np.ndarray]) -> tuple[Tensor, ...]:
