@@ -67,7 +67,8 @@ features.SHARD_BYTES, writer.SECONDS_BETWEEN_COMMITS = 400_000, 0.05
 from vitrail.cli.main import entry
 entry()
 """
-"""The command, with shards and pauses between commits that suit a few hundred images."""
+"""The command, with shards and pauses between commits that suit a few hundred images; in small batches, so that
+a fast machine is not done before it is killed."""
 
 
 @contextlib.contextmanager
@@ -75,7 +76,7 @@ def running(folder, out):
     command = [
         sys.executable, "-c", PROGRAM, "features", "test_vit", folder, "--set", "pretrained=false", "--set",
         "image_size=64", "--nodes", "blocks.0=mean,norm,pooled", "--out", out, "--runtime", "torch float32", "--quiet",
-        "--on-bad-image", "skip", "--workers", "1",
+        "--on-bad-image", "skip", "--workers", "1", "--batch-size", "2",
     ]  # fmt: skip
     with open(f"{out}.printed", "w") as printed:
         process = subprocess.Popen(command, stdout=printed, stderr=printed, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -114,7 +115,7 @@ def test_a_pass_killed_again_and_again_leaves_the_bytes_of_an_undisturbed_one(wr
     for _ in range(4):
         with running(folder, tmp_path / "killed") as process:
             wait_beyond(tmp_path / "killed", reached[-1] if reached else 0, process)
-            time.sleep(chance.uniform(0, 0.3))
+            time.sleep(chance.uniform(0, 0.05))
             process.kill()
             process.wait()
         reached.append(position(tmp_path / "killed"))

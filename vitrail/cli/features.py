@@ -74,8 +74,9 @@ def show_result(result: "FeaturesResult") -> None:
     counted, seconds = result.counted, max(result.seconds, 1e-9)
     for output in result.manifest.outputs:
         typer.echo(f"{output.name:<24}{'×'.join(map(str, output.shape)):>14}  {output.kept}")
+    rows = sum(result.manifest.shards)
     typer.echo(
-        f"\nrows     {sum(result.manifest.shards):,}: {counted.added:,} added, {counted.known:,} were there; "
+        f"\nrows     {rows:,}: {counted.added:,} added, {rows - counted.added:,} were there; "
         f"{result.manifest.failures:,} images could not be read"
     )
     typer.echo(f"store    {result.folder}\ntime     {seconds:.1f} s, {counted.added / seconds:,.0f} images/s in all")
