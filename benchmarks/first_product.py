@@ -9,14 +9,15 @@ the median of interleaved repeats, its range beside it; ratios are medians of ra
 import argparse
 import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarks.figures import summary
+from benchmarks.processes import printed_by
 
 PEERS = Path(__file__).parent / "peers"
 TARGET = 0.94
@@ -50,9 +51,9 @@ def seconds_to_product(data: Path, repeats: int) -> dict:
         for precision in ("fp32", "bf16"):
             round_[f"finetune_{precision}"] = _finetuned(images, weights, precision)
         rounds.append(round_)
-    figures: dict = {name: _summary([each[name] for each in rounds]) for name in rounds[0]}
+    figures: dict = {name: summary([each[name] for each in rounds]) for name in rounds[0]}
     for peer in ("probe_plain", "finetune_fp32", "finetune_bf16"):
-        figures[f"times_sooner_than_{peer}"] = _summary([each[peer] / each["vitrail"] for each in rounds])
+        figures[f"times_sooner_than_{peer}"] = summary([each[peer] / each["vitrail"] for each in rounds])
     return figures
 
 
@@ -61,16 +62,16 @@ def _ours(images: Path, weights: Path) -> float:
         start = time.perf_counter()
         command = ["vitrail", "fit", str(images), "--model", f"local-dir:{weights}", "--out", f"{folder}/run"]
         command += ["--preset", "quick", "--json"]
-        done = _run([sys.executable, "-m", "vitrail", *command[1:]])
+        done = printed_by([sys.executable, "-m", "vitrail", *command[1:]])
         seconds = time.perf_counter() - start
         assert json.loads(done)["quality"]["val"]["accuracy"]["value"] >= TARGET
-        _run([sys.executable, "-c", f"import vitrail; vitrail.load('{folder}/run/package')"])
+        printed_by([sys.executable, "-c", f"import vitrail; vitrail.load('{folder}/run/package')"])
         return seconds
 
 
 def _probe(images: Path, weights: Path) -> float:
     start = time.perf_counter()
-    done = _run([sys.executable, str(PEERS / "probe_plain.py"), str(images), str(weights)])
+    done = printed_by([sys.executable, str(PEERS / "probe_plain.py"), str(images), str(weights)])
     seconds = time.perf_counter() - start
     assert json.loads(done)["accuracy"] >= TARGET
     return seconds
@@ -79,7 +80,7 @@ def _probe(images: Path, weights: Path) -> float:
 def _finetuned(images: Path, weights: Path, precision: str) -> float:
     """Seconds until the end of the first epoch that reaches the target."""
     peer = [sys.executable, str(PEERS / "finetune_timm.py"), str(images), str(weights), precision]
-    done = _run([*peer, "--layer-decay", "0.75"])
+    done = printed_by([*peer, "--layer-decay", "0.75"])
     epochs = [json.loads(line) for line in done.splitlines()]
     return next(epoch["seconds"] for epoch in epochs if epoch["accuracy"] >= TARGET)
 
@@ -127,9 +128,9 @@ def feature_pass_speed(data: Path, repeats: int) -> dict:
     cosine = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
     return {
         "runtime": best.name,
-        "vitrail_images_per_second": _summary([len(places) / mine[0] for mine, _ in rounds]),
-        "plain_fp32_loop_images_per_second": _summary([len(places) / theirs[0] for _, theirs in rounds]),
-        "times_as_fast": _summary([theirs[0] / mine[0] for mine, theirs in rounds]),
+        "vitrail_images_per_second": summary([len(places) / mine[0] for mine, _ in rounds]),
+        "plain_fp32_loop_images_per_second": summary([len(places) / theirs[0] for _, theirs in rounds]),
+        "times_as_fast": summary([theirs[0] / mine[0] for mine, theirs in rounds]),
         "least_cosine_to_fp32": float(cosine.min()),
     }
 
@@ -187,9 +188,9 @@ def decode_speed(data: Path, repeats: int) -> dict:
     ours(0), torchvision(0), ours(1)
     rounds = [{"vitrail": ours(0), "torchvision": torchvision(0), "vitrail_worker": ours(1),
                "torchvision_worker": torchvision(1)} for _ in range(repeats)]  # fmt: skip
-    return {name: _summary([each[name] for each in rounds]) for name in rounds[0]} | {
-        "times_as_fast_in_process": _summary([each["vitrail"] / each["torchvision"] for each in rounds]),
-        "times_as_fast_in_a_worker": _summary([each["vitrail_worker"] / each["torchvision_worker"] for each in rounds]),
+    return {name: summary([each[name] for each in rounds]) for name in rounds[0]} | {
+        "times_as_fast_in_process": summary([each["vitrail"] / each["torchvision"] for each in rounds]),
+        "times_as_fast_in_a_worker": summary([each["vitrail_worker"] / each["torchvision_worker"] for each in rounds]),
     }
 
 
@@ -202,11 +203,11 @@ def check_speed(data: Path, repeats: int) -> dict:
         for _ in range(repeats):
             start = time.perf_counter()
             check = [sys.executable, "-m", "vitrail", "check", folder, "--json", "--quiet"]
-            peak = int(_run([sys.executable, "-c", PEAK_MEMORY, *check]))
+            peak = int(printed_by([sys.executable, "-c", PEAK_MEMORY, *check]))
             rounds.append((count / (time.perf_counter() - start), peak / 1024))
     return {
         "files": count,
-        "files_per_second": _summary([speed for speed, _ in rounds]),
+        "files_per_second": summary([speed for speed, _ in rounds]),
         "peak_megabytes_of_the_largest_process": max(memory for _, memory in rounds),
     }
 
@@ -221,21 +222,6 @@ def _generate(folder: Path, count: int) -> None:
             (folder / f"class{index}").mkdir()
         coarse = Image.fromarray(generator.integers(0, 256, (12, 16, 3), dtype=np.uint8))
         coarse.resize((320, 240), Image.Resampling.BICUBIC).save(folder / f"class{index % 10}" / f"{index:05d}.jpg")
-
-
-def _run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
-    return done.stdout
-
-
-def _summary(values: list[float]) -> dict:
-    return {
-        "median": round(statistics.median(values), 3),
-        "least": round(min(values), 3),
-        "most": round(max(values), 3),
-    }
 
 
 def _table(figures: dict) -> str:

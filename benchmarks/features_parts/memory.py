@@ -4,7 +4,6 @@ usage: python -m benchmarks.features_parts.memory FOLDER STORE   (one such proce
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 import threading
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.figures import summary, tell
+from benchmarks.processes import figures_of
 
 FEW, MANY = 5_000, 50_000
 _PER_FOLDER = 1_000
@@ -95,18 +95,7 @@ def anonymous_bytes() -> int:
 
 
 def _in_own_process(place: Path, count: int, turn: int) -> dict[str, Any]:
-    own = [
-        sys.executable,
-        "-m",
-        "benchmarks.features_parts.memory",
-        str(place / str(count)),
-        str(place / f"{count}-{turn}"),
-    ]
-    done = subprocess.run(own, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    if done.returncode:
-        raise SystemExit(f"{' '.join(own)} failed:\n{done.stderr}")
-    measured: dict[str, Any] = json.loads(done.stdout)
-    return measured
+    return figures_of("benchmarks.features_parts.memory", place / str(count), place / f"{count}-{turn}")
 
 
 if __name__ == "__main__":

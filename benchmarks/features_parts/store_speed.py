@@ -4,7 +4,6 @@ usage: python -m benchmarks.features_parts.store_speed WAY IMAGES OUT   (one suc
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +15,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.figures import paired_ratio, summary, tell
+from benchmarks.processes import figures_of
 
+MODULE = "benchmarks.features_parts.store_speed"
 MODEL = "vit_small_patch16_224"
 NODE = "norm"
 BATCH = 16
@@ -36,7 +37,7 @@ def store_speed(repeats: int, smoke: bool) -> dict[str, Any]:
         write_jpegs(folder, images)
         for turn in range(repeats):
             order = list(WAYS) if turn % 2 == 0 else list(reversed(WAYS))
-            rounds.append({way: _in_own_process(way, folder, Path(place) / f"{way}-{turn}") for way in order})
+            rounds.append({way: figures_of(MODULE, way, folder, Path(place) / f"{way}-{turn}") for way in order})
             tell(f"round {turn + 1} of {repeats}: {rounds[-1]}")
         agreement = {way: _agreement(Path(place) / f"{way}-0", Path(place) / "loop-0") for way in WAYS}
     seconds = {way: [each[way]["seconds"] for each in rounds] for way in WAYS}
@@ -181,15 +182,6 @@ def _agreement(out: Path, plain: Path) -> dict[str, float]:
     cosines = (vectors * reference).sum(axis=1) / lengths
     errors = np.abs(vectors - reference).max(axis=1) / np.abs(reference).max(axis=1)
     return {"least_cosine": round(float(cosines.min()), 6), "largest_relative_error": float(f"{errors.max():.3g}")}
-
-
-def _in_own_process(way: str, folder: Path, out: Path) -> dict[str, Any]:
-    own = [sys.executable, "-m", "benchmarks.features_parts.store_speed", way, str(folder), str(out)]
-    done = subprocess.run(own, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    if done.returncode:
-        raise SystemExit(f"{' '.join(own)} failed:\n{done.stderr}")
-    measured: dict[str, Any] = json.loads(done.stdout)
-    return measured
 
 
 if __name__ == "__main__":

@@ -5,10 +5,8 @@ usage: python -m benchmarks.training_parts.memory plain|checkpointed IMAGES   (o
 
 import json
 import resource
-import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ import timm
 import torch
 
 from benchmarks.figures import paired_ratio, summary, tell
+from benchmarks.processes import figures_of
 from benchmarks.training_parts.job import CPU
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.chain import Chain
@@ -74,15 +73,8 @@ def measured_step(name: str, images: int) -> dict[str, float]:
 
 
 def _in_own_process(name: str, images: int) -> dict[str, float]:
-    own = [sys.executable, "-m", "benchmarks.training_parts.memory", name, str(images)]
-    done = subprocess.run(
-        [sys.executable, "-c", FROM_A_SMALL_PROCESS, *own], capture_output=True, text=True,
-        cwd=Path(__file__).parents[2],
-    )  # fmt: skip
-    if done.returncode:
-        raise SystemExit(f"{' '.join(own)} failed:\n{done.stderr}")
-    measured: dict[str, float] = json.loads(done.stdout)
-    return measured
+    small = [sys.executable, "-c", FROM_A_SMALL_PROCESS]
+    return figures_of("benchmarks.training_parts.memory", name, images, through=small)
 
 
 def _peak_megabytes() -> float:
