@@ -47,6 +47,7 @@ def _speeds(model: Any, size: int, rounds: int) -> dict[str, Any]:
 
     with contextlib.ExitStack() as stack:
         ways: dict[str, Forward] = {}
+        exact: tuple[torch.Tensor, ...] = ()
         for runtime in RUNTIMES:
             if runtime == COMPILED:  # a minute of preparation per batch size
                 continue
@@ -58,7 +59,7 @@ def _speeds(model: Any, size: int, rounds: int) -> dict[str, Any]:
                 figures[runtime.name] = {"fault": fault.message}
                 continue
             preparation = round(time.perf_counter() - started, 2)
-            exact = answers if not ways else exact
+            exact = exact or answers
             found = agreement_of(answers, exact)
             ways[runtime.name] = forward
             figures[runtime.name] = {"least_cosine": round(found.cosine, 6), "relative_error": found.relative_error,

@@ -102,6 +102,7 @@ def test_the_study_of_stages_compares_both_arms_on_the_same_images_and_goes_on_w
     staged, at_once = one["mean_accuracy"]["staged"], one["mean_accuracy"]["one-shot"]
     assert staged != at_once, "otherwise the next line could not tell a gain from a loss"
     assert np.isclose(one["gain"]["difference"]["value"], staged - at_once)
+    assert one["mean_auc"] == {arm: one["arms"][arm][0]["auc"]["value"] for arm in one["arms"]}
     assert one["verdict"] in ("confirmed", "refuted", "not enough evidence")
     first = tmp_path / "study" / "images" / "seed-0" / "result.json"
     written = first.stat().st_mtime_ns

@@ -50,7 +50,7 @@ def invariance_report(
     return {"images": len(pixels), "images_alone": alone, "outputs": by_output}
 
 
-def _agreement(features: Float[Tensor, "B *shape"], reference: Float[Tensor, "B *shape"]) -> dict[str, float | None]:
+def _agreement(features: Float[Tensor, " B *shape"], reference: Float[Tensor, " B *shape"]) -> dict[str, float | None]:
     ours, theirs = features.double().flatten(1), reference.double().flatten(1)
     cosine = torch.nn.functional.cosine_similarity(ours, theirs).min()
     error = ((ours - theirs).abs().amax(dim=1) / theirs.abs().amax(dim=1).clamp_min(1e-30)).max()

@@ -81,7 +81,7 @@ class FeatureMap:
         """Numbers of the batches that are still to be computed."""
         return np.flatnonzero(np.asarray(self._done) == 0).tolist()
 
-    def write(self, batch: int, features: Float[Tensor, "B *shape"]) -> None:
+    def write(self, batch: int, features: Float[Tensor, " B *shape"]) -> None:
         """Store one batch. It counts as done once its features are on disk, a second or two later."""
         start = batch * self.batch_size
         self._features[start : start + len(features)] = _as_kept(features, self._storage)
@@ -97,7 +97,7 @@ class FeatureMap:
         self._written.clear()
         self._flushed_at = time.monotonic()
 
-    def read(self) -> Float[np.ndarray, "N *shape"]:
+    def read(self) -> Float[np.ndarray, " N *shape"]:
         """All features, read-only; nothing is copied.
 
         Only for `float32`, see `rows` otherwise.
@@ -107,7 +107,7 @@ class FeatureMap:
         view.flags.writeable = False
         return view
 
-    def rows(self, places: Int[np.ndarray, "B"]) -> Float[Tensor, "B *shape"]:
+    def rows(self, places: Int[np.ndarray, "B"]) -> Float[Tensor, " B *shape"]:
         """Some rows as a tensor of the kept type, in the order of `places`; only these are read from disk."""
         # A copy at an address of torch's own choosing: some sums depend, in the last digit, on where numbers lie.
         picked = torch.from_numpy(np.asarray(self._features[places])).clone()

@@ -35,8 +35,8 @@ def checked_reduction(name: str) -> Reduction:
 
 
 def reduced(
-    x: Float[Tensor, "B *layer"], how: Reduction, layout: TokenLayout, image: ImageSize
-) -> Float[Tensor, "B *kept"]:
+    x: Float[Tensor, " B *layer"], how: Reduction, layout: TokenLayout, image: ImageSize
+) -> Float[Tensor, " B *kept"]:
     """Reduce what one layer gave.
 
     Args:
@@ -64,14 +64,14 @@ def reduced(
     return patches.mean(dim=1) if how == "mean" else _as_map(patches, layout, image)
 
 
-def normalised(x: Float[Tensor, "B *kept"], *, feature_dimension: int) -> Float[Tensor, "B *kept"]:
+def normalised(x: Float[Tensor, " B *kept"], *, feature_dimension: int) -> Float[Tensor, " B *kept"]:
     """Every vector divided by its Euclidean length; one of length 0 stays 0."""
     return functional.normalize(x, dim=feature_dimension)
 
 
 def projected(
-    x: Float[Tensor, "B *kept"], matrix: Float[Tensor, "D d"], *, feature_dimension: int
-) -> Float[Tensor, "B *projected"]:
+    x: Float[Tensor, " B *kept"], matrix: Float[Tensor, "D d"], *, feature_dimension: int
+) -> Float[Tensor, " B *projected"]:
     """Every vector multiplied by a matrix from its D values to d.
 
     Raises:

@@ -145,7 +145,7 @@ def expected_calibration_error(
     return Calibration(measure, mean_confidence, limit, verdict)
 
 
-def _error_limits(sampled: Float[np.ndarray, "R bins"], measured: Float[np.ndarray, "bins"]) -> tuple[float, float]:
+def _error_limits(sampled: Float[np.ndarray, "R bins"], measured: Float[np.ndarray, " bins"]) -> tuple[float, float]:
     value = float(np.abs(measured).sum())
     strayed, errors = np.abs(sampled - measured).sum(1), np.abs(sampled).sum(1)
     low = value - float(np.quantile(strayed, 0.95))

@@ -40,7 +40,7 @@ class Chain:
         """Whether the model can be run from and to this place."""
         return self.order.can_run or place in (0, self.pooled, self.logits)
 
-    def run(self, x: Float[Tensor, "B *state"], start: int, stop: int) -> Float[Tensor, "B *result"]:
+    def run(self, x: Float[Tensor, " B *state"], start: int, stop: int) -> Float[Tensor, " B *result"]:
         """From what stands at place `start` to what stands at place `stop`.
 
         From 0 to `logits` this is the model's own `forward`, bit for bit, however it is divided, with one exception:

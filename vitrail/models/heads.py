@@ -94,7 +94,7 @@ def soften(model: nn.Module, temperature: float) -> None:
             layer.bias.div_(temperature)
 
 
-def pooled(model: nn.Module, state: Float[Tensor, "B *state"]) -> Float[Tensor, "B D"]:
+def pooled(model: nn.Module, state: Float[Tensor, " B *state"]) -> Float[Tensor, "B D"]:
     """Pooled features from what enters the head.
 
     Raises:

@@ -65,8 +65,8 @@ class LayerOrder:
         return self.names.index(group)
 
     def run(
-        self, x: Float[Tensor, "B *state"], from_group: str | int = 0, to_group: str | int | None = None
-    ) -> Float[Tensor, "B *result"]:
+        self, x: Float[Tensor, " B *state"], from_group: str | int = 0, to_group: str | int | None = None
+    ) -> Float[Tensor, " B *result"]:
         """Run the groups from `from_group` up to, but without, `to_group`.
 
         Chained over all groups this is the model's own `forward`, bit for bit in eval mode, and in train mode from

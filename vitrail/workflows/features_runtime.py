@@ -4,13 +4,13 @@ import itertools
 
 import numpy as np
 
-from vitrail.basics.errors import InputError, SystemFault, UnreadableImageError
+from vitrail.basics.errors import InputError, UnreadableImageError
 from vitrail.data.image_list import ImageList
 from vitrail.data.loader import pixels_or_faults
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.feature_pass import FrozenModel
 from vitrail.prediction.runtimes.choosing import choose_runtime
-from vitrail.prediction.runtimes.known import candidates, is_installed, named_runtime
+from vitrail.prediction.runtimes.known import candidates, named_runtime, still_installed
 from vitrail.prediction.runtimes.runtime import Runtime
 
 _MEASURED = 8
@@ -33,7 +33,7 @@ def chosen_runtime(
         SystemFault: it is not installed.
     """
     if before is not None and asked in ("auto", named_runtime(before).library):
-        return _still_installed(named_runtime(before)), f"{before}, as the store was begun with"
+        return still_installed(before, thing="the store"), f"{before}, as the store was begun with"
     if before is not None:  # the store will say that it is another one
         return candidates(asked, exact=False, device=frozen.device)[0], f"{asked}, as asked for"
     assert sample is not None
@@ -64,12 +64,3 @@ def first_pixels(images: ImageList, preprocessing: Preprocessing, count: int) ->
             hint="check the paths; those in a table are relative to the table's own folder",
         )
     return np.stack(list(itertools.islice(found, count)))
-
-
-def _still_installed(runtime: Runtime) -> Runtime:
-    if not is_installed(runtime):
-        raise SystemFault(
-            f"the store was begun with {runtime.name}, and {runtime.library} is not installed any more",
-            hint=f"pip install 'vitrail[{runtime.library}]', or begin another --out",
-        )
-    return runtime

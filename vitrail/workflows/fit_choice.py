@@ -89,7 +89,7 @@ def _chosen_by_others(candidates: Candidates, folds: list[tuple[np.ndarray, np.n
     return logits
 
 
-def _best_epoch(candidates: Candidates, images: Int[np.ndarray, "n"]) -> tuple[int, float]:
+def _best_epoch(candidates: Candidates, images: Int[np.ndarray, " n"]) -> tuple[int, float]:
     """The epoch, from 1, with the lowest mean loss on these images at its best temperature, and that temperature."""
     labels = candidates.labels[images]
     found = []
@@ -101,7 +101,7 @@ def _best_epoch(candidates: Candidates, images: Int[np.ndarray, "n"]) -> tuple[i
 
 
 def _compared(
-    candidates: Candidates, tuned: Float[np.ndarray, "N K"], images: Int[np.ndarray, "n"]
+    candidates: Candidates, tuned: Float[np.ndarray, "N K"], images: Int[np.ndarray, " n"]
 ) -> PairedComparison:
     groups = None if candidates.groups is None else np.unique(candidates.groups[images], return_inverse=True)[1]
     labels = candidates.labels[images]

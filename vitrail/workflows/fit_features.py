@@ -6,14 +6,13 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from vitrail.basics.errors import SystemFault
 from vitrail.basics.events import Emit, Noted
 from vitrail.basics.run_folder import RunFolder
 from vitrail.data.columns import in_split, places_of
 from vitrail.data.loader import pixel_batches
 from vitrail.features.feature_pass import FrozenModel, PassMeans, PassSettings, feature_pass
 from vitrail.prediction.runtimes.choosing import Choice, choose_runtime
-from vitrail.prediction.runtimes.known import is_installed, named_runtime
+from vitrail.prediction.runtimes.known import still_installed
 from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 from vitrail.workflows.fit_data import FitImages
@@ -54,7 +53,7 @@ def _chosen(run: RunFolder, frozen: FrozenModel, rows: pa.Table, settings: PassS
     """The runtime of the training pass: as journaled by the run that is continued, as asked for, or measured."""
     before = run.noted("runtime")
     if before is not None:
-        return Choice(_still_installed(before["runtime"], run), before["reason"])
+        return Choice(still_installed(before["runtime"], thing=f"{run.path}: the run"), before["reason"])
     training, shown = in_split(rows, "train"), frozen.preprocessing
     choice = choose_runtime(
         frozen.model,
@@ -67,13 +66,3 @@ def _chosen(run: RunFolder, frozen: FrozenModel, rows: pa.Table, settings: PassS
     )
     run.note("runtime", **choice.as_json())
     return choice
-
-
-def _still_installed(name: str, run: RunFolder) -> Runtime:
-    runtime = named_runtime(name)
-    if not is_installed(runtime):
-        raise SystemFault(
-            f"{run.path}: the run was begun with {name}, and {runtime.library} is not installed any more",
-            hint=f"pip install 'vitrail[{runtime.library}]', or begin anew with --overwrite",
-        )
-    return runtime

@@ -10,7 +10,7 @@ import torch
 
 import vitrail
 from tests.conftest import picture
-from vitrail.basics.errors import FindingsError, InputError
+from vitrail.basics.errors import FindingsError, InputError, SystemFault
 from vitrail.basics.events import Noted
 from vitrail.data.loader import pixel_batches
 from vitrail.models.heads import pooled_features
@@ -57,6 +57,16 @@ def test_the_store_holds_what_the_model_makes_of_every_image_beside_its_label(wr
     figures = manifest["invariance"]["outputs"]["pooled"]
     assert figures["to_float32"] == {"least_cosine": 1.0, "largest_relative_error": 0.0}
     assert 0.9999 < figures["to_batch_of_one"]["least_cosine"] <= 1.000001
+
+
+def test_a_pattern_stands_for_every_module_that_it_matches_and_keeps_its_reduction(write_images, tmp_path):
+    folder = write_images({"cat": 3})
+    write(folder, tmp_path / "store", nodes="blocks.?=mean,pooled,blocks.2=cls")
+    store = vitrail.open_features(tmp_path / "store")
+    blocks = [name for name in store.outputs if name != "pooled"]
+    assert len(blocks) > 2
+    assert all(store.numpy(name).ndim == 2 for name in store.outputs)
+    np.testing.assert_allclose(store.numpy("blocks.2"), expected(store, "blocks.2"), rtol=1e-5, atol=1e-5)
 
 
 def test_the_report_tells_how_far_a_faster_runtime_and_half_precision_are_off(write_images, tmp_path):
@@ -170,6 +180,20 @@ def test_what_cannot_fit_is_refused_before_anything_is_computed(write_images, tm
         "hint: reduce nodes, e.g. blocks.3=mean, halve it with --dtype float16, or choose another --out"
     )
     assert not (tmp_path / "store").exists()
+
+
+def test_a_runtime_that_was_uninstalled_since_is_named_with_its_extra(write_images, tmp_path, monkeypatch):
+    folder = write_images({"cat": 3})
+    write(folder, tmp_path / "store")
+    manifest = tmp_path / "store" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("torch float32", "openvino float32"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemFault) as fault:
+        write(folder, tmp_path / "store", runtime="auto")
+    assert str(fault.value) == (
+        "the store was begun with openvino float32, and openvino is not installed any more\n"
+        "hint: pip install 'vitrail[openvino]', or begin anew with --overwrite"
+    )
 
 
 def test_bad_requests_leave_nothing_behind(write_images, tmp_path):

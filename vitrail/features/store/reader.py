@@ -125,7 +125,7 @@ class FeatureStore:
                     large = {name: array[places] for name, array in maps.items()}
                     yield FeatureBatch(chosen.select(self._row_columns), self._vectors(chosen) | large)
 
-    def numpy(self, output: str | None = None) -> Shaped[np.ndarray, "N *shape"]:
+    def numpy(self, output: str | None = None) -> Shaped[np.ndarray, " N *shape"]:
         """Everything that was read at one place of the model, in memory, in the numbers' own type.
 
         Args:
@@ -142,7 +142,7 @@ class FeatureStore:
             end += len(rows)
         return whole
 
-    def torch(self, output: str | None = None) -> Shaped[torch.Tensor, "N *shape"]:
+    def torch(self, output: str | None = None) -> Shaped[torch.Tensor, " N *shape"]:
         """As `numpy`, as a tensor."""
         return torch.from_numpy(self.numpy(output))
 

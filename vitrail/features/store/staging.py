@@ -161,7 +161,7 @@ def _output_file(index: int) -> str:
     return f"output-{index}.bin"
 
 
-def _as_kept(tensor: Float[Tensor, "B *shape"], output: Output) -> np.ndarray:
+def _as_kept(tensor: Float[Tensor, " B *shape"], output: Output) -> np.ndarray:
     kept: Kept = output.kept
     converted = tensor.to(getattr(torch, kept)).contiguous()
     if kept == "float16" and bool((converted.isinf() & ~tensor.isinf()).any()):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from vitrail.basics.errors import InputError, did_you_mean
+from vitrail.basics.errors import InputError, SystemFault, did_you_mean
 from vitrail.prediction.runtimes.converted import ConvertedRuntime
 from vitrail.prediction.runtimes.onnx_library import OnnxRuntime
 from vitrail.prediction.runtimes.openvino_library import OpenVINO
@@ -69,6 +69,25 @@ def candidates(asked: str, *, exact: bool, device: torch.device) -> Sequence[Run
     else:
         return (named_runtime(asked),)
     return [each for each in possible if each.exact or not exact]
+
+
+def still_installed(name: str, *, thing: str) -> Runtime:
+    """The runtime that something was begun with.
+
+    Args:
+        name: in full, as it was journaled.
+        thing: what was begun, for the message.
+
+    Raises:
+        SystemFault: it is not installed any more.
+    """
+    runtime = named_runtime(name)
+    if not is_installed(runtime):
+        raise SystemFault(
+            f"{thing} was begun with {name}, and {runtime.library} is not installed any more",
+            hint=f"pip install 'vitrail[{runtime.library}]', or begin anew with --overwrite",
+        )
+    return runtime
 
 
 def is_installed(runtime: Runtime) -> bool:
