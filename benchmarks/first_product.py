@@ -98,6 +98,7 @@ def feature_pass_speed(data: Path, repeats: int) -> dict:
     from vitrail.features.feature_pass import FrozenModel, PassMeans, PassSettings, feature_pass
     from vitrail.models.catalogue import ModelSettings, build_model
     from vitrail.prediction.runtimes.choosing import choose_runtime
+    from vitrail.prediction.runtimes.runtime import Workload
 
     built = build_model(ModelSettings.parse(name=f"local-dir:{data / 'vit_tiny_in1k'}"))
     rows = vitrail.check(data / "hymenoptera").table
@@ -106,9 +107,8 @@ def feature_pass_speed(data: Path, repeats: int) -> dict:
     device = chosen_device("cpu")
     frozen = FrozenModel(built.model, built.preprocessing, built.weights_sha256, device)
     sample = next(pixel_batches(places[:8], built.preprocessing, batch_size=8, workers=0))
-    best = choose_runtime(
-        built.model, built.preprocessing, sample, asked="torch", images=len(places), exact=False, device=device
-    ).runtime
+    workload = Workload(built.model, built.preprocessing, device, sample)
+    best = choose_runtime(workload, asked="torch", images=len(places), exact=False).runtime
 
     def ours() -> tuple[float, "np.ndarray"]:
         with tempfile.TemporaryDirectory() as folder:

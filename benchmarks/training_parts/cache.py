@@ -12,7 +12,7 @@ from vitrail.features.feature_pass import PassMeans, PassSettings
 from vitrail.features.memory_map import Storage
 from vitrail.features.prefix_cache import ViewedImages, prefix_cache
 from vitrail.prediction.runtimes.choosing import choose_runtime
-from vitrail.prediction.runtimes.runtime import Runtime
+from vitrail.prediction.runtimes.runtime import Runtime, Workload
 from vitrail.training.loop import Caches, train
 from vitrail.training.stages import Stage
 from vitrail.workflows.fit_plan import DEFAULT_IMAGES_PER_STEP
@@ -107,7 +107,5 @@ def _fastest_runtime(bench: Bench) -> Runtime:
     """As a fit chooses it where nothing but torch is installed: on eight of the images."""
     shown = bench.frozen.preprocessing
     sample = next(pixel_batches(bench.training.images.places[:8], shown, batch_size=8, workers=0))
-    images = len(bench.training.images)
-    return choose_runtime(
-        bench.frozen.model, shown, sample, asked="torch", images=images, exact=False, device=CPU
-    ).runtime
+    workload = Workload(bench.frozen.model, shown, CPU, sample)
+    return choose_runtime(workload, asked="torch", images=len(bench.training.images), exact=False).runtime

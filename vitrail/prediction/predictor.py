@@ -20,7 +20,7 @@ from vitrail.data.workers import usable_cores
 from vitrail.models.package import Package, read_package
 from vitrail.prediction.runtimes.choosing import Choice, choose_runtime
 from vitrail.prediction.runtimes.known import LIBRARIES, known_name
-from vitrail.prediction.runtimes.runtime import Forward
+from vitrail.prediction.runtimes.runtime import Forward, Workload
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 
 
@@ -125,17 +125,10 @@ class Predictor:
 
     def _running(self, pixels: np.ndarray, images: int) -> Forward:
         if self._forward is None:
-            self.choice = choose_runtime(
-                self.model,
-                self.preprocessing,
-                pixels,
-                asked=self._asked,
-                images=images,
-                exact=self._asked in ("auto", *LIBRARIES),
-                device=self.device,
-            )
-            opened = self.choice.runtime.applied(self.model, self.preprocessing, self.device)
-            self._forward = self._opened.enter_context(opened)
+            workload = Workload(self.model, self.preprocessing, self.device, pixels)
+            exact = self._asked in ("auto", *LIBRARIES)
+            self.choice = choose_runtime(workload, asked=self._asked, images=images, exact=exact)
+            self._forward = self._opened.enter_context(workload.applied(self.choice.runtime))
         return self._forward
 
     def _prediction(self, path: str, probabilities: np.ndarray) -> Prediction:

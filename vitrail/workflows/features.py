@@ -165,12 +165,14 @@ def _asked(
     frozen = named.frozen
     size = settings.batch_size or (before.batch_size if before else PassSettings().batch_size_on(frozen.device))
     sample = None if before else first_pixels(images, frozen.preprocessing, size)
-    runtime, reason = chosen_runtime(settings.runtime, before.runtime if before else None, frozen, sample, len(images))
+    readout = readout_of(tuple(NodeRequest(each.node, each.reduction) for each in outputs))  # type: ignore[arg-type]
+    runtime, reason = chosen_runtime(
+        settings.runtime, before.runtime if before else None, frozen, readout, sample, images=len(images)
+    )
     emit(Noted(f"runtime  {reason}"))
     report = {}
     if sample is not None:
-        requests = tuple(NodeRequest(each.node, each.reduction) for each in outputs)  # type: ignore[arg-type]
-        report = invariance_report(frozen, readout_of(requests), outputs, runtime, sample)
+        report = invariance_report(frozen, readout, outputs, runtime, sample)
         emit(Noted(f"agrees   {_agreement(report)}"))
     row = sum(each.row_bytes for each in outputs) + _ROW_BYTES
     asked = Manifest(

@@ -11,13 +11,13 @@ from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.feature_pass import FrozenModel
 from vitrail.prediction.runtimes.choosing import choose_runtime
 from vitrail.prediction.runtimes.known import candidates, named_runtime, still_installed
-from vitrail.prediction.runtimes.runtime import Runtime
+from vitrail.prediction.runtimes.runtime import Readout, Runtime, Workload
 
 _MEASURED = 8
 
 
 def chosen_runtime(
-    asked: str, before: str | None, frozen: FrozenModel, sample: np.ndarray | None, images: int
+    asked: str, before: str | None, frozen: FrozenModel, readout: Readout, sample: np.ndarray | None, *, images: int
 ) -> tuple[Runtime, str]:
     """The runtime, and in words why it is that one.
 
@@ -25,6 +25,7 @@ def chosen_runtime(
         asked: `auto`, a library or a full name.
         before: the name of the one that the store was begun with, if it was.
         frozen: the model.
+        readout: what is wanted of it.
         sample: pixels (B, H, W, C) to measure on; needed for a new store.
         images: how many there are.
 
@@ -37,10 +38,8 @@ def chosen_runtime(
     if before is not None:  # the store will say that it is another one
         return candidates(asked, exact=False, device=frozen.device)[0], f"{asked}, as asked for"
     assert sample is not None
-    choice = choose_runtime(
-        frozen.model, frozen.preprocessing, sample[:_MEASURED], asked=asked, images=images, exact=False,
-        device=frozen.device,
-    )  # fmt: skip
+    workload = Workload(frozen.model, frozen.preprocessing, frozen.device, sample[:_MEASURED], readout)
+    choice = choose_runtime(workload, asked=asked, images=images, exact=False)
     return choice.runtime, choice.reason
 
 

@@ -13,7 +13,7 @@ from vitrail.data.loader import pixel_batches
 from vitrail.features.feature_pass import FrozenModel, PassMeans, PassSettings, feature_pass
 from vitrail.prediction.runtimes.choosing import Choice, choose_runtime
 from vitrail.prediction.runtimes.known import still_installed
-from vitrail.prediction.runtimes.runtime import Runtime
+from vitrail.prediction.runtimes.runtime import Runtime, Workload
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 from vitrail.workflows.fit_data import FitImages
 
@@ -55,14 +55,9 @@ def _chosen(run: RunFolder, frozen: FrozenModel, rows: pa.Table, settings: PassS
     if before is not None:
         return Choice(still_installed(before["runtime"], thing=f"{run.path}: the run"), before["reason"])
     training, shown = in_split(rows, "train"), frozen.preprocessing
-    choice = choose_runtime(
-        frozen.model,
-        shown,
-        next(pixel_batches(places_of(training)[:8], shown, batch_size=8, workers=0)),
-        asked=settings.runtime,
-        images=training.num_rows,
-        exact=settings.precision == "float32",
-        device=frozen.device,
-    )
+    sample = next(pixel_batches(places_of(training)[:8], shown, batch_size=8, workers=0))
+    workload = Workload(frozen.model, shown, frozen.device, sample)
+    exact = settings.precision == "float32"
+    choice = choose_runtime(workload, asked=settings.runtime, images=training.num_rows, exact=exact)
     run.note("runtime", **choice.as_json())
     return choice

@@ -1,24 +1,18 @@
 """Which runtime is used on this machine: measured on the user's own images, and an ordinary value with its reason."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-import numpy as np
-import torch
-from jaxtyping import UInt8
-from torch import nn
-
-from vitrail.data.preprocessing import Preprocessing
 from vitrail.prediction.runtimes.agreement import refuse_disagreement
 from vitrail.prediction.runtimes.known import candidates
-from vitrail.prediction.runtimes.measuring import Trial, measure_runtimes, seconds_per_image
-from vitrail.prediction.runtimes.runtime import Runtime
+from vitrail.prediction.runtimes.measuring import Trial, measure_runtimes
+from vitrail.prediction.runtimes.runtime import Runtime, Workload
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 
 WORTH_BUILDING_SECONDS = 30.0
-"""When torch in float32 needs less for all images, no other library is tried: converting a ViT-S/16 takes one about
-four seconds on two free cores, and two or three are tried."""
+"""When torch needs less for all images, no other library is tried: converting a ViT-S/16 takes one five to ten seconds
+on two cores, and beside torch in bfloat16 it gains a tenth to a third."""
 
 
 @dataclass(frozen=True)
@@ -35,40 +29,48 @@ class Choice:
         return {"runtime": self.runtime.name, "reason": self.reason, "trials": trials}
 
 
-def choose_runtime(
-    model: nn.Module,
-    preprocessing: Preprocessing,
-    pixels: UInt8[np.ndarray, "B H W C"],
-    *,
-    asked: str = "auto",
-    images: int,
-    exact: bool,
-    device: torch.device,
-) -> Choice:
+def choose_runtime(workload: Workload, *, asked: str = "auto", images: int, exact: bool) -> Choice:
     """The runtime in which so many images are done first, among those that agree with torch in float32.
 
     Args:
-        model: what is to be run.
-        preprocessing: how its input is normalised.
-        pixels: a batch of the user's own images, to measure and compare on.
+        workload: to measure and compare on.
         asked: `auto`, a library (`torch`, `openvino`, `onnx`) or a runtime's full name.
         images: how many there are altogether: another library is not worth converting the model for a few.
         exact: whether only float32 will do; a full name says for itself.
-        device: where the model is run.
 
     Raises:
         InputError: no such runtime; what was asked for cannot run this model, or disagrees (both figures are told).
         SystemFault: what was asked for is not installed, or not known to this processor.
     """
-    possible = candidates(asked, exact=exact, device=device)
-    if asked == "auto" and _soon_done(model, preprocessing, pixels, images, device):
-        possible = candidates("torch", exact=exact, device=device)
+    if asked == "auto":
+        return _automatic(workload, images=images, exact=exact)
+    possible = candidates(asked, exact=exact, device=workload.device)
     if list(possible) == [EXACT]:
-        why = "the only exact way that is worth trying for so few images" if asked == "auto" else "as asked for"
-        return Choice(EXACT, f"{EXACT.name}, {why}")
-    runtimes = [EXACT, *(each for each in possible if each != EXACT)]
-    trials = measure_runtimes(model, preprocessing, pixels, runtimes=runtimes, device=device)
-    return fastest(trials, possible, images=images)
+        return Choice(EXACT, f"{EXACT.name}, as asked for")
+    return fastest(_measured(workload, possible), possible, images=images)
+
+
+def _automatic(workload: Workload, *, images: int, exact: bool) -> Choice:
+    """Torch, unless there is so much to do that another library is worth a conversion.
+
+    Other libraries are tried in the precision that is best in torch: where that is bfloat16, their float32 is slower.
+    """
+    possible = candidates("auto", exact=exact, device=workload.device)
+    of_torch = [each for each in possible if each.library == EXACT.library]
+    trials = _measured(workload, of_torch)
+    best = fastest(trials, of_torch, images=images)
+    others = [each for each in possible if each not in of_torch and each.exact == best.runtime.exact]
+    if not others:
+        return best
+    if next(trial for trial in trials if trial.runtime == best.runtime).seconds(images) < WORTH_BUILDING_SECONDS:
+        return replace(best, reason=f"{best.reason}; so few images are not worth a conversion for another library")
+    again = _measured(workload, [best.runtime, *others])
+    earlier = [trial for trial in trials if trial.runtime not in (EXACT, best.runtime)]
+    return fastest([*again, *earlier], [best.runtime, *others], images=images)
+
+
+def _measured(workload: Workload, possible: Sequence[Runtime]) -> list[Trial]:
+    return measure_runtimes(workload, [EXACT, *(each for each in possible if each != EXACT)])
 
 
 def fastest(trials: Sequence[Trial], possible: Sequence[Runtime], *, images: int) -> Choice:
@@ -87,12 +89,6 @@ def fastest(trials: Sequence[Trial], possible: Sequence[Runtime], *, images: int
         _refuse(next(trial for trial in trials if trial.runtime in possible))
     best = min(eligible, key=lambda trial: trial.seconds(images))
     return Choice(best.runtime, _reason(best, trials[0]), tuple(trials))
-
-
-def _soon_done(
-    model: nn.Module, preprocessing: Preprocessing, pixels: np.ndarray, images: int, device: torch.device
-) -> bool:
-    return images * seconds_per_image(model, preprocessing, pixels, device=device) < WORTH_BUILDING_SECONDS
 
 
 def _refuse(trial: Trial) -> NoReturn:

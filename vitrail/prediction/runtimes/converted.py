@@ -122,7 +122,7 @@ class _Session:
         run = self._opened(array)
         answers, cpu = _tensors(run(array)), torch.device("cpu")
         with EXACT.applied(self._model, self._preprocessing, cpu, readout=self._readout) as exact:
-            found = agreement_of(answers, exact(given))
+            found = agreement_of(answers, exact(given), features=self._readout.features)
         refuse_disagreement(self._runtime.name, found, exact=self._runtime.exact)
         return run
 

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitrail.basics.errors import InputError, SystemFault, VitrailError
-from vitrail.data.preprocessing import Preprocessing
 from vitrail.prediction.runtimes.agreement import Agreement, agreement_of
-from vitrail.prediction.runtimes.runtime import Forward, Runtime
+from vitrail.prediction.runtimes.runtime import Forward, Runtime, Workload
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 
 ROUNDS = 5
@@ -61,48 +58,35 @@ class Trial:
         }
 
 
-def measure_runtimes(
-    model: nn.Module,
-    preprocessing: Preprocessing,
-    pixels: UInt8[np.ndarray, "B H W C"],
-    *,
-    runtimes: Sequence[Runtime],
-    device: torch.device,
-    seconds: float = 0.4,
-) -> list[Trial]:
+def measure_runtimes(workload: Workload, runtimes: Sequence[Runtime], *, seconds: float = 0.4) -> list[Trial]:
     """Try every runtime, taking turns, and keep its best time and its agreement; one that cannot run is noted.
 
     Args:
-        model: what is to be run.
-        preprocessing: how its input is normalised.
-        pixels: a batch; fewer of its images are used when the model is so large that time would run out.
+        workload: fewer of its images are used when the model is so large that time would run out.
         runtimes: the first is the reference of the agreement.
-        device: where the model is run.
         seconds: about how long it may take altogether, without preparation.
     """
-    single = seconds_per_image(model, preprocessing, pixels, device=device)
-    count = int(np.clip(seconds / (2 * len(runtimes) * single), 1, len(pixels)))
+    count = int(np.clip(seconds / (2 * len(runtimes) * _seconds_per_image(workload)), 1, len(workload.pixels)))
+    sample = workload.pixels[:count]
     with contextlib.ExitStack() as stack:
         tried = [_Tried(runtime) for runtime in runtimes]
         for each in tried:
-            each.begin(stack, model, preprocessing, pixels[:count], device)
+            each.begin(stack, workload, sample)
         deadline = time.perf_counter() + seconds
         for _ in range(ROUNDS):
             for each in tried:
-                each.again(pixels[:count])
+                each.again(sample)
             if time.perf_counter() > deadline:
                 break
-    return [each.trial(count, tried[0].answers) for each in tried]
+    return [each.trial(count, tried[0].answers, features=workload.readout.features) for each in tried]
 
 
-def seconds_per_image(
-    model: nn.Module, preprocessing: Preprocessing, pixels: UInt8[np.ndarray, "B H W C"], *, device: torch.device
-) -> float:
+def _seconds_per_image(workload: Workload) -> float:
     """What a single image takes in torch in float32."""
-    with EXACT.applied(model, preprocessing, device) as forward:
-        forward(pixels[:1])  # the first call of all is no measure of the next
+    with workload.applied(EXACT) as forward:
+        forward(workload.pixels[:1])  # the first call of all is no measure of the next
         started = time.perf_counter()
-        forward(pixels[:1])
+        forward(workload.pixels[:1])
         return time.perf_counter() - started
 
 
@@ -116,17 +100,10 @@ class _Tried:
         self._fault: VitrailError | None = None
         self.answers: tuple[Tensor, ...] = ()
 
-    def begin(
-        self,
-        stack: contextlib.ExitStack,
-        model: nn.Module,
-        preprocessing: Preprocessing,
-        sample: np.ndarray,
-        device: torch.device,
-    ) -> None:
+    def begin(self, stack: contextlib.ExitStack, workload: Workload, sample: np.ndarray) -> None:
         started = time.perf_counter()
         try:
-            forward = stack.enter_context(self._runtime.applied(model, preprocessing, device))
+            forward = stack.enter_context(workload.applied(self._runtime))
             self.answers = forward(sample)
         except (InputError, SystemFault) as fault:
             self._fault = fault
@@ -139,8 +116,8 @@ class _Tried:
             self._forward(sample)
             self._best = min(self._best, time.perf_counter() - started)
 
-    def trial(self, count: int, exact: tuple[Tensor, ...]) -> Trial:
+    def trial(self, count: int, exact: tuple[Tensor, ...], *, features: int | None) -> Trial:
         if self._fault is not None:
             return Trial(self._runtime, 0.0, None, fault=self._fault)
-        preparation = max(0.0, self._preparation - self._best)
-        return Trial(self._runtime, count / self._best, agreement_of(self.answers, exact), preparation)
+        found = agreement_of(self.answers, exact, features=features)
+        return Trial(self._runtime, count / self._best, found, max(0.0, self._preparation - self._best))

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from vitrail.data.preprocessing import Preprocessing
@@ -25,17 +26,22 @@ class Readout:
         name: tells it from every other readout of the same model; converted models are kept under it.
         read: from the model to a function that takes a batch of its input (or of an inner state) and gives what is
             wanted, one row per image in every tensor.
+        features: how many of the results, from the first on, must keep their direction in a faster runtime; None: all.
+            Logits need not: where classes are about as likely as each other, they have none.
     """
 
     name: str
     read: Callable[[nn.Module], Callable[[Tensor], tuple[Tensor, ...]]]
+    features: int | None = None
 
     def __call__(self, model: nn.Module) -> Callable[[Tensor], tuple[Tensor, ...]]:
         """The function that reads `model`."""
         return self.read(model)
 
 
-FEATURES_AND_LOGITS = Readout("features and logits", lambda model: lambda batch: features_and_logits(model, batch))
+FEATURES_AND_LOGITS = Readout(
+    "features and logits", lambda model: lambda batch: features_and_logits(model, batch), features=1
+)
 """The usual readout: pooled features (B, D) and logits (B, K), in one pass."""
 
 
@@ -79,6 +85,29 @@ class Runtime(Protocol):
             InputError: it cannot run this model, or not on this device, or it disagrees with torch in float32 on the
                 first batch (raised by the function).
         """
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What runtimes are measured and compared on.
+
+    Attributes:
+        model: what is to be run.
+        preprocessing: how its input is normalised.
+        device: where it is run.
+        pixels: a batch of the user's own images.
+        readout: what is wanted of it.
+    """
+
+    model: nn.Module
+    preprocessing: Preprocessing
+    device: torch.device
+    pixels: UInt8[np.ndarray, "B H W C"]
+    readout: Readout = FEATURES_AND_LOGITS
+
+    def applied(self, runtime: Runtime) -> AbstractContextManager[Forward]:
+        """See `Runtime.applied`."""
+        return runtime.applied(self.model, self.preprocessing, self.device, readout=self.readout)
 
 
 @contextlib.contextmanager

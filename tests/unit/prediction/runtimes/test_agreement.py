@@ -8,8 +8,11 @@ from vitrail.prediction.runtimes.agreement import Agreement, agreement_of
 
 def test_the_cosine_is_the_worst_images_and_the_error_the_worst_tensors():
     features, logits = torch.tensor([[1.0, 0.0], [3.0, 4.0]]), torch.tensor([[10.0], [-20.0]])
-    found = agreement_of((torch.tensor([[1.0, 0.0], [4.0, 3.0]]), logits + 1), (features, logits))
+    answers = (torch.tensor([[1.0, 0.0], [4.0, 3.0]]), -logits)
+    found = agreement_of((answers[0], logits + 1), (features, logits), features=1)
     assert found.cosine == pytest.approx(24 / 25)
+    assert agreement_of(answers, (features, logits), features=1).cosine == pytest.approx(24 / 25)
+    assert agreement_of(answers, (features, logits)).cosine == pytest.approx(-1)
     assert found.relative_error == pytest.approx(1 / 4)
 
 

@@ -1,5 +1,6 @@
 import math
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,8 +10,9 @@ from vitrail.basics.errors import InputError, SystemFault
 from vitrail.prediction.runtimes import choosing
 from vitrail.prediction.runtimes.agreement import Agreement
 from vitrail.prediction.runtimes.choosing import choose_runtime, fastest
-from vitrail.prediction.runtimes.known import RUNTIMES, candidates, is_installed, named_runtime
+from vitrail.prediction.runtimes.known import CONVERTED, RUNTIMES, candidates, is_installed, named_runtime
 from vitrail.prediction.runtimes.measuring import Trial, measure_runtimes
+from vitrail.prediction.runtimes.runtime import FEATURES_AND_LOGITS, Readout, Workload
 from vitrail.prediction.runtimes.torch_runtime import COMPILED, EAGER, EXACT
 
 PERFECT = Agreement(1.0, 0.0)
@@ -27,7 +29,11 @@ def without(monkeypatch, *packages):
 
 
 def chosen(asked, *, images=10, exact=False, model=None):
-    return choose_runtime(model or small_model(), SMALL, batch(), asked=asked, images=images, exact=exact, device=CPU)
+    return choose_runtime(workload(model), asked=asked, images=images, exact=exact)
+
+
+def workload(model=None, readout=FEATURES_AND_LOGITS):
+    return Workload(model or small_model(), SMALL, CPU, batch(), readout)
 
 
 def test_a_runtime_that_disagrees_is_never_chosen_however_fast():
@@ -62,7 +68,7 @@ def test_what_was_asked_for_and_disagrees_is_refused_with_both_figures():
 
 def test_a_measurement_covers_every_candidate_and_notes_what_cannot_run(monkeypatch):
     without(monkeypatch, "openvino")
-    trials = measure_runtimes(small_model(), SMALL, batch(), runtimes=[*EAGER, OPENVINO], device=CPU, seconds=0.01)
+    trials = measure_runtimes(workload(), [*EAGER, OPENVINO], seconds=0.01)
     assert [named_runtime(trial.as_json()["runtime"]) for trial in trials] == [*EAGER, OPENVINO]
     assert trials[0].agreement == PERFECT
     assert all(trial.images_per_second > 0 for trial in trials[:-1])
@@ -74,26 +80,51 @@ def test_a_measurement_covers_every_candidate_and_notes_what_cannot_run(monkeypa
 def test_features_that_are_not_finite_never_agree():
     model = small_model()
     model.norm.weight.data[0] = float("nan")
-    trials = measure_runtimes(model, SMALL, batch(), runtimes=EAGER, device=CPU, seconds=0.01)
+    trials = measure_runtimes(workload(model), EAGER, seconds=0.01)
     assert all(trial.agreement == Agreement(-1.0, math.inf) for trial in trials)
     assert chosen("torch", model=model).runtime == EXACT
 
 
 def test_few_images_are_not_worth_converting_a_model_and_nothing_is_tried_but_torch(monkeypatch):
     choice = chosen("auto", images=10)
-    assert {trial.runtime.library for trial in choice.trials} == {"torch"}
-    assert chosen("auto", images=10, exact=True).reason == (
-        "torch float32, the only exact way that is worth trying for so few images"
+    assert {trial.runtime for trial in choice.trials} == set(EAGER)
+    assert choice.reason.endswith("; so few images are not worth a conversion for another library") == any(
+        each.exact == choice.runtime.exact for each in CONVERTED if is_installed(each)
     )
+    assert [trial.runtime for trial in chosen("auto", images=10, exact=True).trials] == [EXACT]
 
 
 @pytest.mark.skipif(not is_installed(OPENVINO), reason="openvino is not installed")
-def test_with_many_images_auto_tries_what_is_installed_and_only_exact_ways_where_exactness_was_asked_for(monkeypatch):
-    monkeypatch.setattr(choosing, "WORTH_BUILDING_SECONDS", 0.0)
+def test_with_many_images_other_libraries_are_tried_in_the_precision_that_is_best_in_torch(monkeypatch):
     tried = {trial.runtime for trial in chosen("auto", images=10**9, exact=True).trials}
     assert {EXACT, OPENVINO} <= tried
     assert all(runtime.exact for runtime in tried)
     assert COMPILED not in tried
+    asked_for, measured = [], choosing.measure_runtimes
+
+    def as_if_bfloat16_was_fastest(given, runtimes):
+        asked_for.append(list(runtimes))
+        trials = measured(given, [each for each in runtimes if each.library == "torch"], seconds=0.01)
+        return [replace(trial, images_per_second=20.0 - trial.runtime.exact) for trial in trials]
+
+    monkeypatch.setattr(choosing, "measure_runtimes", as_if_bfloat16_was_fastest)
+    best = chosen("auto", images=10**9).runtime
+    converted = [each for each in CONVERTED if is_installed(each) and not each.exact]
+    assert not best.exact
+    assert asked_for == [[*EAGER], [EXACT, best, *converted]]
+
+
+def test_what_is_measured_and_compared_is_what_will_be_read():
+    shapes = []
+
+    def first_block(model):
+        return lambda batch: (model.blocks[0](model.patch_embed(batch)), shapes.append(batch.shape))[:1]
+
+    trials = choose_runtime(
+        workload(readout=Readout("first block", first_block)), asked="torch", images=10, exact=False
+    ).trials
+    assert {trial.runtime for trial in trials} == set(EAGER)
+    assert len(shapes) >= len(EAGER)
 
 
 @pytest.mark.skipif(not is_installed(OPENVINO), reason="openvino is not installed")
