@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vitrail.data.inspection import Inspection
+    from vitrail.data.tables import NamedColumns
     from vitrail.features.extractor import FeatureExtractor
     from vitrail.features.store.reader import FeatureStore
     from vitrail.prediction.predictor import Predictor
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "check", "create_feature_extractor", "fit", "load", "nodes", "open_features", "plan", "write_features",
+    "check", "create_feature_extractor", "fit", "load", "nodes", "open_features", "plan", "table", "write_features",
 ]  # fmt: skip
 
 
@@ -32,7 +33,8 @@ def check(data: Any, *, workers: int | None = None, emit: Callable[[Event], None
     """Look at a data set: classes, splits, unreadable files, duplicates, leaks, telltale file properties.
 
     Args:
-        data: a folder, a CSV or Parquet file, a pyarrow table, a pandas frame, or `"digits"`.
+        data: a folder, a CSV or Parquet file, a pyarrow table, a pandas frame, one of these with column names of its
+            own (`table`), or `"digits"`.
         workers: processes that read images; None: one per core.
         emit: receives progress events.
 
@@ -45,6 +47,18 @@ def check(data: Any, *, workers: int | None = None, emit: Callable[[Event], None
     from vitrail.workflows.check import check as run
 
     return run(data, workers=workers, emit=emit)
+
+
+def table(data: Any, **columns: str) -> "NamedColumns":
+    """A table in which some columns have names of their own: `fit(table("labels.csv", label="dx", group="patient"))`.
+
+    Args:
+        data: a CSV or Parquet file, a pyarrow table or a pandas frame.
+        columns: its names for any of `path`, `label`, `split`, `group` and `frame`.
+    """
+    from vitrail.data.tables import NamedColumns
+
+    return NamedColumns(data, columns)
 
 
 def fit(

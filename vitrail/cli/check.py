@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.basics.errors import InputError
+from vitrail.cli.columns import Columns, with_columns
 from vitrail.cli.output import reader_may_leave
 from vitrail.cli.progress import TerminalProgress
 
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def check(
     data: Annotated[str, typer.Argument(help="Folder of class folders, CSV or Parquet file, or `digits`.")],
+    columns: Columns = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet of every class to this image file.")] = None,
     full: Annotated[bool, typer.Option("--full", help="List every file of every finding.")] = False,
@@ -41,7 +43,7 @@ def check(
         known = ", ".join(_SHEET_FORMATS)
         raise InputError(f"--sheet {sheet}: not a picture's extension", hint=f"end the name in one of {known}")
     with TerminalProgress(quiet=quiet) as progress:
-        inspection = run_check(data, workers=workers, emit=progress)
+        inspection = run_check(with_columns(data, columns), workers=workers, emit=progress)
     with reader_may_leave():
         if as_json:
             typer.echo(json.dumps(inspection.as_json(), indent=2, ensure_ascii=False))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vitrail.cli.columns import Columns, with_columns
 from vitrail.cli.fit import parsed
 from vitrail.cli.progress import TerminalProgress
 
@@ -27,6 +28,7 @@ def features(
         str, typer.Option(help="What to read, e.g. `blocks.3=cls,blocks.11=mean,norm`; `pooled` feeds the classifier.")
     ] = "pooled",
     out: Annotated[Path | None, typer.Option(help="The store; default: features/NAME-OF-THE-DATA.")] = None,
+    columns: Columns = None,
     runtime: Annotated[
         str,
         typer.Option(
@@ -60,7 +62,9 @@ def features(
     chosen = FeaturesSettings.gather(name=model, **values)
     folder = out or Path("features") / (Path(data).resolve().stem or "images")
     with TerminalProgress(quiet=quiet) as progress:
-        result = write_features(data, chosen, out=folder, overwrite=overwrite, workers=workers, emit=progress)
+        result = write_features(
+            with_columns(data, columns), chosen, out=folder, overwrite=overwrite, workers=workers, emit=progress
+        )
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
     else:

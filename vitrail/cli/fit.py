@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vitrail.basics.errors import InputError
+from vitrail.cli.columns import Columns, with_columns
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def fit(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/NAME-OF-THE-DATA.")] = None,
+    columns: Columns = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that stands there.")] = False,
     on_bad_image: Annotated[str, typer.Option(help="`stop` at unreadable images, or `skip` them.")] = "stop",
     image_size: Annotated[int | None, typer.Option(help="Input size in pixels; default: the weights' own.")] = None,
@@ -75,12 +77,13 @@ def fit(
         "time": time, "compare": compare, "log": log, **parsed(settings or []),
     }  # fmt: skip
     command = shlex.join(["vitrail", *sys.argv[1:]])
+    table = with_columns(data, columns)
     if plan:
-        show_plan(data, model, workers, values, as_json=as_json, quiet=quiet)
+        show_plan(table, model, workers, values, as_json=as_json, quiet=quiet)
         return
     with TerminalProgress(quiet=quiet) as progress:
         result = vitrail.fit(
-            data, model=model, out=out, overwrite=overwrite, workers=workers, command=command, emit=progress, **values
+            table, model=model, out=out, overwrite=overwrite, workers=workers, command=command, emit=progress, **values
         )
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
@@ -89,7 +92,7 @@ def fit(
 
 
 def show_plan(
-    data: str, model: str | None, workers: int | None, values: dict[str, Any], *, as_json: bool, quiet: bool
+    data: Any, model: str | None, workers: int | None, values: dict[str, Any], *, as_json: bool, quiet: bool
 ) -> None:
     """Print what `fit` would do: the stages, then the learning rates of every layer group, step by step."""
     import vitrail

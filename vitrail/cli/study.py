@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from vitrail.cli.columns import Columns, with_columns
 from vitrail.cli.fit import parsed
 from vitrail.cli.progress import TerminalProgress
 
@@ -26,6 +27,7 @@ def _root() -> None:
 def staged(
     data: Annotated[list[str], typer.Argument(help="One or more data sets, as for `vitrail fit`.")],
     model: Annotated[str | None, typer.Option("--model", "-m", help="As for `vitrail fit`.")] = None,
+    columns: Columns = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs per data set.")] = 5,
     out: Annotated[Path, typer.Option(help="Folder of the study; the same call continues in it.")] = Path("runs/study"),
     stages: Annotated[str, typer.Option(help="The stages of the staged arm.")] = "head,top,all",
@@ -40,8 +42,9 @@ def staged(
     from vitrail.workflows.study_staged import study_staged
 
     chosen = gathered(model, {"stages": stages, "on_bad_image": on_bad_image, **parsed(settings or [])})
+    tables = [with_columns(each, columns) if Path(each).is_file() else each for each in data]
     with TerminalProgress(quiet=quiet) as progress:
-        result = study_staged(data, chosen, seeds=seeds, out=out, workers=workers, emit=progress)
+        result = study_staged(tables, chosen, seeds=seeds, out=out, workers=workers, emit=progress)
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
         return

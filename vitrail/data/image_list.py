@@ -15,7 +15,7 @@ from vitrail.basics.files import atomic_file, sha256_of
 from vitrail.data.columns import Place, places_of, rows
 from vitrail.data.folders import images_in_folders, refuse_undecodable
 from vitrail.data.image_table import ImageTable, located, what_was_there
-from vitrail.data.tables import batches_from_file, batches_from_frame
+from vitrail.data.tables import NamedColumns, batches_from_file, batches_from_frame
 
 SCHEMA = pa.schema(
     {"path": pa.string(), "frame": pa.int32(), "label": pa.string(), "split": pa.string()}
@@ -59,7 +59,8 @@ class ImageList:
         listed = cls(file)
         if not len(listed):
             file.unlink()
-            shown = data if isinstance(data, str | Path) else "the table"
+            place = NamedColumns.of(data).data
+            shown = place if isinstance(place, str | Path) else "the table"
             raise InputError(
                 f"{shown}: no images found{what_was_there(ignored)}",
                 hint="expected a folder with images, or a table with a column path",
@@ -89,10 +90,11 @@ class ImageList:
 def _pieces(data: Any, ignored: Counter[str]) -> Iterator[pa.Table]:
     if isinstance(data, ImageTable):
         return iter([data.rows])
-    if not isinstance(data, str | Path):
-        return batches_from_frame(data)
-    place = located(data)
-    return _from_folder(place, ignored) if place.is_dir() else batches_from_file(place)
+    named = NamedColumns.of(data)
+    if not isinstance(named.data, str | Path):
+        return batches_from_frame(named)
+    place = located(named)
+    return _from_folder(place, ignored) if place.is_dir() else batches_from_file(place, named)
 
 
 def _from_folder(folder: Path, ignored: Counter[str]) -> Iterator[pa.Table]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from vitrail.basics.errors import InputError
 from vitrail.data.digits import digits_folder
 from vitrail.data.folders import rows_from_folder
-from vitrail.data.tables import rows_from_file, rows_from_frame
+from vitrail.data.tables import NamedColumns, rows_from_file, rows_from_frame
 
 BUILT_IN = {"digits": digits_folder}
 
@@ -50,14 +50,17 @@ def read_image_table(data: Any) -> ImageTable:
     Args:
         data: path of a class-per-folder tree, of a folder with `train`/`val`/`test` folders of that kind, of a
             `.csv`, `.tsv` or `.parquet` file (columns `path`, `label`, optional `split`, `group`, attributes; paths
-            relative to the file); a pyarrow table or a pandas frame with the same columns; or `"digits"`.
+            relative to the file); a pyarrow table or a pandas frame with the same columns; such a table with
+            `NamedColumns`; or `"digits"`.
 
     Raises:
         InputError: the data is none of these, is empty, or lacks a column; files that do not exist are listed.
     """
     if isinstance(data, ImageTable):
         return data
-    table = _from_place(data) if isinstance(data, str | Path) else ImageTable(rows_from_frame(data), "table")
+    named = NamedColumns.of(data)
+    data = named.data
+    table = _from_place(named) if isinstance(data, str | Path) else ImageTable(rows_from_frame(named), "table")
     if not len(table):
         raise InputError(
             f"{data}: no images found{what_was_there(Counter(table.ignored))}",
@@ -66,22 +69,27 @@ def read_image_table(data: Any) -> ImageTable:
     return table
 
 
-def _from_place(data: str | Path) -> ImageTable:
-    path = located(data)
+def _from_place(named: NamedColumns) -> ImageTable:
+    data, path = named.data, located(named)
     if path.is_dir():
         return _from_folder(path, str(data) if str(data) in BUILT_IN else path.resolve().name or "images")
-    return ImageTable(rows_from_file(path), path.stem)
+    return ImageTable(rows_from_file(path, named), path.stem)
 
 
-def located(data: str | Path) -> Path:
-    """The folder or file that `data` names; a built-in data set is written where it is not there yet.
+def located(named: NamedColumns) -> Path:
+    """The folder or file that the data names; a built-in data set is written where it is not there yet.
 
     Raises:
-        InputError: there is no such thing.
+        InputError: there is no such thing, or columns are named of what has none.
     """
+    data = named.data
     path = Path(data).expanduser()
     if str(data) in BUILT_IN and not path.exists():
-        return BUILT_IN[str(data)]()
+        path = BUILT_IN[str(data)]()
+    if named.names and path.is_dir():
+        raise InputError(
+            f"{data} is a folder: it has no columns to name", hint="leave out --columns, or give a CSV or Parquet file"
+        )
     if path.is_dir() or path.is_file():
         return path
     raise InputError(

@@ -1,7 +1,8 @@
 """CSV, Parquet and tables in memory to rows."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,69 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from vitrail.basics.errors import InputError, did_you_mean
+from vitrail.basics.errors import InputError, did_you_mean, nearest_names
 from vitrail.data.columns import FIXED, rows, split_word
 
 
-def rows_from_file(file: Path) -> pa.Table:
+@dataclass(frozen=True)
+class NamedColumns:
+    """A table in which some columns of ours have names of their own.
+
+    Attributes:
+        data: a CSV or Parquet file, a pyarrow table or a pandas frame.
+        names: its name for any of `path`, `label`, `split`, `group` and `frame`.
+    """
+
+    data: Any
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data: Any) -> "NamedColumns":
+        """Data as it is given everywhere: a table with names of its own, or anything else, which has none."""
+        return data if isinstance(data, cls) else cls(data)
+
+    def ours(self, table: pa.Table, source: str) -> pa.Table:
+        """The table with our names. A column that already has one of them, and is not the one meant, is left out.
+
+        Raises:
+            InputError: a column that was named is not there.
+        """
+        self.check(table.column_names, source)
+        theirs = {name: ours for ours, name in self.names.items()}
+        table = table.drop_columns([name for name in self.names if name in table.column_names and name not in theirs])
+        return table.rename_columns([theirs.get(name, name) for name in table.column_names])
+
+    def check(self, there: list[str], source: str) -> None:
+        """Refuse names of columns that no image table has, or that are not in `there`."""
+        for ours, theirs in self.names.items():
+            if ours not in FIXED:
+                raise InputError(
+                    f"columns: an image table has no column {ours!r}, only {', '.join(FIXED)}",
+                    hint=did_you_mean(ours, FIXED) or "all other columns are attributes and keep their names",
+                )
+            if theirs not in there:
+                raise InputError(
+                    f"{source}: no column {theirs!r} for {ours}; it has {', '.join(there)}",
+                    hint=did_you_mean(theirs, there) or f"give its name for it, e.g. {ours}={there[0]}",
+                )
+
+    def name(self, ours: str) -> str:
+        """What the table calls one of our columns."""
+        return self.names.get(ours, ours)
+
+
+def rows_from_file(file: Path, columns: NamedColumns) -> pa.Table:
     """Rows of a `.csv`, `.tsv` or `.parquet` file; relative paths are relative to the file's folder.
 
     Raises:
         InputError: the file is of another kind, is no valid table, lacks a column, or names missing images.
     """
     with _explained(file):
-        table = _read_csv(file) if _is_csv(file) else pyarrow.parquet.read_table(file)
-    return _rows(table, str(file), base=file.absolute().parent)
+        table = _read_csv(file, columns) if _is_csv(file) else pyarrow.parquet.read_table(file)
+    return _rows(columns.ours(table, str(file)), str(file), base=file.absolute().parent)
 
 
-def batches_from_file(file: Path) -> Iterator[pa.Table]:
+def batches_from_file(file: Path, columns: NamedColumns) -> Iterator[pa.Table]:
     """`path`, `frame`, `label` and `split` of a table file's rows, in pieces: it is never in memory as a whole.
 
     The label may be missing, in some rows or in all; whether the images exist is left to those who read them.
@@ -34,23 +82,23 @@ def batches_from_file(file: Path) -> Iterator[pa.Table]:
     """
     with _explained(file):
         first = 0
-        for table in _csv_pieces(file) if _is_csv(file) else _parquet_pieces(file):
-            yield _piece(table, str(file), file.absolute().parent, first)
+        for table in _csv_pieces(file, columns) if _is_csv(file) else _parquet_pieces(file, columns):
+            yield _piece(columns.ours(table, str(file)), str(file), file.absolute().parent, first)
             first += table.num_rows
 
 
-def batches_from_frame(frame: Any) -> Iterator[pa.Table]:
+def batches_from_frame(columns: NamedColumns) -> Iterator[pa.Table]:
     """As `batches_from_file`, for a pyarrow table or a pandas frame."""
-    yield _piece(_as_table(frame), "the table", Path.cwd(), 0)
+    yield _piece(columns.ours(_as_table(columns.data), "the table"), "the table", Path.cwd(), 0)
 
 
-def rows_from_frame(frame: Any) -> pa.Table:
+def rows_from_frame(columns: NamedColumns) -> pa.Table:
     """Rows of a pyarrow table or a pandas frame; relative paths are relative to the current folder.
 
     Raises:
         InputError: it is neither, lacks a column, or names missing images.
     """
-    return _rows(_as_table(frame), "the table", base=Path.cwd())
+    return _rows(columns.ours(_as_table(columns.data), "the table"), "the table", base=Path.cwd())
 
 
 def _as_table(frame: Any) -> pa.Table:
@@ -90,45 +138,46 @@ def _delimiter(file: Path) -> str:
 
 
 # Labels like 0 and 1, or 007, are names: the columns we own are read as text, attributes keep their type.
-_AS_TEXT = dict.fromkeys(("path", "label", "split", "group"), pa.string())
+_TEXTS = ("path", "label", "split", "group")
 
 
-def _read_csv(file: Path) -> pa.Table:
-    text = pyarrow.csv.ConvertOptions(column_types=_AS_TEXT, strings_can_be_null=True)
+def _as_text(columns: NamedColumns) -> dict[str, pa.DataType]:
+    return {columns.name(name): pa.string() for name in _TEXTS}
+
+
+def _read_csv(file: Path, columns: NamedColumns) -> pa.Table:
+    text = pyarrow.csv.ConvertOptions(column_types=_as_text(columns), strings_can_be_null=True)
     parsing = pyarrow.csv.ParseOptions(delimiter=_delimiter(file))
     return pyarrow.csv.read_csv(file, convert_options=text, parse_options=parsing)
 
 
-def _csv_pieces(file: Path) -> Iterator[pa.Table]:
+def _csv_pieces(file: Path, columns: NamedColumns) -> Iterator[pa.Table]:
     parsing = pyarrow.csv.ParseOptions(delimiter=_delimiter(file))
     with pyarrow.csv.open_csv(file, parse_options=parsing) as opened:
-        names = opened.schema.names
-    text = pyarrow.csv.ConvertOptions(
-        column_types=_AS_TEXT, strings_can_be_null=True, include_columns=_wanted(names, str(file))
-    )
+        names = _wanted(opened.schema.names, columns, str(file))
+    text = pyarrow.csv.ConvertOptions(column_types=_as_text(columns), strings_can_be_null=True, include_columns=names)
     with pyarrow.csv.open_csv(file, convert_options=text, parse_options=parsing) as opened:
         for batch in opened:
             yield pa.Table.from_batches([batch])
 
 
-def _parquet_pieces(file: Path) -> Iterator[pa.Table]:
+def _parquet_pieces(file: Path, columns: NamedColumns) -> Iterator[pa.Table]:
     with pyarrow.parquet.ParquetFile(file) as opened:
-        names = _wanted(opened.schema_arrow.names, str(file))
+        names = _wanted(opened.schema_arrow.names, columns, str(file))
         for batch in opened.iter_batches(batch_size=4096, columns=names):
             yield pa.Table.from_batches([batch])
 
 
-def _wanted(names: list[str], source: str) -> list[str]:
-    if "path" not in names:
-        raise InputError(
-            f"{source}: no column 'path'; it has {', '.join(names)}",
-            hint=did_you_mean("path", names) or "rename the column that holds the image paths to path",
-        )
-    return [name for name in ("path", "frame", "label", "split") if name in names]
+def _wanted(names: list[str], columns: NamedColumns, source: str) -> list[str]:
+    """Names in the table of the columns that are read in pieces."""
+    columns.check(names, source)
+    _refuse_missing(["path"], [*names, *columns.names], source)
+    theirs = [columns.name(ours) for ours in ("path", "frame", "label", "split")]
+    return [name for name in theirs if name in names]
 
 
 def _piece(table: pa.Table, source: str, base: Path, first: int) -> pa.Table:
-    table = table.select(_wanted(table.column_names, source))
+    _refuse_missing(["path"], table.column_names, source)
     paths, labels, splits = (_text(table, name) for name in ("path", "label", "split"))
     if None in paths:
         raise InputError(
@@ -146,13 +195,7 @@ def _piece(table: pa.Table, source: str, base: Path, first: int) -> pa.Table:
 
 
 def _rows(table: pa.Table, source: str, *, base: Path) -> pa.Table:
-    missing = [name for name in ("path", "label") if name not in table.column_names]
-    if missing:
-        guesses = "; ".join(filter(None, (did_you_mean(name, table.column_names) for name in missing)))
-        raise InputError(
-            f"{source}: no column {' and no column '.join(map(repr, missing))}; it has {', '.join(table.column_names)}",
-            hint=guesses or "rename the columns that hold the image paths and the class names to path and label",
-        )
+    _refuse_missing(["path", "label"], table.column_names, source)
     values = {name: _text(table, name) for name in ("path", "label", "split", "group")}
     _refuse_empty_cells(values, source)
     paths = [str(base / path) for path in values["path"]]
@@ -174,6 +217,16 @@ def _text(table: pa.Table, name: str) -> list:
     values = table[name].to_pylist()
     # pandas writes what is missing as an empty text, or as a float that is not a number.
     return [None if value is None or value != value or not str(value).strip() else str(value) for value in values]
+
+
+def _refuse_missing(needed: list[str], there: list[str], source: str) -> None:
+    missing = [name for name in needed if name not in there]
+    if missing:
+        named = ",".join(f"{name}={next(iter(nearest_names(name, there)), '…')}" for name in missing)
+        raise InputError(
+            f"{source}: no column {' and no column '.join(map(repr, missing))}; it has {', '.join(there)}",
+            hint=f"say which it is, e.g. --columns {named}",
+        )
 
 
 def _refuse_empty_cells(values: dict[str, list], source: str) -> None:

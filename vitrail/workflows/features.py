@@ -149,7 +149,7 @@ def _tell_size(
     words = f"{new:,} images × ({what}) in {outputs[0].kept}: {_size(new * row)}, {_size(free)} are free"
     emit(Noted(f"store    {words}"))
     if not images.labelled:
-        emit(Noted("labels   none: the data has no class folders and no column 'label'", "warning"))
+        emit(Noted("labels   none: the data has no class folders and no column 'label' (--columns label=…)", "warning"))
     if needed > free:
         raise InputError(
             f"{writer.folder}: the disk is too small: {words}, {_size(needed)} are needed while it is written",

@@ -15,6 +15,7 @@ from vitrail.basics.events import Emit, Noted
 from vitrail.basics.files import write_json
 from vitrail.basics.run_folder import RunFolder, RunPart
 from vitrail.data.columns import in_split
+from vitrail.data.tables import NamedColumns
 from vitrail.evaluation.quality import judge
 from vitrail.evaluation.report import HEADLINE_ORDER
 from vitrail.measures.paired import PairedComparison, compare_losses
@@ -66,7 +67,7 @@ class StagedStudy:
 
 
 def study_staged(
-    data: Sequence[str], settings: FitSettings, *, seeds: int, out: Path, workers: int | None, emit: Emit
+    data: Sequence[Any], settings: FitSettings, *, seeds: int, out: Path, workers: int | None, emit: Emit
 ) -> StagedStudy:
     """Train every data set with every seed in stages and at once, and compare both on the same held-out images.
 
@@ -87,7 +88,7 @@ def study_staged(
     """
     by_data = {}
     for source in data:
-        name = Path(source).stem or source
+        name = Path(NamedColumns.of(source).data).stem
         folders = [out / name / f"seed-{seed}" for seed in range(seeds)]
         for seed, folder in enumerate(folders):
             if not (folder / "result.json").exists():
@@ -100,7 +101,7 @@ def study_staged(
     return study
 
 
-def _one_seed(source: str, settings: FitSettings, folder: Path, workers: int | None, emit: Emit) -> dict[str, Any]:
+def _one_seed(source: Any, settings: FitSettings, folder: Path, workers: int | None, emit: Emit) -> dict[str, Any]:
     """What every arm answered about the held-out images, and how good that is."""
     started = start_fit(source, out=folder, overwrite=True, workers=workers)
     with RunFolder.open(folder, settings.model_dump(mode="json"), overwrite=True) as run:

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import vitrail
 from tests.conftest import picture
 from vitrail.basics.errors import InputError
 from vitrail.data.image_list import ImageList
@@ -93,7 +94,9 @@ def test_faults_of_a_table_are_named(tmp_path):
     file.write_text("paht,label\na.png,x\n")
     with pytest.raises(InputError) as refusal:
         listed(file, tmp_path)
-    assert str(refusal.value) == f"{file}: no column 'path'; it has paht, label\nhint: did you mean paht?"
+    assert str(refusal.value) == (
+        f"{file}: no column 'path'; it has paht, label\nhint: say which it is, e.g. --columns path=paht"
+    )
     file.write_text("path,label\na.png,x\n,y\n")
     with pytest.raises(InputError) as refusal:
         listed(file, tmp_path)
@@ -124,3 +127,13 @@ def test_identified_pixels_are_those_of_the_loader_with_the_id_of_the_check(writ
     assert broken.pixels is None
     assert broken.fault.startswith(f"{places[1][0]}: is not an image but text")
     assert (gone.id, gone.fault) == ("", f"{folder / 'gone.png'}: does not exist")
+
+
+@pytest.mark.parametrize("extension", ["csv", "parquet"])
+def test_columns_of_other_names_are_read_in_pieces_as_ours(extension, tmp_path):
+    file = tmp_path / f"table.{extension}"
+    frame = pandas.DataFrame({"file": ["a.png", "b.png"], "dx": ["007", "008"], "label": ["x", "y"]})
+    frame.to_csv(file, index=False) if extension == "csv" else frame.to_parquet(file)
+    images = listed(vitrail.table(file, path="file", label="dx"), tmp_path)
+    assert [path for path, _ in images.places()] == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert images.rows(np.array([0, 1]))["label"].to_pylist() == ["007", "008"]

@@ -7,6 +7,7 @@ import pytest
 
 import vitrail
 from vitrail.basics.errors import InputError
+from vitrail.data.image_list import ImageList
 from vitrail.data.image_table import read_image_table
 
 
@@ -103,8 +104,76 @@ def test_parquet_pyarrow_and_pandas_give_the_same_rows(write_images, monkeypatch
 def test_a_missing_column_is_named_with_the_nearest_one_there(write_images):
     folder = write_images({"cat": 1})
     (folder / "labels.csv").write_text("paths,label\ncat/000.png,a\n")
-    with pytest.raises(InputError, match=r"no column 'path'; it has paths, label\nhint: did you mean paths\?"):
+    with pytest.raises(InputError) as refusal:
         read_image_table(folder / "labels.csv")
+    assert str(refusal.value) == (
+        f"{folder / 'labels.csv'}: no column 'path'; it has paths, label\n"
+        "hint: say which it is, e.g. --columns path=paths"
+    )
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "pandas"])
+def test_columns_of_other_names_are_read_as_ours_and_what_they_replace_is_left_out(kind, write_images, monkeypatch):
+    folder = write_images({"cat": 2})
+    monkeypatch.chdir(folder)
+    frame = pd.DataFrame(
+        {
+            "file": ["cat/000.png", "cat/001.png"],
+            "dx": ["007", "b"],
+            "label": ["x", "x"],
+            "lesion": [1, 2],
+            "age": [3, 4],
+        }
+    )
+    data = {"csv": folder / "t.csv", "parquet": folder / "t.parquet", "pandas": frame}[kind]
+    frame.to_csv(folder / "t.csv", index=False)
+    frame.to_parquet(folder / "t.parquet")
+    rows = read_image_table(vitrail.table(data, path="file", label="dx", group="lesion")).rows
+    assert rows["label"].to_pylist() == ["007", "b"]
+    assert rows["group"].to_pylist() == ["1", "2"]
+    assert rows["age"].to_pylist() == [3, 4]
+    assert rows.column_names == ["path", "frame", "label", "split", "group", "age"]
+
+
+def test_two_columns_may_change_names(write_images):
+    folder = write_images({"cat": 1})
+    (folder / "t.csv").write_text("label,path\ncat/000.png,a\n")
+    rows = read_image_table(vitrail.table(folder / "t.csv", path="label", label="path")).rows
+    assert rows["label"].to_pylist() == ["a"]
+    assert rows["path"].to_pylist() == [str(folder / "cat/000.png")]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"label": "dxs"}, "{file}: no column 'dxs' for label; it has path, dx\nhint: did you mean dx?"),
+        (
+            {"label": "q"},
+            "{file}: no column 'q' for label; it has path, dx\nhint: give its name for it, e.g. label=path",
+        ),
+        (
+            {"lable": "dx"},
+            "columns: an image table has no column 'lable', only path, frame, label, split, group\n"
+            "hint: did you mean label?",
+        ),
+    ],
+)
+def test_columns_that_are_not_there_are_refused(names, message, write_images):
+    file = write_images({"cat": 1}) / "t.csv"
+    file.write_text("path,dx\ncat/000.png,a\n")
+    for read in (read_image_table, lambda data: ImageList.write(data, file.with_suffix(".arrow"))):
+        with pytest.raises(InputError) as refusal:
+            read(vitrail.table(file, **names))
+        assert str(refusal.value) == message.format(file=file)
+
+
+def test_a_folder_has_no_columns_to_name(write_images):
+    folder = write_images({"cat": 1})
+    with pytest.raises(InputError) as refusal:
+        read_image_table(vitrail.table(folder, label="dx"))
+    assert str(refusal.value) == (
+        f"{folder} is a folder: it has no columns to name\nhint: leave out --columns, or give a CSV or Parquet file"
+    )
 
 
 def test_missing_files_of_a_csv_are_listed(write_images):

@@ -223,7 +223,10 @@ def test_data_without_labels_is_told_and_taken(write_images, tmp_path):
     told = []
     write(write_images({".": 3}), tmp_path / "store", emit=told.append)
     assert vitrail.open_features(tmp_path / "store").labels == [None] * 3
-    assert Noted("labels   none: the data has no class folders and no column 'label'", "warning") in told
+    assert (
+        Noted("labels   none: the data has no class folders and no column 'label' (--columns label=…)", "warning")
+        in told
+    )
 
 
 def test_a_pass_that_was_interrupted_goes_on_with_the_very_batches_it_would_have_had(
