@@ -186,7 +186,8 @@ def write_features(
     Args:
         model: a package, or as for `fit`.
         data: as for `check`; labels may be missing, and images may lie in a folder without classes.
-        out: the store's folder. A store that stands there is continued, or added to.
+        out: the store's folder. A store that stands there is continued, or added to; images that are in it keep the
+            labels and splits they were added with.
         overwrite: replace a store that was made in another way, or is finished.
         workers: processes that read images; None: one per core.
         emit: receives progress events.

@@ -79,8 +79,9 @@ def show_result(result: "FeaturesResult") -> None:
     for output in result.manifest.outputs:
         typer.echo(f"{output.name:<24}{'×'.join(map(str, output.shape)):>14}  {output.kept}")
     rows = sum(result.manifest.shards)
+    kept = " with the labels they have (others: --overwrite)" if counted.known else ""
     typer.echo(
-        f"\nrows     {rows:,}: {counted.added:,} added, {rows - counted.added:,} were there; "
+        f"\nrows     {rows:,}: {counted.added:,} added, {rows - counted.added:,} were there{kept}; "
         f"{result.manifest.failures:,} images could not be read"
     )
     typer.echo(f"store    {result.folder}\ntime     {seconds:.1f} s, {counted.added / seconds:,.0f} images/s in all")
