@@ -85,6 +85,21 @@ def test_features_that_are_not_finite_never_agree():
     assert chosen("torch", model=model).runtime == EXACT
 
 
+def test_logits_need_not_keep_their_direction_but_whatever_else_is_read_must():
+    class ContraryInBfloat16(torch.nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * (1 if x.dtype == torch.float32 else -1)
+
+    model = small_model()
+    model.head = ContraryInBfloat16(model.num_features, 4)
+    bfloat16 = named_runtime("torch bfloat16")
+    found = measure_runtimes(workload(model), [EXACT, bfloat16], seconds=0.01)[1].agreement
+    assert found.cosine > 0.999
+    assert found.relative_error > 1
+    both = Readout("both", FEATURES_AND_LOGITS.read)
+    assert measure_runtimes(workload(model, both), [EXACT, bfloat16], seconds=0.01)[1].agreement.cosine < -0.9
+
+
 def test_few_images_are_not_worth_converting_a_model_and_nothing_is_tried_but_torch(monkeypatch):
     choice = chosen("auto", images=10)
     assert {trial.runtime for trial in choice.trials} == set(EAGER)
