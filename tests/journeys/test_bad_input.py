@@ -104,6 +104,9 @@ def test_a_csv_with_a_missing_column_or_missing_files(fit, write_images):
     ended = fit(folder / "a.csv")
     assert ended.code == 2
     assert "no column 'path'" in ended.err
+    ended = fit(folder / "a.csv", "--columns", "path=fil")
+    assert ended.code == 2
+    assert "no column 'fil' for path; it has file, label" in ended.err
     (folder / "b.csv").write_text("path,label\ncat/000.png,cat\ncat/gone.png,cat\n")
     ended = fit(folder / "b.csv")
     assert ended.code == 2

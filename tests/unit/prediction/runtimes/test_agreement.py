@@ -31,4 +31,5 @@ def test_another_shape_or_something_that_is_not_finite_never_agrees():
 def test_what_computes_in_float32_must_be_nearer_than_what_is_only_fast():
     assert Agreement(0.9995, 1e-2).suffices(exact=False)
     assert not Agreement(0.9995, 1e-2).suffices(exact=True)
+    assert not Agreement(0.9995, 2e-1).suffices(exact=False)
     assert Agreement(1.0, 9e-5).suffices(exact=True)
