@@ -65,7 +65,8 @@ class StoreWriter:
         """Lock the folder, which is made where it is not there.
 
         Raises:
-            InputError: something else than a store stands there, or another process is working on it.
+            InputError: something else than a store stands there, a newer Vitrail's store, or another process is
+                working on it.
             SystemFault: the place may not be written.
         """
         _refuse_foreign(folder)
@@ -250,14 +251,13 @@ def _refuse_foreign(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: a file stands where the store's folder should be", hint="choose another --out")
     others = [entry.name for entry in folder.iterdir() if entry.name != LOCK_NAME] if folder.exists() else []
-    if others and not (folder / UNFINISHED).is_dir():
-        try:
-            Manifest.read(folder)
-        except InputError:
-            raise InputError(
-                f"{folder}: the folder exists, is not empty and is no feature store ({', '.join(sorted(others)[:3])})",
-                hint="choose another --out; Vitrail never replaces what it did not make",
-            ) from None
+    if Manifest.stands_in(folder):
+        Manifest.read(folder)  # a newer Vitrail's is refused
+    elif others and not (folder / UNFINISHED).is_dir():
+        raise InputError(
+            f"{folder}: the folder exists, is not empty and is no feature store ({', '.join(sorted(others)[:3])})",
+            hint="choose another --out; Vitrail never replaces what it did not make",
+        )
 
 
 def _remove_partial(folder: Path) -> None:

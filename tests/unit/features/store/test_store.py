@@ -13,7 +13,7 @@ import torch
 from vitrail.basics.errors import InputError, SystemFault
 from vitrail.data.identity import KnownIds, image_id
 from vitrail.features.store import writer as writing
-from vitrail.features.store.manifest import Manifest, Output
+from vitrail.features.store.manifest import UNFINISHED, Manifest, Output
 from vitrail.features.store.reader import open_features
 from vitrail.features.store.staging import Failure, Staging
 from vitrail.features.store.writer import Span, StoreWriter
@@ -128,7 +128,7 @@ def test_what_was_written_behind_the_last_commit_is_cut_off(tmp_path):
     write(tmp_path / "calm", 21)
     write(tmp_path / "torn", 21, stop=12)
     for name in ("output-0.bin", "ids.bin", "positions.bin", "output-1.bin", "failures.jsonl"):
-        with open(tmp_path / "torn" / "unfinished" / name, "ab") as file:
+        with open(tmp_path / "torn" / UNFINISHED / name, "ab") as file:
             file.write(b"half a ro")
     (tmp_path / "torn" / "shards" / ".part-00001.parquet.1.partial").write_bytes(b"half a shard")
     assert write(tmp_path / "torn", 21) == 12
@@ -292,6 +292,27 @@ def test_a_folder_that_is_no_store_is_never_touched(tmp_path):
     assert str(refusal.value) == (
         f"{tmp_path / 'photos' / 'a.png'}: a file stands where the store's folder should be\nhint: choose another --out"
     )
+
+
+@pytest.mark.parametrize("names", [["unfinished/novel.txt"], ["shards/a"], ["manifest.json", "shards/a"]])
+def test_a_folder_whose_names_only_look_like_a_stores_is_never_touched(tmp_path, names):
+    for name in names:
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).write_text("[1]")
+    before = content(tmp_path / "mine")
+    with pytest.raises(InputError, match="is not empty and is no feature store"):
+        StoreWriter.open(tmp_path / "mine")
+    assert content(tmp_path / "mine") == before
+
+
+def test_a_store_of_a_newer_vitrail_is_not_written_to_and_said_to_be_one(tmp_path):
+    write(tmp_path / "store", 3)
+    manifest = tmp_path / "store" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 2'))
+    before = content(tmp_path / "store")
+    with pytest.raises(InputError, match="written by a newer Vitrail"):
+        StoreWriter.open(tmp_path / "store")
+    assert content(tmp_path / "store") == before
 
 
 def test_what_cannot_be_opened_says_why(tmp_path):
