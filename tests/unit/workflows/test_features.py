@@ -61,7 +61,7 @@ def test_the_store_holds_what_the_model_makes_of_every_image_beside_its_label(wr
 
 def test_a_pattern_stands_for_every_module_that_it_matches_and_keeps_its_reduction(write_images, tmp_path):
     folder = write_images({"cat": 3})
-    write(folder, tmp_path / "store", nodes="blocks.?=mean,pooled,blocks.2=cls")
+    write(folder, tmp_path / "store", nodes="blocks.?=mean,pooled,blocks.2=mean")
     store = vitrail.open_features(tmp_path / "store")
     blocks = [name for name in store.outputs if name != "pooled"]
     assert len(blocks) > 2
