@@ -134,6 +134,9 @@ def test_what_a_layer_does_not_have_is_refused() -> None:
     assert message(swin, "layers.0", swin_x, reduce="cls") == (
         f"'cls' cannot be taken of a tensor of shape (2, 16, 16, 96): tokens (B, T, D) were expected\n{other}"
     )
+    assert message(swin, "layers.0.blocks.0.attn", swin_x, reduce="mean") == (
+        "'mean' cannot be taken of a tensor of shape (18, 49, 96): one row for each of 2 images was expected\n" + other
+    )
     pvt, pvt_x = built("pvt v2"), images("pvt v2")
     assert message(pvt, "stages.0.blocks.0.attn", pvt_x, reduce="cls") == (
         "'cls' cannot be taken of a tensor of shape (2, 256, 32): PyramidVisionTransformerV2 is not known to have a "

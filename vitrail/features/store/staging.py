@@ -80,6 +80,7 @@ class Staging:
         """
         arrays = [_as_kept(tensor, output) for tensor, output in zip(outputs, self._outputs, strict=True)]
         for index, array in enumerate(arrays):
+            assert array.shape == (len(ids), *self._outputs[index].shape), self._outputs[index]
             self._files[_output_file(index)].write(array.data)
         self._files["ids.bin"].write(b"".join(map(packed_id, ids)))
         self._files["positions.bin"].write(np.array(positions, np.int64).tobytes())

@@ -268,6 +268,13 @@ def test_numbers_too_large_for_float16_are_refused(tmp_path):
     assert str(refusal.value) == "output 'blocks.1' holds 1e+05, float16 ends at 65504\nhint: use --dtype float32"
 
 
+def test_rows_that_are_not_those_of_the_batch_are_never_kept(tmp_path):
+    with StoreWriter.open(tmp_path / "store") as writer:
+        writer.begin(MADE, writer.list_images(images(1)), overwrite=False)
+        with pytest.raises(AssertionError):
+            writer.write(Span((0,), (image_id(b"0"),), (), 1), [torch.ones(2, 4), torch.ones(1, 3, 2)])
+
+
 def test_a_pass_that_is_refused_before_it_begins_leaves_nothing(tmp_path):
     with StoreWriter.open(tmp_path / "new"), pytest.raises(InputError):
         raise InputError("no such model")
