@@ -287,6 +287,33 @@ def test_a_route_and_its_reason_can_be_printed(layered: Layered) -> None:
     assert (graph.route, graph.reason) == ("graph", "'relu' is an operation, not a module")
 
 
+class Remembering(nn.Module):
+    """Keeps what it sees, in attributes and in a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.calls, self.seen = nn.Linear(2, 2), 0, None
+        self.register_buffer("decay", torch.ones(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls, self.seen, self.new = self.calls + 1, x, x
+        self.decay.mul_(0.5)
+        if self.calls == 2:
+            raise RuntimeError("not twice")
+        return self.layer(x) + 1
+
+
+def test_tracing_leaves_nothing_of_its_own_in_a_model_that_remembers_also_when_it_fails() -> None:
+    inner = Remembering()
+    model = nn.Sequential(inner)
+    assert refusal(model, ["0.add"]).startswith("there is no node '0.add': no module is called so, and Sequential ")
+    assert (inner.calls, inner.seen, hasattr(inner, "new")) == (0, None, False)
+    assert torch.equal(inner.decay, torch.ones(2))
+    inner.calls = 2
+    assert create_feature_extractor(model, ["0.add"]).route == "graph"
+    assert (inner.calls, inner.seen, hasattr(inner, "new")) == (2, None, False)
+
+
 def test_patterns_stay_between_dots_and_two_stars_cross_them() -> None:
     model = timm.create_model("test_vit", depth=2).eval()
     assert list(create_feature_extractor(model, ["blocks.?.attn"]).nodes) == ["blocks.0.attn", "blocks.1.attn"]
