@@ -125,6 +125,9 @@ def test_a_module_that_is_not_called_is_an_error_and_never_left_out(layered: Lay
     )
     with pytest.raises(InputError, match="'first#3' means call 3 of 'first', which this forward called 2 times"):
         create_feature_extractor(layered, ["first#3"])(x)
+    vit = timm.create_model("test_vit", img_size=32, depth=2).eval()
+    with pytest.raises(InputError, match=r"'blocks.1#2' means call 2 of 'blocks.1', which this forward called 1 times"):
+        create_feature_extractor(vit, ["blocks.1#2"])(torch.zeros(1, 3, 32, 32))
     assert not hooks_of(layered)
 
 

@@ -75,6 +75,31 @@ def test_maps_come_with_channels_first_whatever_the_model_does() -> None:
 
 
 @torch.no_grad()
+def test_a_map_as_deep_as_it_is_wide_is_read_as_its_model_says() -> None:
+    x = torch.randn(2, 3, 64, 64)
+    small = {"img_size": 64, "embed_dim": 16, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 1, 1)}
+    swin = timm.create_model("swin_tiny_patch4_window7_224", **small).eval()
+    for model, node, places in ((swin, "layers.0", (1, 2)), (nn.Sequential(nn.Conv2d(3, 8, 8, stride=8)), "0", (2, 3))):
+        whole = create_feature_extractor(model, [node])(x)[node]
+        assert len(set(whole.shape[1:])) == 1
+        found = create_feature_extractor(model, [node], reduce="mean")(x)[node]
+        assert torch.equal(found, whole.permute(0, 3, 1, 2).mean((2, 3)) if places == (1, 2) else whole.mean(places))
+
+
+@torch.no_grad()
+def test_registers_of_a_hugging_face_model_are_no_patches() -> None:
+    from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 64, "patch_size": 16}
+    model = Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**sizes, num_register_tokens=3)).eval()
+    x = torch.randn(2, 3, 64, 64)
+    whole = create_feature_extractor(model, ["layernorm"])(x)["layernorm"]
+    assert whole.shape == (2, 1 + 3 + 16, 16)
+    found = create_feature_extractor(model, ["layernorm"], reduce="mean")(x)["layernorm"]
+    assert torch.equal(found, whole[:, 4:].mean(1))
+
+
+@torch.no_grad()
 def test_tokens_of_a_model_of_several_scales_are_laid_out_like_the_image() -> None:
     pvt = timm.create_model("pvt_v2_b0", num_classes=2).eval()
     x = torch.randn(2, 3, *HALF)

@@ -123,6 +123,13 @@ def test_an_image_that_cannot_be_read_or_vanished_is_told_and_tried_again(write_
     np.testing.assert_allclose(store.numpy(), expected(store, None), rtol=1e-5, atol=1e-5)
 
 
+def test_an_image_behind_the_last_full_batch_that_cannot_be_read_is_told(write_images, tmp_path):
+    folder = write_images({"cat": 5})
+    (folder / "cat" / "004.png").write_bytes(b"no image")
+    assert write(folder, tmp_path / "store", on_bad_image="skip").manifest.failures == 1
+    assert len(vitrail.open_features(tmp_path / "store")) == 4
+
+
 def test_images_that_are_there_are_skipped_also_under_another_name(write_images, tmp_path):
     folder = write_images({"cat": 5})
     write(folder, tmp_path / "store")

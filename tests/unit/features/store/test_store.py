@@ -145,6 +145,31 @@ def test_a_process_that_dies_between_a_shard_and_its_commit_does_not_write_its_r
     assert content(tmp_path / "killed") == content(tmp_path / "calm")
 
 
+def test_a_process_that_dies_right_behind_a_shard_keeps_its_rows(tmp_path):
+    write(tmp_path / "calm", 21)
+    with StoreWriter.open(tmp_path / "killed") as writer:
+        writer.begin(MADE, writer.list_images(images(21)), overwrite=False)
+        for span, outputs in spans(0, 8):
+            writer.write(span, outputs)
+    assert write(tmp_path / "killed", 21) == 8
+    assert content(tmp_path / "killed") == content(tmp_path / "calm")
+
+
+def test_copies_within_a_data_set_are_not_taken_for_known_when_its_pass_is_continued(tmp_path):
+    write(tmp_path / "store", 21, stop=12)
+    with StoreWriter.open(tmp_path / "store") as writer:
+        assert writer.begin(MADE, writer.list_images(images(21)), overwrite=False) == 12
+        assert len(KnownIds(writer.known)) == 0
+
+
+def test_an_interrupted_pass_is_not_continued_in_another_way(tmp_path):
+    other = dataclasses.replace(MADE, runtime="bfloat16")
+    write(tmp_path / "store", 21, stop=12)
+    assert write(tmp_path / "store", 21, made=other, overwrite=True) == 0
+    write(tmp_path / "fresh", 21, made=other)
+    assert content(tmp_path / "store") == content(tmp_path / "fresh")
+
+
 def test_new_rows_are_added_in_new_shards_and_the_old_ones_are_not_touched(tmp_path):
     write(tmp_path / "store", 10)
     before = content(tmp_path / "store" / "shards")
