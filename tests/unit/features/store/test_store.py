@@ -145,6 +145,15 @@ def test_a_process_that_dies_between_a_shard_and_its_commit_does_not_write_its_r
     assert content(tmp_path / "killed") == content(tmp_path / "calm")
 
 
+def test_committed_rows_that_are_gone_are_a_fault_and_never_become_zeros(tmp_path):
+    write(tmp_path / "store", 21, stop=12)
+    file = tmp_path / "store" / UNFINISHED / "output-0.bin"
+    os.truncate(file, 8)
+    with pytest.raises(SystemFault) as fault:
+        write(tmp_path / "store", 21)
+    assert str(fault.value) == (f"{file} holds less than was committed to it\nhint: delete the store and begin anew")
+
+
 def test_a_process_that_dies_right_behind_a_shard_keeps_its_rows(tmp_path):
     write(tmp_path / "calm", 21)
     with StoreWriter.open(tmp_path / "killed") as writer:
