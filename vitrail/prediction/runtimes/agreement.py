@@ -19,7 +19,7 @@ class Agreement:
     """How near a runtime comes to torch in float32.
 
     Attributes:
-        cosine: the least over the images, of the first thing that is read; -1 where something is not finite.
+        cosine: the least over the images, of what is judged by it; -1 where something is not finite.
         relative_error: the greatest absolute difference, divided by the greatest absolute value, over all that is read.
     """
 
@@ -35,13 +35,20 @@ class Agreement:
         return f"least cosine {self.cosine:.4f}, greatest relative error {self.relative_error:.1e}"
 
 
-def agreement_of(answers: tuple[Tensor, ...], exact: tuple[Tensor, ...]) -> Agreement:
-    """Compare what was read of the same batch, tensor by tensor; see `Agreement`."""
+def agreement_of(answers: tuple[Tensor, ...], exact: tuple[Tensor, ...], *, judged: int = 1) -> Agreement:
+    """Compare what was read of the same batch, tensor by tensor; see `Agreement`.
+
+    Args:
+        answers: what the runtime said.
+        exact: what torch says in float32.
+        judged: of so many of them, the first ones, the cosine is taken. Of features and logits that is 1: the logits
+            of a head that was never trained may point anywhere.
+    """
     if [each.shape for each in answers] != [each.shape for each in exact]:
         return Agreement(-1.0, math.inf)
-    cosine = _least_cosine(answers[0].flatten(1), exact[0].flatten(1))
-    errors = [_relative_error(*pair) for pair in zip(answers, exact, strict=True)]
-    return Agreement(cosine, max(errors))
+    pairs = list(zip(answers, exact, strict=True))
+    cosines = [_least_cosine(ours.flatten(1), theirs.flatten(1)) for ours, theirs in pairs[:judged]]
+    return Agreement(min(cosines), max(_relative_error(*pair) for pair in pairs))
 
 
 def refuse_disagreement(name: str, found: Agreement, *, exact: bool) -> None:

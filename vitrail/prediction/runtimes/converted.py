@@ -122,7 +122,8 @@ class _Session:
         run = self._opened(array)
         answers, cpu = _tensors(run(array)), torch.device("cpu")
         with EXACT.applied(self._model, self._preprocessing, cpu, readout=self._readout) as exact:
-            found = agreement_of(answers, exact(given))
+            judged = 1 if self._readout is FEATURES_AND_LOGITS else len(answers)
+            found = agreement_of(answers, exact(given), judged=judged)
         refuse_disagreement(self._runtime.name, found, exact=self._runtime.exact)
         return run
 
