@@ -141,6 +141,17 @@ def test_images_that_are_there_are_skipped_also_under_another_name(write_images,
     assert write(tmp_path / "copy", tmp_path / "store").counted.added == 0
 
 
+def test_the_size_that_is_told_never_hides_images_that_are_new(write_images, tmp_path):
+    def told(folder):
+        lines = []
+        write(folder, tmp_path / "store", emit=lines.append)
+        return next(e.text for e in lines if isinstance(e, Noted) and e.text.startswith("store")).partition(", ")[0]
+
+    assert told(write_images({"cat": 5})) == "store    5 images × (pooled 64) in float32: 2.03 kB"
+    more = write_images({"cat": 3}, under="more", seed=40)
+    assert told(more) == "store    0 to 3 images × (pooled 64) in float32: 0 B to 1.22 kB"
+
+
 def test_identical_images_of_one_data_set_each_have_their_row(write_images, tmp_path):
     folder = write_images({"cat": 2})
     shutil.copytree(folder / "cat", folder / "dog")

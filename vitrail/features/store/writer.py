@@ -103,6 +103,11 @@ class StoreWriter:
         progress = Staging.stored(self._work)
         return self.manifest is not None and progress is not None and progress.images == images.digest
 
+    def seen_of(self, images: ImageList) -> int:
+        """How many of these images an unfinished pass has looked at."""
+        progress = Staging.stored(self._work)
+        return progress.position if progress is not None and self.is_continued_by(images) else 0
+
     def begin(self, asked: Manifest, images: ImageList, *, overwrite: bool) -> int:
         """Begin a pass, or continue the one that was interrupted.
 
