@@ -380,6 +380,10 @@ def test_what_cannot_be_opened_says_why(tmp_path):
         f"{folder}: part-00001.parquet is missing, 3 shards were expected\n"
         "hint: copy the folder again, or make the store anew with --overwrite"
     )
+    write(tmp_path / "torn", 21)
+    (tmp_path / "torn" / "shards" / "part-00002.safetensors").unlink()
+    with pytest.raises(InputError, match=r"torn: part-00002\.safetensors is missing, 3 shards were expected\nhint: "):
+        open_features(tmp_path / "torn")
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 2'))
     with pytest.raises(InputError) as refusal:
