@@ -156,6 +156,22 @@ def test_a_model_is_converted_once_and_again_only_when_something_in_it_changed(r
 
 
 @pytest.mark.parametrize("runtime", INSTALLED[:1], ids=lambda each: each.name)
+def test_images_of_another_size_or_normalisation_are_answered_too(runtime, own_cache):
+    model, usual = built("resnet"), shown("resnet")
+    for preprocessing in (
+        usual,
+        usual.model_copy(update={"height": 64}),
+        usual.model_copy(update={"mean": (0.0,) * 3}),
+    ):
+        pixels = np.stack([preprocessing.pixels(picture(seed, size=(70, 70))) for seed in range(2)])
+        with runtime.applied(model, preprocessing, CPU) as forward:
+            answers = forward(pixels)
+        with EXACT.applied(model, preprocessing, CPU) as forward:
+            assert agreement_of(answers, forward(pixels)).suffices(exact=runtime.exact)
+    assert len(list(own_cache.iterdir())) == 3
+
+
+@pytest.mark.parametrize("runtime", INSTALLED[:1], ids=lambda each: each.name)
 @pytest.mark.parametrize("damage", ["a byte changed", "a file gone", "contents unreadable", "an empty folder"])
 def test_a_damaged_conversion_is_made_again(runtime, damage, own_cache):
     model, pixels = built("resnet"), batch("resnet", 2)
