@@ -275,6 +275,16 @@ def test_an_extractor_inside_an_extracted_model_ends_only_itself() -> None:
     )
 
 
+@torch.no_grad()
+def test_modules_that_are_put_into_the_model_later_are_run_by_every_route_that_runs_the_model_itself() -> None:
+    model, x = timm.create_model("test_vit", img_size=32, depth=3).eval(), torch.randn(1, 3, 32, 32)
+    own, hooks = (create_feature_extractor(model, ["blocks.2"], route=route) for route in ("own", "hooks"))
+    before = own(x)["blocks.2"]
+    model.blocks[1] = nn.Identity()
+    assert torch.equal(own(x)["blocks.2"], hooks(x)["blocks.2"])
+    assert not torch.equal(own(x)["blocks.2"], before)
+
+
 def test_a_route_and_its_reason_can_be_printed(layered: Layered) -> None:
     model = timm.create_model("test_vit").eval()
     own = create_feature_extractor(model, {"blocks.1": "b", "norm": "n"})
@@ -403,7 +413,8 @@ def test_autocast_and_other_image_sizes_are_the_models_own() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             inner = create_feature_extractor(model, ["blocks.0.attn.qkv"])(torch.zeros(1, 3, 96, 128))
             assert inner["blocks.0.attn.qkv"].dtype == torch.bfloat16
-        assert extractor.to(torch.bfloat16)(torch.zeros(1, 3, 96, 128, dtype=torch.bfloat16))["blocks.0"].dtype
+        half = extractor.to(torch.bfloat16)(torch.zeros(1, 3, 96, 128, dtype=torch.bfloat16))
+        assert half["blocks.0"].dtype == torch.bfloat16
         model.float()
 
 
@@ -418,12 +429,6 @@ for name, nodes, route in (
 ):
     model = built(name)
     extractor = create_feature_extractor(model, nodes, route=route)
-    seen = []
-
-    def count(module, inputs):
-        seen.append(str(module.code))
-        return module.forward
-
     with torch.no_grad():
         expected = [extractor(images(name, seed=seed)) for seed in (1, 2)]
         torch._dynamo.reset()
