@@ -193,6 +193,17 @@ def test_a_model_that_does_not_say_which_tokens_are_patches_is_asked() -> None:
     assert torch.equal(found, model[0](x)[:, 1:].mean(1))
 
 
+def test_a_model_of_timm_that_does_not_count_its_class_token_is_asked_and_so_is_one_made_of_timms_blocks() -> None:
+    pit = timm.create_model("pit_ti_224").eval()
+    assert message(pit, "norm", torch.randn(1, 3, 224, 224), reduce="mean").startswith(
+        "'mean' needs to know how many tokens of PoolingVisionTransformer are not patches, and nothing says it"
+    )
+    model = nn.Sequential(timm.models.vision_transformer.Block(8, 2))
+    assert message(model, "0.norm1", torch.randn(2, 5, 8), reduce="mean").startswith(
+        "'mean' needs to know how many tokens of Sequential are not patches, and nothing says it"
+    )
+
+
 def test_a_number_of_tokens_that_fits_no_image_is_refused() -> None:
     vit = wide("vit_tiny_patch16_224", depth=1, patch_drop_rate=0.5).train()
     text = message(vit, "blocks.0", torch.randn(2, 3, *HALF), reduce="mean")
