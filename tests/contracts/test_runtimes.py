@@ -16,6 +16,8 @@ from torch import nn
 from tests.conftest import picture
 from vitrail.basics.errors import InputError, SystemFault
 from vitrail.data.preprocessing import Preprocessing
+from vitrail.features.node_requests import parse_nodes
+from vitrail.features.readout import readout_of
 from vitrail.models.chain import Chain
 from vitrail.prediction.runtimes import cache as runtime_cache
 from vitrail.prediction.runtimes.agreement import agreement_of
@@ -122,6 +124,21 @@ def test_any_readout_can_be_asked_for_and_an_inner_state_can_be_given(runtime):
         assert agreement_of(forward(states.bfloat16().float()), expected).cosine > 0.999
 
 
+@pytest.mark.parametrize("runtime", INSTALLED, ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    ("family", "nodes"),
+    [("vit", "blocks.0=cls,blocks.1.attn=mean,pooled"), ("vit", "blocks.0=mean"), ("swin", "layers.1=map")],
+)
+def test_nodes_of_a_store_are_read_by_every_runtime_for_any_number_of_images(runtime, family, nodes):
+    model, pixels, readout = built(family).eval(), batch(family, 5), readout_of(parse_nodes(nodes))
+    exact = exact_answers(model, family, pixels, readout)
+    with runtime.applied(model, shown(family), CPU, readout=readout) as forward:
+        for count in (5, 1):
+            expected = tuple(each[:count] for each in exact)
+            found = agreement_of(forward(pixels[:count]), expected, judged=len(expected))
+            assert found.suffices(exact=runtime.exact), found.text()
+
+
 @pytest.fixture
 def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "own"))
@@ -152,6 +169,22 @@ def test_a_model_is_converted_once_and_again_only_when_something_in_it_changed(r
     for block in model.blocks:
         block.attn.scale *= 2  # no weight says so
     answered(runtime, model, pixels)
+    assert len(list(own_cache.iterdir())) == 3
+
+
+@pytest.mark.parametrize("runtime", INSTALLED[:1], ids=lambda each: each.name)
+def test_images_of_another_size_or_normalisation_are_answered_too(runtime, own_cache):
+    model, usual = built("resnet"), shown("resnet")
+    for preprocessing in (
+        usual,
+        usual.model_copy(update={"height": 64}),
+        usual.model_copy(update={"mean": (0.0,) * 3}),
+    ):
+        pixels = np.stack([preprocessing.pixels(picture(seed, size=(70, 70))) for seed in range(2)])
+        with runtime.applied(model, preprocessing, CPU) as forward:
+            answers = forward(pixels)
+        with EXACT.applied(model, preprocessing, CPU) as forward:
+            assert agreement_of(answers, forward(pixels)).suffices(exact=runtime.exact)
     assert len(list(own_cache.iterdir())) == 3
 
 

@@ -12,4 +12,4 @@ def test_the_code_of_the_page_on_older_ways_runs(capsys) -> None:
     printed = capsys.readouterr().out
     assert "replacing what runs behind 'layer3' by nn.Identity does not give that node" in printed
     assert "route graph: 'flatten' is an operation, not a module" in printed
-    assert len(blocks) == 5
+    assert len(blocks) == 6

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import vitrail as library
+from vitrail.features.store.manifest import UNFINISHED
 
 
 def sample(real_data, folder, *, each=12):
@@ -89,7 +90,7 @@ def running(folder, out):
 
 def position(out):
     with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-        return json.loads((out / "unfinished" / "state.json").read_text())["position"]
+        return json.loads((out / UNFINISHED / "state.json").read_text())["position"]
     return 0
 
 

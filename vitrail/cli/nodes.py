@@ -64,7 +64,7 @@ def table(result: "NodesResult", *, is_tree: bool) -> str:
 
 def _remarks(result: "NodesResult") -> list[str]:
     found = result.found
-    remarks = [f"{found.parameters:,} parameters, {found.multiplications / 2e9:.2f} billion multiplications an image"]
+    remarks = [f"{found.parameters:,} parameters, {found.multiplications / 1e9:.2f} billion multiplications an image"]
     if result.hidden:
         remarks.append(f"{result.hidden} modules lie deeper; --depth shows them, or a pattern such as '**.attn'")
     if found.why_no_operations:

@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from vitrail.features.finishing import OutputForm, Projections, output_forms
 from vitrail.features.node_names import Request
 from vitrail.features.outputs import one_tensor
-from vitrail.features.reduction import ImageSize
 from vitrail.features.routes.choice import Chosen, choose
 from vitrail.features.routes.tracing import traces, warn_of_differences
 
@@ -64,11 +62,11 @@ class FeatureExtractor(nn.Module):
         Raises:
             InputError: a module was not called, gave no single tensor, or cannot be reduced as asked.
         """
-        image = _image_size((*args, *kwargs.values()))
+        batch = _images((*args, *kwargs.values()))
 
         def finish(request: Request, output: object) -> Tensor:
             form = self.projections.on(self._forms[request.output], request.output)
-            return form.of(one_tensor(output, request.node), image)
+            return form.of(one_tensor(output, request.node), batch)
 
         return self._route.run(self.model, self.requests, finish, (args, kwargs))
 
@@ -154,9 +152,6 @@ def get_graph_node_names(
     return found[True].names, found[False].names
 
 
-def _image_size(arguments: tuple[Any, ...]) -> ImageSize:
-    """(height, width) of the first argument that is a batch of images."""
-    for argument in arguments:
-        if isinstance(argument, torch.Tensor) and argument.ndim == 4:
-            return int(argument.shape[2]), int(argument.shape[3])
-    return None
+def _images(arguments: tuple[Any, ...]) -> Tensor | None:
+    """The first argument that is a batch of images (B, C, H, W)."""
+    return next((each for each in arguments if isinstance(each, Tensor) and each.ndim == 4), None)

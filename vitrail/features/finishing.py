@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
 from vitrail.features.node_names import Request
-from vitrail.features.reduction import ImageSize, Reduction, checked_reduction, normalised, projected, reduced
+from vitrail.features.reduction import Reduction, checked_reduction, normalised, projected, reduced, refuse_other_rows
 from vitrail.features.token_layout import TokenLayout, token_layout
 
 Value = TypeVar("Value")
@@ -24,14 +24,21 @@ class OutputForm:
     projection: Tensor | None
     layout: TokenLayout
 
-    def of(self, x: Float[Tensor, "*layer"], image: ImageSize) -> Float[Tensor, "*kept"]:
+    def of(self, x: Float[Tensor, "*layer"], images: Float[Tensor, "B C H W"] | None) -> Float[Tensor, "*kept"]:
         """The tensor in this form.
+
+        Args:
+            x: what the node gave.
+            images: what the model was given, if it was images.
 
         Raises:
             InputError: it does not have what is asked for.
         """
         if self.reduction is not None:
-            x = reduced(x, self.reduction, self.layout, image)
+            if images is not None:
+                refuse_other_rows(x, self.reduction, images)
+            size = None if images is None else (int(images.shape[2]), int(images.shape[3]))
+            x = reduced(x, self.reduction, self.layout, size)
         if not self.normalise and self.projection is None:
             return x
         if x.ndim == 4 and self.reduction != "map":

@@ -1,15 +1,13 @@
 """What is wanted of a model, as people type it: `blocks.3=cls,blocks.11=mean,norm`."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from vitrail.basics.errors import InputError, did_you_mean
+from vitrail.features.reduction import Reduction
 
 POOLED = "pooled"
 """The node that every model has: what its classifier stands on."""
-
-Reduction = Literal["cls", "mean", "tokens", "map"]
-"""Class token, mean over patches, all tokens, or a map of height and width."""
 
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 

@@ -27,7 +27,7 @@ class ModuleNode:
     """Of each tensor that its first call returned, by what is written behind the name to get it (`` or `[0]`)."""
     calls: int = 0
     multiplications: int = 0
-    """Multiply-add operations of matrix products, convolutions and attention, times two, in all its calls."""
+    """Of matrix products, convolutions and attention, in all its calls."""
 
     @property
     def extractable(self) -> list[str]:
@@ -75,7 +75,7 @@ def inside(model: nn.Module, *args: Any, **kwargs: Any) -> Inside:
         operations,
         why_not,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        multiplications=counter.get_total_flops(),
+        multiplications=_multiplications(counter),
     )
 
 
@@ -85,11 +85,11 @@ def _watched(model: nn.Module, nodes: dict[str, ModuleNode], counter: FlopCounte
     entered: list[int] = []
 
     def before(_module: nn.Module, _arguments: Any) -> None:
-        entered.append(counter.get_total_flops())
+        entered.append(_multiplications(counter))
 
     def after(node: ModuleNode, output: object) -> None:
         node.calls += 1
-        node.multiplications += counter.get_total_flops() - entered.pop()
+        node.multiplications += _multiplications(counter) - entered.pop()
         if node.calls == 1:
             node.shapes = {suffix: tuple(tensor.shape) for suffix, tensor in tensors_in(output).items()}
 
@@ -103,6 +103,10 @@ def _watched(model: nn.Module, nodes: dict[str, ModuleNode], counter: FlopCounte
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _multiplications(counter: FlopCounterMode) -> int:
+    return counter.get_total_flops() // 2  # it also counts as many additions
 
 
 def _operations(model: nn.Module) -> tuple[tuple[str, ...], str | None]:

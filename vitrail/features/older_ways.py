@@ -27,8 +27,8 @@ def tail_replaced_by_identity(model: nn.Module, node: str, example: Tensor) -> n
         example: what the model takes, e.g. images (B, C, H, W); tells what runs behind the node, and checks the result.
 
     Raises:
-        InputError: an unknown node, or something that is not a module happens behind it (flattening, say, or taking
-            the class token), so that another tensor would come out.
+        InputError: no module of this name, or something that is not a module happens behind it (flattening, say, or
+            taking the class token), so that another tensor would come out.
     """
     expected, behind = _expected(model, node, example), _first_called_behind(model, node, example)
     shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
@@ -51,8 +51,8 @@ def layers_in_sequence(model: nn.Module, node: str, example: Tensor) -> nn.Modul
         example: what the model takes, e.g. images (B, C, H, W); checks the result.
 
     Raises:
-        InputError: an unknown node, or the model's forward does more than call its layers in turn (adds a class token,
-            positions or a shortcut, say), so that another tensor would come out.
+        InputError: no module of this name, or the model's forward does more than call its layers in turn (adds a class
+            token, positions or a shortcut, say), so that another tensor would come out.
     """
     expected = _expected(model, node, example)
     layers: list[nn.Module] = []
@@ -101,7 +101,13 @@ class _Hooked(nn.Module):
 
 def _expected(model: nn.Module, node: str, example: Tensor) -> Tensor:
     with modes_kept(model), torch.no_grad():
-        return create_feature_extractor(model.eval(), [node], route=HooksRoute.name)(example)[node]
+        extractor = create_feature_extractor(model.eval(), [node], route=HooksRoute.name)
+        if node not in dict(model.named_modules()):
+            raise InputError(
+                f"{node!r} is not the name of a module, which this way needs",
+                hint="create_feature_extractor also takes later calls, parts and patterns",
+            )
+        return extractor(example)[node]
 
 
 def _first_called_behind(model: nn.Module, node: str, example: Tensor) -> list[str]:

@@ -64,6 +64,17 @@ def reduced(
     return patches.mean(dim=1) if how == "mean" else _as_map(patches, layout, image)
 
 
+def refuse_other_rows(x: Float[Tensor, "*layer"], how: Reduction, images: Float[Tensor, "B C H W"]) -> None:
+    """Let only tensors with one row per image be reduced: windows, say, are rows of their own inside a Swin block.
+
+    Raises:
+        InputError: there are more or fewer.
+    """
+    # A compiler would take the comparison for a condition on the number of images.
+    if not torch.compiler.is_compiling() and x.shape[:1] != images.shape[:1]:
+        raise _misfit(x, how, f"one row for each of {len(images)} images was expected")
+
+
 def normalised(x: Float[Tensor, " B *kept"], *, feature_dimension: int) -> Float[Tensor, " B *kept"]:
     """Every vector divided by its Euclidean length; one of length 0 stays 0."""
     return functional.normalize(x, dim=feature_dimension)

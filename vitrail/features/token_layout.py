@@ -43,8 +43,9 @@ class TokenLayout:
 def token_layout(model: nn.Module, node: str) -> TokenLayout:
     """The layout that holds at a node: of the outermost module around it that says something about its tokens.
 
-    Known are models of timm, ViT and Swin of torchvision, Hugging Face's by their configuration, and every module with
-    an attribute `num_prefix_tokens` (and `cls_token` where the first of these is a class token).
+    Known are whole models of timm (its blocks alone do not say what they are given), ViT and Swin of torchvision,
+    Hugging Face's by their configuration, and every module with an attribute `num_prefix_tokens` (and `cls_token` where
+    the first of these is a class token).
 
     Args:
         model: the whole model.
@@ -71,9 +72,12 @@ def _stated(module: Any) -> TokenLayout | None:
     kind = getattr(getattr(module, "config", None), "model_type", None)
     if kind in _PREFIX_BY_CONFIG:
         return _by_config(name, module.config, _PREFIX_BY_CONFIG[kind])
-    if isinstance(getattr(module, "num_prefix_tokens", None), int) or origin.startswith("timm.models."):
-        prefix = getattr(module, "num_prefix_tokens", 0)
-        has_class_token = prefix > 0 and getattr(module, "cls_token", None) is not None
+    prefix = getattr(module, "num_prefix_tokens", None)
+    if isinstance(prefix, int) or (origin.startswith("timm.models.") and hasattr(module, "forward_features")):
+        own = [parameter for parameter, _ in module.named_parameters(recurse=False)]
+        if prefix is None and not any("cls_token" in parameter for parameter in own):
+            prefix = 0
+        has_class_token = bool(prefix) and getattr(module, "cls_token", None) is not None
         channels_last = str(getattr(module, "output_fmt", "NCHW")) == "NHWC"
         patch = patch_pixels(module) if prefix else None
         pads = bool(getattr(getattr(module, "patch_embed", None), "dynamic_img_pad", False))

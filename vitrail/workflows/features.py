@@ -143,10 +143,17 @@ def _tell_size(
         InputError: it cannot.
     """
     row = sum(each.row_bytes for each in outputs) + _ROW_BYTES
-    new = max(0, len(images) - writer.rows_there if before else len(images))
-    needed, free = new * row + min(SHARD_BYTES, new * row), free_bytes(writer.folder)
+    # Which images are in the store already is known only once they are read.
+    most = len(images) - (writer.seen_of(images) if before else 0)
+    least = min(most, max(0, len(images) - writer.rows_there)) if before else most
+    needed, free = least * row + min(SHARD_BYTES, least * row), free_bytes(writer.folder)
     what = " + ".join(f"{each.name} {'×'.join(map(str, each.shape))}" for each in outputs)
-    words = f"{new:,} images × ({what}) in {outputs[0].kept}: {_size(new * row)}, {_size(free)} are free"
+    count, size = (
+        (f"{most:,}", _size(most * row))
+        if least == most
+        else (f"{least:,} to {most:,}", f"{_size(least * row)} to {_size(most * row)}")
+    )
+    words = f"{count} images × ({what}) in {outputs[0].kept}: {size}, {_size(free)} are free"
     emit(Noted(f"store    {words}"))
     if not images.labelled:
         emit(Noted("labels   none: the data has no class folders and no column 'label' (--columns label=…)", "warning"))

@@ -125,6 +125,9 @@ def test_a_module_that_is_not_called_is_an_error_and_never_left_out(layered: Lay
     )
     with pytest.raises(InputError, match="'first#3' means call 3 of 'first', which this forward called 2 times"):
         create_feature_extractor(layered, ["first#3"])(x)
+    vit = timm.create_model("test_vit", img_size=32, depth=2).eval()
+    with pytest.raises(InputError, match=r"'blocks.1#2' means call 2 of 'blocks.1', which this forward called 1 times"):
+        create_feature_extractor(vit, ["blocks.1#2"])(torch.zeros(1, 3, 32, 32))
     assert not hooks_of(layered)
 
 
@@ -272,6 +275,16 @@ def test_an_extractor_inside_an_extracted_model_ends_only_itself() -> None:
     )
 
 
+@torch.no_grad()
+def test_modules_that_are_put_into_the_model_later_are_run_by_every_route_that_runs_the_model_itself() -> None:
+    model, x = timm.create_model("test_vit", img_size=32, depth=3).eval(), torch.randn(1, 3, 32, 32)
+    own, hooks = (create_feature_extractor(model, ["blocks.2"], route=route) for route in ("own", "hooks"))
+    before = own(x)["blocks.2"]
+    model.blocks[1] = nn.Identity()
+    assert torch.equal(own(x)["blocks.2"], hooks(x)["blocks.2"])
+    assert not torch.equal(own(x)["blocks.2"], before)
+
+
 def test_a_route_and_its_reason_can_be_printed(layered: Layered) -> None:
     model = timm.create_model("test_vit").eval()
     own = create_feature_extractor(model, {"blocks.1": "b", "norm": "n"})
@@ -285,6 +298,33 @@ def test_a_route_and_its_reason_can_be_printed(layered: Layered) -> None:
     )
     graph = create_feature_extractor(layered, ["relu"])
     assert (graph.route, graph.reason) == ("graph", "'relu' is an operation, not a module")
+
+
+class Remembering(nn.Module):
+    """Keeps what it sees, in attributes and in a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.calls, self.seen = nn.Linear(2, 2), 0, None
+        self.register_buffer("decay", torch.ones(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls, self.seen, self.new = self.calls + 1, x, x
+        self.decay.mul_(0.5)
+        if self.calls == 2:
+            raise RuntimeError("not twice")
+        return self.layer(x) + 1
+
+
+def test_tracing_leaves_nothing_of_its_own_in_a_model_that_remembers_also_when_it_fails() -> None:
+    inner = Remembering()
+    model = nn.Sequential(inner)
+    assert refusal(model, ["0.add"]).startswith("there is no node '0.add': no module is called so, and Sequential ")
+    assert (inner.calls, inner.seen, hasattr(inner, "new")) == (0, None, False)
+    assert torch.equal(inner.decay, torch.ones(2))
+    inner.calls = 2
+    assert create_feature_extractor(model, ["0.add"]).route == "graph"
+    assert (inner.calls, inner.seen, hasattr(inner, "new")) == (2, None, False)
 
 
 def test_patterns_stay_between_dots_and_two_stars_cross_them() -> None:
@@ -373,7 +413,8 @@ def test_autocast_and_other_image_sizes_are_the_models_own() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             inner = create_feature_extractor(model, ["blocks.0.attn.qkv"])(torch.zeros(1, 3, 96, 128))
             assert inner["blocks.0.attn.qkv"].dtype == torch.bfloat16
-        assert extractor.to(torch.bfloat16)(torch.zeros(1, 3, 96, 128, dtype=torch.bfloat16))["blocks.0"].dtype
+        half = extractor.to(torch.bfloat16)(torch.zeros(1, 3, 96, 128, dtype=torch.bfloat16))
+        assert half["blocks.0"].dtype == torch.bfloat16
         model.float()
 
 
@@ -388,12 +429,6 @@ for name, nodes, route in (
 ):
     model = built(name)
     extractor = create_feature_extractor(model, nodes, route=route)
-    seen = []
-
-    def count(module, inputs):
-        seen.append(str(module.code))
-        return module.forward
-
     with torch.no_grad():
         expected = [extractor(images(name, seed=seed)) for seed in (1, 2)]
         torch._dynamo.reset()

@@ -72,6 +72,17 @@ def test_layers_that_fail_on_what_they_get_are_refused_with_their_own_words() ->
         tail_replaced_by_identity(model, "vit.layers.0", x)
 
 
+@pytest.mark.parametrize("way", [tail_replaced_by_identity, layers_in_sequence])
+@pytest.mark.parametrize("node", ["layer1.0.relu_1", "layer1.0.relu#2", "layer1.?"])
+def test_what_is_no_modules_name_is_refused(way, node: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        way(built("torchvision resnet"), node, images("torchvision resnet"))
+    assert str(refusal.value) == (
+        f"{node!r} is not the name of a module, which this way needs\n"
+        "hint: create_feature_extractor also takes later calls, parts and patterns"
+    )
+
+
 def test_a_resnet_in_sequence_is_its_own_beginning() -> None:
     model, x = built("torchvision resnet"), images("torchvision resnet")
     sequence = layers_in_sequence(model, "layer2", x)

@@ -75,6 +75,31 @@ def test_maps_come_with_channels_first_whatever_the_model_does() -> None:
 
 
 @torch.no_grad()
+def test_a_map_as_deep_as_it_is_wide_is_read_as_its_model_says() -> None:
+    x = torch.randn(2, 3, 64, 64)
+    small = {"img_size": 64, "embed_dim": 16, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 1, 1)}
+    swin = timm.create_model("swin_tiny_patch4_window7_224", **small).eval()
+    for model, node, places in ((swin, "layers.0", (1, 2)), (nn.Sequential(nn.Conv2d(3, 8, 8, stride=8)), "0", (2, 3))):
+        whole = create_feature_extractor(model, [node])(x)[node]
+        assert len(set(whole.shape[1:])) == 1
+        found = create_feature_extractor(model, [node], reduce="mean")(x)[node]
+        assert torch.equal(found, whole.permute(0, 3, 1, 2).mean((2, 3)) if places == (1, 2) else whole.mean(places))
+
+
+@torch.no_grad()
+def test_registers_of_a_hugging_face_model_are_no_patches() -> None:
+    from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 64, "patch_size": 16}
+    model = Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**sizes, num_register_tokens=3)).eval()
+    x = torch.randn(2, 3, 64, 64)
+    whole = create_feature_extractor(model, ["layernorm"])(x)["layernorm"]
+    assert whole.shape == (2, 1 + 3 + 16, 16)
+    found = create_feature_extractor(model, ["layernorm"], reduce="mean")(x)["layernorm"]
+    assert torch.equal(found, whole[:, 4:].mean(1))
+
+
+@torch.no_grad()
 def test_tokens_of_a_model_of_several_scales_are_laid_out_like_the_image() -> None:
     pvt = timm.create_model("pvt_v2_b0", num_classes=2).eval()
     x = torch.randn(2, 3, *HALF)
@@ -134,6 +159,9 @@ def test_what_a_layer_does_not_have_is_refused() -> None:
     assert message(swin, "layers.0", swin_x, reduce="cls") == (
         f"'cls' cannot be taken of a tensor of shape (2, 16, 16, 96): tokens (B, T, D) were expected\n{other}"
     )
+    assert message(swin, "layers.0.blocks.0.attn", swin_x, reduce="mean") == (
+        "'mean' cannot be taken of a tensor of shape (18, 49, 96): one row for each of 2 images was expected\n" + other
+    )
     pvt, pvt_x = built("pvt v2"), images("pvt v2")
     assert message(pvt, "stages.0.blocks.0.attn", pvt_x, reduce="cls") == (
         "'cls' cannot be taken of a tensor of shape (2, 256, 32): PyramidVisionTransformerV2 is not known to have a "
@@ -163,6 +191,17 @@ def test_a_model_that_does_not_say_which_tokens_are_patches_is_asked() -> None:
     model.num_prefix_tokens = 1
     found = create_feature_extractor(model, ["0"], reduce="mean")(x)["0"]
     assert torch.equal(found, model[0](x)[:, 1:].mean(1))
+
+
+def test_a_model_of_timm_that_does_not_count_its_class_token_is_asked_and_so_is_one_made_of_timms_blocks() -> None:
+    pit = timm.create_model("pit_ti_224").eval()
+    assert message(pit, "norm", torch.randn(1, 3, 224, 224), reduce="mean").startswith(
+        "'mean' needs to know how many tokens of PoolingVisionTransformer are not patches, and nothing says it"
+    )
+    model = nn.Sequential(timm.models.vision_transformer.Block(8, 2))
+    assert message(model, "0.norm1", torch.randn(2, 5, 8), reduce="mean").startswith(
+        "'mean' needs to know how many tokens of Sequential are not patches, and nothing says it"
+    )
 
 
 def test_a_number_of_tokens_that_fits_no_image_is_refused() -> None:

@@ -73,7 +73,7 @@ def test_the_store_holds_what_the_model_makes_of_every_image_beside_its_label(wr
 
 def test_a_pattern_stands_for_every_module_that_it_matches_and_keeps_its_reduction(write_images, tmp_path):
     folder = write_images({"cat": 3})
-    write(folder, tmp_path / "store", nodes="blocks.?=mean,pooled,blocks.2=cls")
+    write(folder, tmp_path / "store", nodes="blocks.?=mean,pooled,blocks.2=mean")
     store = vitrail.open_features(tmp_path / "store")
     blocks = [name for name in store.outputs if name != "pooled"]
     assert len(blocks) > 2
@@ -135,6 +135,13 @@ def test_an_image_that_cannot_be_read_or_vanished_is_told_and_tried_again(write_
     np.testing.assert_allclose(store.numpy(), expected(store, None), rtol=1e-5, atol=1e-5)
 
 
+def test_an_image_behind_the_last_full_batch_that_cannot_be_read_is_told(write_images, tmp_path):
+    folder = write_images({"cat": 5})
+    (folder / "cat" / "004.png").write_bytes(b"no image")
+    assert write(folder, tmp_path / "store", on_bad_image="skip").manifest.failures == 1
+    assert len(vitrail.open_features(tmp_path / "store")) == 4
+
+
 def test_images_that_are_there_are_skipped_also_under_another_name(write_images, tmp_path):
     folder = write_images({"cat": 5})
     write(folder, tmp_path / "store")
@@ -144,6 +151,17 @@ def test_images_that_are_there_are_skipped_also_under_another_name(write_images,
     assert (result.counted.added, result.counted.known) == (1, 5)
     assert vitrail.open_features(tmp_path / "store").paths[-1] == str(tmp_path / "copy" / "cat" / "new.png")
     assert write(tmp_path / "copy", tmp_path / "store").counted.added == 0
+
+
+def test_the_size_that_is_told_never_hides_images_that_are_new(write_images, tmp_path):
+    def told(folder):
+        lines = []
+        write(folder, tmp_path / "store", emit=lines.append)
+        return next(e.text for e in lines if isinstance(e, Noted) and e.text.startswith("store")).partition(", ")[0]
+
+    assert told(write_images({"cat": 5})) == "store    5 images × (pooled 64) in float32: 2.03 kB"
+    more = write_images({"cat": 3}, under="more", seed=40)
+    assert told(more) == "store    0 to 3 images × (pooled 64) in float32: 0 B to 1.22 kB"
 
 
 def test_identical_images_of_one_data_set_each_have_their_row(write_images, tmp_path):

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from vitrail.basics.errors import InputError
 from vitrail.features.node_names import Node, Request
 from vitrail.features.routes.hooks import Finish, capture
-from vitrail.models.layer_order import LayerOrder, layer_order
+from vitrail.models.families import Step, steps_of
+from vitrail.models.layer_order import layer_order
 
 
 class OwnRoute:
@@ -18,13 +19,6 @@ class OwnRoute:
     """
 
     name = "own"
-
-    def __init__(self) -> None:
-        self._order: LayerOrder | None = None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "OwnRoute":
-        # A layer order runs the modules of the model it was made for; the copy belongs to another.
-        return OwnRoute()
 
     def run(
         self,
@@ -37,12 +31,14 @@ class OwnRoute:
         args, kwargs = arguments
         if len(args) != 1 or kwargs or model._forward_pre_hooks or "forward" in vars(model):
             return capture(model, requests, finish, arguments)
-        order = self._order = self._order or layer_order(model)
-        places = {request.output: _place(order, request.node) for request in requests}
+        steps = steps_of(model)  # anew for every call: someone may have put other modules into the model
+        places = {request.output: _place(steps, request.node) for request in requests}
         found: dict[str, Tensor] = {}
         state, place = args[0], 0
         for request in sorted(requests, key=lambda request: places[request.output]):
-            state, place = order.run(state, place, places[request.output]), places[request.output]
+            for step in steps[place : places[request.output]]:
+                state = step.run(state)
+            place = places[request.output]
             # No copy: a group never works in place on what it receives, or the prefix cache could not feed it.
             found[request.output] = finish(request, state)
         return {request.output: found[request.output] for request in requests}
@@ -61,5 +57,5 @@ def why_not_own(model: nn.Module, nodes: tuple[Node, ...]) -> str | None:
     return f"{other[0]!r} is not the output of a layer group" if other else None
 
 
-def _place(order: LayerOrder, node: Node) -> int:
-    return next(index for index, group in enumerate(order.groups, start=1) if node.base in group.gives)
+def _place(steps: tuple[Step, ...], node: Node) -> int:
+    return next(index for index, step in enumerate(steps, start=1) if node.base in step.gives)

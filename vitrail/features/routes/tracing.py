@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 import torchvision.ops
 from timm.layers._fx import get_notrace_functions, get_notrace_modules
 from torch import Tensor, fx, nn
@@ -119,26 +120,42 @@ class Trace:
 def traces(
     model: nn.Module, tracer_kwargs: dict[str, Any] | None, concrete_args: dict[str, Any] | None
 ) -> dict[bool, Trace]:
-    """The model traced in training mode (True) and in evaluation mode (False); it is left in the modes it had.
+    """The model traced in training mode (True) and in evaluation mode (False); it is left as it was.
 
     Raises:
         InputError: the model cannot be traced.
     """
     settings = _tracer_settings(tracer_kwargs)
     found: dict[bool, Trace] = {}
-    before = set(vars(model))
-    try:
-        with modes_kept(model):
-            for mode in sorted((True, False), key=lambda mode: mode != model.training):
-                if mode != model.training:
-                    model.train(mode)
-                found[mode] = _traced(model, settings, concrete_args)
-    finally:
+    with _as_it_was(model):
+        before = set(vars(model))
+        for mode in sorted((True, False), key=lambda mode: mode != model.training):
+            if mode != model.training:
+                model.train(mode)
+            found[mode] = _traced(model, settings, concrete_args)
         # The tracer leaves the constants it meets on the model.
-        constants = {name: vars(model).pop(name) for name in set(vars(model)) - before}
+        constants = {name: value for name, value in vars(model).items() if name not in before}
     for trace in found.values():
         trace.constants = constants
     return found
+
+
+@contextmanager
+def _as_it_was(model: nn.Module) -> Iterator[None]:
+    """Attributes and buffers are afterwards what they were: a forward that is traced writes stand-ins into them."""
+    attributes = [(vars(module), dict(vars(module))) for module in model.modules()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for now, before in attributes:
+            for name in now.keys() - before.keys():
+                del now[name]
+            now.update(before)
+        with torch.no_grad():
+            for buffer, kept in buffers:
+                if not torch.equal(buffer, kept):
+                    buffer.copy_(kept)
 
 
 @contextmanager

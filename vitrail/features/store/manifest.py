@@ -14,8 +14,9 @@ from vitrail.basics.files import write_json
 FORMAT = "vitrail feature store"
 FORMAT_VERSION = 1
 """The version that is written, and the newest that is read."""
-MANIFEST, SHARDS, FAILURES, UNFINISHED = "manifest.json", "shards", "failures.parquet", "unfinished"
-"""Names in a store's folder; `UNFINISHED` is there while a pass is going on, and what it continues from."""
+MANIFEST, SHARDS, FAILURES, UNFINISHED = "manifest.json", "shards", "failures.parquet", "vitrail-unfinished-pass"
+"""Names in a store's folder; `UNFINISHED` is there while a pass is going on, and what it continues from. Nobody else
+calls a folder so: where it is, Vitrail may remove what a store consists of."""
 ROW_COLUMNS = ("id", "path", "frame", "label", "split")
 """Columns of a shard beside the vectors."""
 
@@ -126,16 +127,13 @@ class Manifest:
         Raises:
             InputError: there is none, it is not ours, or it was written by a newer Vitrail.
         """
-        try:
-            values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            kind, version = values.pop("format"), values.pop("format_version")
-        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, AttributeError):
-            kind, version = None, 0
-        if kind != FORMAT:
+        values = _values(folder)
+        if not values:
             raise InputError(
                 f"{folder}: no feature store, a folder with {MANIFEST} was expected",
                 hint="vitrail features MODEL DATA --out FOLDER writes one",
             )
+        version = values.pop("format_version")
         if version > FORMAT_VERSION:
             raise InputError(
                 f"{folder}: written by a newer Vitrail (store version {version}, {FORMAT_VERSION} is read here)",
@@ -144,3 +142,18 @@ class Manifest:
         outputs = tuple(Output(**{**each, "shape": tuple(each["shape"])}) for each in values["outputs"])
         listed = {name: tuple(values[name]) for name in ("versions", "shards")}
         return cls(**{**values, **listed, "outputs": outputs})
+
+    @staticmethod
+    def stands_in(folder: Path) -> bool:
+        """Whether there is one, of whatever version."""
+        return bool(_values(folder))
+
+
+def _values(folder: Path) -> dict[str, Any]:
+    """What `manifest.json` says; nothing where there is none, or another program's."""
+    try:
+        values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+    is_ours = isinstance(values, dict) and values.pop("format", None) == FORMAT
+    return values if is_ours else {}

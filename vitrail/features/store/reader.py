@@ -226,10 +226,13 @@ def open_features(folder: str | Path, *, unfinished: bool = False) -> FeatureSto
             hint="run the same vitrail features command again, or open_features(..., unfinished=True) to see its part",
         )
     found = len(list(shard_file(place, 0).parent.glob("part-*.parquet")))
+    has_maps = not all(each.is_vector for each in manifest.outputs)
     for number in range(max(len(manifest.shards), found)):
-        if not shard_file(place, number).exists():
+        wanted = [shard_file(place, number), *([maps_file(place, number)] if has_maps else [])]
+        missing = next((file.name for file in wanted if not file.exists()), None)
+        if missing is not None:
             raise InputError(
-                f"{place}: {shard_file(place, number).name} is missing, {len(manifest.shards)} shards were expected",
+                f"{place}: {missing} is missing, {len(manifest.shards)} shards were expected",
                 hint="copy the folder again, or make the store anew with --overwrite",
             )
     return FeatureStore(place, manifest, found)

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vitrail.basics.errors import InputError
-from vitrail.basics.files import write_json
+from vitrail.basics.errors import InputError, SystemFault
+from vitrail.basics.files import flush_folder, write_json
 from vitrail.data.identity import PACKED_BYTES, packed_id, unpacked_id
 from vitrail.features.store.manifest import Kept, Output
 
@@ -60,6 +60,11 @@ class Staging:
     """
 
     def __init__(self, folder: Path, outputs: Sequence[Output], progress: Progress) -> None:
+        """Open what waits in `folder`.
+
+        Raises:
+            SystemFault: less is there than was committed.
+        """
         self.progress = progress
         self._folder = folder
         self._outputs = outputs
@@ -80,6 +85,7 @@ class Staging:
         """
         arrays = [_as_kept(tensor, output) for tensor, output in zip(outputs, self._outputs, strict=True)]
         for index, array in enumerate(arrays):
+            assert array.shape == (len(ids), *self._outputs[index].shape), self._outputs[index]
             self._files[_output_file(index)].write(array.data)
         self._files["ids.bin"].write(b"".join(map(packed_id, ids)))
         self._files["positions.bin"].write(np.array(positions, np.int64).tobytes())
@@ -106,6 +112,7 @@ class Staging:
         """Forget the rows, which are in a shard now."""
         self._advance(shard=self.progress.shard + 1, rows=0)
         write_json(self._folder / STATE, dataclasses.asdict(self.progress))
+        flush_folder(self._folder)  # the files must not be cut before this is certain
         self.close()
         self._cut()
 
@@ -153,8 +160,13 @@ class Staging:
         lengths |= {"ids.bin": rows * PACKED_BYTES, "positions.bin": rows * 8, "failures.jsonl": self.progress.failures}
         for name, length in lengths.items():
             file = open(self._folder / name, "ab")  # noqa: SIM115 - stays open until `close`
-            file.truncate(length)
             self._files[name] = file
+            if file.tell() < length:
+                self.close()
+                raise SystemFault(
+                    f"{self._folder / name} holds less than was committed to it", hint="delete the store and begin anew"
+                )
+            file.truncate(length)
 
 
 def _output_file(index: int) -> str:

@@ -25,12 +25,10 @@ class Counted:
     Attributes:
         added: rows that were written.
         known: images that were in the store already.
-        failed: images that could not be read.
     """
 
     added: int
     known: int
-    failed: int
 
 
 def store_pass(
@@ -72,7 +70,7 @@ def store_pass(
         raise
     finally:
         means.emit(WorkEnded(_WORK))
-    return Counted(added, batches.known, batches.failed)
+    return Counted(added, batches.known)
 
 
 @dataclass
@@ -84,7 +82,6 @@ class _Batches:
     size: int
     emit: Emit
     known: int = 0
-    failed: int = 0
     rest: Span = field(default_factory=lambda: Span((), (), (), 0))
 
     def full(self) -> Iterator[tuple[np.ndarray, Span]]:
@@ -108,7 +105,6 @@ class _Batches:
 
     def _count(self, image: IdentifiedImage) -> None:
         if image.pixels is None:
-            self.failed += image.fault is not None
             self.known += image.fault is None
             self.emit(WorkAdvanced(_WORK, 1))
 

@@ -65,7 +65,8 @@ class StoreWriter:
         """Lock the folder, which is made where it is not there.
 
         Raises:
-            InputError: something else than a store stands there, or another process is working on it.
+            InputError: something else than a store stands there, a newer Vitrail's store, or another process is
+                working on it.
             SystemFault: the place may not be written.
         """
         _refuse_foreign(folder)
@@ -101,6 +102,11 @@ class StoreWriter:
         """Whether an unfinished pass through exactly these images stands here."""
         progress = Staging.stored(self._work)
         return self.manifest is not None and progress is not None and progress.images == images.digest
+
+    def seen_of(self, images: ImageList) -> int:
+        """How many of these images an unfinished pass has looked at."""
+        progress = Staging.stored(self._work)
+        return progress.position if progress is not None and self.is_continued_by(images) else 0
 
     def begin(self, asked: Manifest, images: ImageList, *, overwrite: bool) -> int:
         """Begin a pass, or continue the one that was interrupted.
@@ -250,14 +256,13 @@ def _refuse_foreign(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: a file stands where the store's folder should be", hint="choose another --out")
     others = [entry.name for entry in folder.iterdir() if entry.name != LOCK_NAME] if folder.exists() else []
-    if others and not (folder / UNFINISHED).is_dir():
-        try:
-            Manifest.read(folder)
-        except InputError:
-            raise InputError(
-                f"{folder}: the folder exists, is not empty and is no feature store ({', '.join(sorted(others)[:3])})",
-                hint="choose another --out; Vitrail never replaces what it did not make",
-            ) from None
+    if Manifest.stands_in(folder):
+        Manifest.read(folder)  # a newer Vitrail's is refused
+    elif others and not (folder / UNFINISHED).is_dir():
+        raise InputError(
+            f"{folder}: the folder exists, is not empty and is no feature store ({', '.join(sorted(others)[:3])})",
+            hint="choose another --out; Vitrail never replaces what it did not make",
+        )
 
 
 def _remove_partial(folder: Path) -> None:

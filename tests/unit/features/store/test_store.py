@@ -13,7 +13,7 @@ import torch
 from vitrail.basics.errors import InputError, SystemFault
 from vitrail.data.identity import KnownIds, image_id
 from vitrail.features.store import writer as writing
-from vitrail.features.store.manifest import Manifest, Output
+from vitrail.features.store.manifest import UNFINISHED, Manifest, Output
 from vitrail.features.store.reader import open_features
 from vitrail.features.store.staging import Failure, Staging
 from vitrail.features.store.writer import Span, StoreWriter
@@ -128,7 +128,7 @@ def test_what_was_written_behind_the_last_commit_is_cut_off(tmp_path):
     write(tmp_path / "calm", 21)
     write(tmp_path / "torn", 21, stop=12)
     for name in ("output-0.bin", "ids.bin", "positions.bin", "output-1.bin", "failures.jsonl"):
-        with open(tmp_path / "torn" / "unfinished" / name, "ab") as file:
+        with open(tmp_path / "torn" / UNFINISHED / name, "ab") as file:
             file.write(b"half a ro")
     (tmp_path / "torn" / "shards" / ".part-00001.parquet.1.partial").write_bytes(b"half a shard")
     assert write(tmp_path / "torn", 21) == 12
@@ -143,6 +143,40 @@ def test_a_process_that_dies_between_a_shard_and_its_commit_does_not_write_its_r
     assert (tmp_path / "killed" / "shards" / "part-00000.parquet").exists()
     assert write(tmp_path / "killed", 21) == 8
     assert content(tmp_path / "killed") == content(tmp_path / "calm")
+
+
+def test_committed_rows_that_are_gone_are_a_fault_and_never_become_zeros(tmp_path):
+    write(tmp_path / "store", 21, stop=12)
+    file = tmp_path / "store" / UNFINISHED / "output-0.bin"
+    os.truncate(file, 8)
+    with pytest.raises(SystemFault) as fault:
+        write(tmp_path / "store", 21)
+    assert str(fault.value) == (f"{file} holds less than was committed to it\nhint: delete the store and begin anew")
+
+
+def test_a_process_that_dies_right_behind_a_shard_keeps_its_rows(tmp_path):
+    write(tmp_path / "calm", 21)
+    with StoreWriter.open(tmp_path / "killed") as writer:
+        writer.begin(MADE, writer.list_images(images(21)), overwrite=False)
+        for span, outputs in spans(0, 8):
+            writer.write(span, outputs)
+    assert write(tmp_path / "killed", 21) == 8
+    assert content(tmp_path / "killed") == content(tmp_path / "calm")
+
+
+def test_copies_within_a_data_set_are_not_taken_for_known_when_its_pass_is_continued(tmp_path):
+    write(tmp_path / "store", 21, stop=12)
+    with StoreWriter.open(tmp_path / "store") as writer:
+        assert writer.begin(MADE, writer.list_images(images(21)), overwrite=False) == 12
+        assert len(KnownIds(writer.known)) == 0
+
+
+def test_an_interrupted_pass_is_not_continued_in_another_way(tmp_path):
+    other = dataclasses.replace(MADE, runtime="bfloat16")
+    write(tmp_path / "store", 21, stop=12)
+    assert write(tmp_path / "store", 21, made=other, overwrite=True) == 0
+    write(tmp_path / "fresh", 21, made=other)
+    assert content(tmp_path / "store") == content(tmp_path / "fresh")
 
 
 def test_new_rows_are_added_in_new_shards_and_the_old_ones_are_not_touched(tmp_path):
@@ -268,6 +302,13 @@ def test_numbers_too_large_for_float16_are_refused(tmp_path):
     assert str(refusal.value) == "output 'blocks.1' holds 1e+05, float16 ends at 65504\nhint: use --dtype float32"
 
 
+def test_rows_that_are_not_those_of_the_batch_are_never_kept(tmp_path):
+    with StoreWriter.open(tmp_path / "store") as writer:
+        writer.begin(MADE, writer.list_images(images(1)), overwrite=False)
+        with pytest.raises(AssertionError):
+            writer.write(Span((0,), (image_id(b"0"),), (), 1), [torch.ones(2, 4), torch.ones(1, 3, 2)])
+
+
 def test_a_pass_that_is_refused_before_it_begins_leaves_nothing(tmp_path):
     with StoreWriter.open(tmp_path / "new"), pytest.raises(InputError):
         raise InputError("no such model")
@@ -294,6 +335,27 @@ def test_a_folder_that_is_no_store_is_never_touched(tmp_path):
     )
 
 
+@pytest.mark.parametrize("names", [["unfinished/novel.txt"], ["shards/a"], ["manifest.json", "shards/a"]])
+def test_a_folder_whose_names_only_look_like_a_stores_is_never_touched(tmp_path, names):
+    for name in names:
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).write_text("[1]")
+    before = content(tmp_path / "mine")
+    with pytest.raises(InputError, match="is not empty and is no feature store"):
+        StoreWriter.open(tmp_path / "mine")
+    assert content(tmp_path / "mine") == before
+
+
+def test_a_store_of_a_newer_vitrail_is_not_written_to_and_said_to_be_one(tmp_path):
+    write(tmp_path / "store", 3)
+    manifest = tmp_path / "store" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 2'))
+    before = content(tmp_path / "store")
+    with pytest.raises(InputError, match="written by a newer Vitrail"):
+        StoreWriter.open(tmp_path / "store")
+    assert content(tmp_path / "store") == before
+
+
 def test_what_cannot_be_opened_says_why(tmp_path):
     with pytest.raises(InputError) as refusal:
         open_features(tmp_path)
@@ -318,6 +380,10 @@ def test_what_cannot_be_opened_says_why(tmp_path):
         f"{folder}: part-00001.parquet is missing, 3 shards were expected\n"
         "hint: copy the folder again, or make the store anew with --overwrite"
     )
+    write(tmp_path / "torn", 21)
+    (tmp_path / "torn" / "shards" / "part-00002.safetensors").unlink()
+    with pytest.raises(InputError, match=r"torn: part-00002\.safetensors is missing, 3 shards were expected\nhint: "):
+        open_features(tmp_path / "torn")
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 2'))
     with pytest.raises(InputError) as refusal:
