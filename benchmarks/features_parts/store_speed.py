@@ -31,7 +31,7 @@ def store_speed(repeats: int, smoke: bool) -> dict[str, Any]:
     Weights are random and the same. `fastest` is ours with the runtime that is measured to be the fastest faithful one;
     `exact` and `torch` are ours in float32, by OpenVINO and by torch.
     """
-    images, rounds = (32 if smoke else 512), []
+    images, rounds = (32 if smoke else 1024), []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "images"
         write_jpegs(folder, images)
