@@ -161,7 +161,8 @@ def _channels_last(x: Tensor, layout: TokenLayout, image: ImageSize) -> bool:
     """
     if image is None:
         return layout.channels_last
-    first, last = _proportional(x.shape[2], x.shape[3], image), _proportional(x.shape[1], x.shape[2], image)
+    one, two, three = (int(side) for side in x.shape[1:])  # a converter's tracing gives tensors
+    first, last = _proportional(two, three, image), _proportional(one, two, image)
     if not first and not last:
         raise _misfit(x, "map", f"neither its middle nor its last two sides have the proportions of {image} pixels")
     return layout.channels_last if first == last else last

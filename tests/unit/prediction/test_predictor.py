@@ -41,6 +41,14 @@ def test_features_and_logits_come_in_one_pass_in_the_runtime_that_was_asked_for(
     assert predictor.choice.runtime.name == runtime
 
 
+@pytest.mark.parametrize("runtime", ["auto", "torch"])
+def test_unless_a_full_name_is_given_nothing_but_float32_is_even_tried(package, runtime):
+    predictor = vitrail.load(package, device="cpu", runtime=runtime)
+    predictor.predict([picture(seed) for seed in range(3)], workers=0)
+    assert predictor.choice.runtime.exact
+    assert all(trial.runtime.exact for trial in predictor.choice.trials)
+
+
 def test_a_runtime_that_does_not_exist_is_refused_before_any_image_is_read(package):
     with pytest.raises(InputError, match=r"^there is no runtime 'tensorrt'\nhint: one of auto, torch, openvino, onnx"):
         vitrail.load(package, runtime="tensorrt")

@@ -199,6 +199,22 @@ def test_other_weights_nodes_sizes_or_numbers_are_refused_and_replaced_when_aske
     assert list(vitrail.open_features(tmp_path / "store").outputs) == ["blocks.0"]
 
 
+def test_rows_are_added_in_batches_as_large_as_the_stores_and_a_replacement_is_measured_anew(write_images, tmp_path):
+    def interrupted(event):
+        sizes.append(getattr(event, "by", None))
+        if sizes.count(4) == 2:
+            raise KeyboardInterrupt
+
+    sizes = []
+    write(write_images({"cat": 3}), tmp_path / "store")
+    more = write_images({"cat": 9}, under="more", seed=30)
+    with pytest.raises(KeyboardInterrupt):
+        write(more, tmp_path / "store", batch_size=None, emit=interrupted)
+    result = write(more, tmp_path / "store", nodes="blocks.0=mean", overwrite=True)
+    assert result.counted.added == 9
+    assert list(result.manifest.invariance["outputs"]) == ["blocks.0"]
+
+
 def test_what_cannot_fit_is_refused_before_anything_is_computed(write_images, tmp_path, monkeypatch):
     folder = write_images({"cat": 3})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10_000, 9_000, 1_000))
