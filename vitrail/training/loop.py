@@ -20,7 +20,6 @@ from vitrail.basics.seeds import derived_seed
 from vitrail.features.prefix_cache import PrefixCache
 from vitrail.measures.calibration import fitted_temperature, log_losses
 from vitrail.models.chain import Chain
-from vitrail.training.batches import TrainingImages, stage_batches
 from vitrail.training.checkpoint import Checkpoints, weights_of
 from vitrail.training.meter import Meter
 from vitrail.training.metrics_file import MetricsFile
@@ -29,11 +28,12 @@ from vitrail.training.parameter_groups import fill_momentum, freeze_below, made_
 from vitrail.training.records import EpochDone, StepsDone
 from vitrail.training.schedule import rate_at
 from vitrail.training.settings import TrainingSettings
+from vitrail.training.sources import HeldOut, TrainingData
 from vitrail.training.stages import Stage
 from vitrail.training.state import Best, TrainingState
 from vitrail.training.step import Batch, StepRule, train_step
 from vitrail.training.stopping import StopRequest, stop_request
-from vitrail.training.validation import Validation, exact_logits
+from vitrail.training.validation import exact_logits
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class TrainingJob:
 
     chain: Chain
     stages: tuple[Stage, ...]
-    training: TrainingImages
-    validation: Validation
-    sample: Validation
+    training: TrainingData
+    validation: HeldOut
+    sample: HeldOut
     caches: Mapping[str, Caches]
     rule: StepRule
     portions: Portions
@@ -141,7 +141,7 @@ class _Run:
         work = f"stage {stage.name}"
         self.emit(WorkStarted(work, total, "steps"))
         self.emit(WorkAdvanced(work, self.state.step))
-        batches = stage_batches(training, stage, first_step=self.state.step, cache=caches.training)
+        batches = training.batches(stage, first_step=self.state.step, cache=caches.training)
         try:
             for step, batch in self.meter.waiting(enumerate(batches, start=self.state.step)):
                 self._step(stage, step, total, batch)
@@ -190,7 +190,7 @@ class _Run:
 
     def _end_epoch(self, stage: Stage, caches: Caches) -> None:
         self.meter.flush()
-        state, labels = self.state, self.job.validation.images.labels
+        state, labels = self.state, self.job.validation.labels
         logits = exact_logits(self.job.chain, self.job.validation, self.job.rule.device, cache=caches.validation)
         if not np.isfinite(logits).all():
             raise self._diverged(stage)
@@ -246,7 +246,7 @@ class _Run:
         if self.state.stage == len(self.job.stages):
             sample = self.job.sample
             logits = exact_logits(self.job.chain, sample, self.job.rule.device)
-            self.state.final_training_loss = float(log_losses(logits, sample.images.labels).mean())
+            self.state.final_training_loss = float(log_losses(logits, sample.labels).mean())
         self._checkpoint()
 
     def _checkpoint_if_due(self, stop: StopRequest) -> None:
