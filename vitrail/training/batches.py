@@ -39,7 +39,7 @@ class TrainingImages:
     def step_images(self, stage: Stage, step: int) -> Int[np.ndarray, "B"]:
         """Which images make a step: a function of seed, stage and step alone."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        order = _shuffled(self.seed, stage.name, epoch, len(self.images))
+        order = shuffled(self.seed, stage.name, epoch, len(self.images))
         return order[position * self.images_per_step : (position + 1) * self.images_per_step]
 
     def view_number(self, stage: Stage, epoch: int, image: int) -> int:
@@ -86,5 +86,6 @@ def _batch(training: TrainingImages, inputs: np.ndarray | Tensor, start: int, im
 
 
 @functools.lru_cache(maxsize=4)
-def _shuffled(seed: int, stage: str, epoch: int, count: int) -> np.ndarray:
+def shuffled(seed: int, stage: str, epoch: int, count: int) -> Int[np.ndarray, "N"]:
+    """The order of `count` images in an epoch."""
     return np.random.Generator(np.random.PCG64(derived_seed(seed, "shuffle", stage, epoch))).permutation(count)

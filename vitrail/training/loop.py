@@ -5,7 +5,7 @@ random state) or read from the last checkpoint. What the world decided is in the
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +61,8 @@ class TrainingJob:
         classes: names in the order of the logits.
         folder: for checkpoints and the validation logits of every epoch.
         metrics: the file that every record is appended to.
+        also_measured: what else is measured of the model after every epoch, shares by name.
+        keep_logits: whether the validation logits of every epoch stay on disk.
     """
 
     chain: Chain
@@ -75,6 +77,8 @@ class TrainingJob:
     classes: tuple[str, ...]
     folder: Path
     metrics: Path
+    also_measured: Mapping[str, Callable[[Chain], float]] = field(default_factory=dict)
+    keep_logits: bool = True
 
 
 @dataclass(frozen=True)
@@ -195,8 +199,9 @@ class _Run:
         if not np.isfinite(logits).all():
             raise self._diverged(stage)
         state.epochs += 1
-        with atomic_file(logits_file(self.job.folder, state.epochs)) as file:
-            np.save(file, logits)
+        if self.job.keep_logits:
+            with atomic_file(logits_file(self.job.folder, state.epochs)) as file:
+                np.save(file, logits)
         record = self._epoch_record(stage, logits, labels)
         state.history.append(record.as_json())
         state.loss_sum, state.loss_steps = 0.0, 0
@@ -236,6 +241,7 @@ class _Run:
             validation_accuracy=float((logits.argmax(axis=1) == labels).mean()),
             learning_rates={group["layer"]: group["lr"] for group in self.optimizer.param_groups},
             trained_from=order.names[min(stage.trained_from(epoch - 1), len(order.names) - 1)],
+            also={name: measure(self.job.chain) for name, measure in self.job.also_measured.items()},
         )
 
     def _end_stage(self, stage: Stage, caches: Caches) -> None:

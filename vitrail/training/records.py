@@ -1,6 +1,6 @@
 """What training tells those who watch: small read-only records, without torch."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vitrail.basics.events import Event
@@ -50,6 +50,7 @@ class EpochDone(Event):
         validation_accuracy: share that is right, 0-1.
         learning_rates: of the epoch's last step, by layer group.
         trained_from: name of the first layer group that was trained.
+        also: shares (0-1) that were measured beside these figures, by name.
     """
 
     stage: str
@@ -62,7 +63,10 @@ class EpochDone(Event):
     validation_accuracy: float
     learning_rates: dict[str, float]
     trained_from: str
+    also: dict[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """One line of `metrics.jsonl`."""
-        return {"kind": "epoch", **asdict(self)}
+        own = asdict(self)
+        also = own.pop("also")
+        return {"kind": "epoch", **own, **also}

@@ -1,0 +1,114 @@
+"""What pretraining leaves behind: the weights with their card, and the report."""
+
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vitrail.basics.versions import versions
+from vitrail.evaluation.card import formula_weights_card
+from vitrail.evaluation.pretraining_report import PretrainingReport, write_pretraining_report
+from vitrail.models.catalogue import BuiltModel
+from vitrail.models.pretrained_folder import write_pretrained
+from vitrail.training.state import TrainingState
+from vitrail.workflows.pretrain_settings import PretrainSettings
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Everything that weights folder and report are written from.
+
+    Attributes:
+        settings: of the run.
+        built: the model with its last weights.
+        reason: why its steps were computed as they were, in words.
+        state: of training, at its end.
+        redrawn: how often a class of formula images was drawn again.
+    """
+
+    settings: PretrainSettings
+    built: BuiltModel
+    reason: str
+    state: TrainingState
+    redrawn: int
+
+
+def keep_weights(done: Pretrained, folder: Path) -> Path:
+    """Write the folder that a fit starts from; nothing in it names a path.
+
+    Raises:
+        SystemFault: the disk is full or may not be written.
+    """
+    facts = {
+        "created": time.strftime("%Y-%m-%d"),
+        "settings": done.settings.model_dump(mode="json"),
+        "last_epoch": done.state.history[-1],
+        "seconds": round(done.state.seconds, 1),
+        "precision": done.reason,
+        "versions": versions(),
+    }
+    card = formula_weights_card(facts=weights_facts(done))
+    write_pretrained(folder, done.built, card=card, facts=facts, dtype=getattr(torch, done.settings.weights_dtype))
+    return folder
+
+
+def weights_facts(done: Pretrained) -> dict[str, Any]:
+    """The weights in a few words and numbers, for card and report."""
+    settings, last = done.settings, done.state.history[-1]
+    images, training, network = settings.images, settings.training, settings.network
+    model: Any = done.built.model
+    classifier = sum(parameter.numel() for parameter in model.get_classifier().parameters())
+    return {
+        "architecture": f"ViT, width {network.width}, depth {network.depth}, heads {network.heads}, patch "
+        f"{network.patch}, pooling {network.pooling}",
+        "parameters": sum(parameter.numel() for parameter in model.parameters()) - classifier,
+        "image_size": f"{training.sizes[-1]} × {training.sizes[-1]}",
+        "kept_in": settings.weights_dtype,
+        "pretrained_on": f"{images.classes:,} classes of formula images ({', '.join(images.families)}), "
+        f"{images.renderings:,} renderings of each",
+        "images_seen": training.total_steps * training.images_per_step,
+        "accuracy_on_held_out_renderings": round(last["validation_accuracy"], 4),
+        "accuracy_of_a_linear_probe_on_digits": round(last["digits_probe_accuracy"], 4),
+        "training_seconds": round(done.state.seconds, 1),
+        "seed": settings.seed,
+    }
+
+
+def report(done: Pretrained, folder: Path, *, command: str, timings: Mapping[str, float]) -> Path:
+    """Write `report.html` and `report.json` and return the page's path.
+
+    Raises:
+        SystemFault: the disk is full or may not be written.
+    """
+    spent = done.state.spent["formula"]
+    seconds = max(spent["seconds"], 1e-9)
+    sentences = [
+        f"Steps were computed in {done.reason}.",
+        f"{spent['images'] / seconds:,.0f} images per second in the steps; "
+        f"{100 * spent['waited'] / seconds:.1f} % of their time was spent waiting for images.",
+    ]
+    if done.redrawn:
+        sentences.append(
+            f"{done.redrawn} times the numbers of a class gave an almost empty image and were drawn again."
+        )
+    if done.state.skipped:
+        sentences.append(f"{done.state.skipped} steps were left out because their gradient was not finite.")
+    source = shlex.quote(f"local-dir:{folder / 'package'}")
+    page = PretrainingReport(
+        title="Pretraining on formula images",
+        created=time.strftime("%Y-%m-%d %H:%M"),
+        command=command,
+        seed=done.settings.seed,
+        model=weights_facts(done),
+        settings=done.settings.model_dump(mode="json"),
+        epochs=done.state.history,
+        chosen=sentences,
+        timings={**timings, "training": done.state.seconds},
+        versions=versions(),
+        next_commands=[f"vitrail fit PHOTOS --model {source} --stages all"],
+    )
+    return write_pretraining_report(page, folder)
