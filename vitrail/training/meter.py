@@ -82,17 +82,17 @@ class Meter:
         if not self._pending:
             return
         values = torch.stack([torch.stack((loss.float(), skipped)) for _, loss, skipped in self._pending]).tolist()
-        good = []
+        losses: list[float | None] = []
         for (step, _, _), (loss, skipped) in zip(self._pending, values, strict=True):
+            losses.append(None if skipped else loss)
             if skipped:
                 self._book_skipped(step)
             else:
                 self._state.skipped_in_a_row = 0
                 self._state.loss_sum += loss
                 self._state.loss_steps += 1
-                good.append(loss)
         self._book_time()
-        self._tell(sum(good) / len(good) if good else None)
+        self._tell(losses)
         self._pending.clear()
         self._restart()
 
@@ -136,8 +136,9 @@ class Meter:
             "training_precision=float32; with other settings the run begins anew: --overwrite, or another --out",
         )
 
-    def _tell(self, loss: float | None) -> None:
+    def _tell(self, losses: list[float | None]) -> None:
         assert self._stage is not None and self._training is not None
+        good = [loss for loss in losses if loss is not None]
         seconds = max(time.monotonic() - self._since, 1e-9)
         last_step = self._pending[-1][0]
         self._last = StepsDone(
@@ -145,9 +146,10 @@ class Meter:
             epoch=last_step // self._training.steps_per_epoch + 1,
             step=last_step + 1,
             total_steps=self._stage.epochs * self._training.steps_per_epoch,
-            loss=loss,
+            loss=sum(good) / len(good) if good else None,
             images_per_second=self._images / seconds,
             waiting_percent=min(100.0, 100 * self._waited / seconds),
             skipped=self._state.skipped,
+            losses=tuple(losses),
         )
         self._emit(self._last)

@@ -19,6 +19,7 @@ class StepsDone(Event):
         images_per_second: since the last record.
         waiting_percent: share of the time since then that was spent waiting for images.
         skipped: steps of the run that were left out because their gradient was not finite.
+        losses: of every one of these steps, in order; None where one was left out.
     """
 
     stage: str
@@ -29,6 +30,7 @@ class StepsDone(Event):
     images_per_second: float
     waiting_percent: float
     skipped: int
+    losses: tuple[float | None, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """One line of `metrics.jsonl`."""
