@@ -6,6 +6,23 @@ from PIL import Image, ImageDraw
 
 from vitrail.data.formula.shapes import Placement
 
+CANVAS = 100
+"""Side in pixels of the square on which orbits are counted, a fifth of the papers' 512.
+
+Lines then stand as far apart in an image of some hundred pixels as theirs do in one of 512: one orbit takes the place
+of five. So there are a fifth as many, they begin at a fifth of the radius, and grow by as many pixels each."""
+
+NOISE_SHARE = 5**-0.5
+"""Noise of one orbit, as a share of the papers': five independent steps tremble by the root of five steps' length."""
+
+SMALLEST = 0.6
+"""Share of the canvas that a shape reaches at least, in an image that shows one; smaller ones are enlarged."""
+
+_SLOPES = np.array([slope for slope in range(-8, 9) if slope], np.float32)
+
+_BRIGHTER = [min(255, round(1.6 * level)) for level in range(256)]
+"""Lines of one pixel in twice the size have lost half their brightness in the image."""
+
 
 def angles(count: int) -> Float[np.ndarray, " V"]:
     """`count` directions around a circle, 2 pi v / V."""
@@ -21,7 +38,7 @@ def gradient_noise(shape: tuple[int, ...], dice: np.random.Generator) -> Float[n
     Source: K. Perlin, "Improving Noise", 2002, in one dimension.
     """
     t = dice.random(shape, dtype=np.float32)
-    slopes = dice.choice(np.array([-8, -7, -6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6, 7, 8], np.float32), (2, *shape))
+    slopes = _SLOPES[dice.integers(0, len(_SLOPES), (2, *shape))]
     f = t * t * t * (t * (6 * t - 15) + 10)
     return np.float32(0.4) * ((1 - f) * slopes[0] * t + f * slopes[1] * (t - 1))
 
@@ -32,13 +49,23 @@ def drawn_orbits(
     size: int,
     placement: Placement,
 ) -> UInt8[np.ndarray, "S S"]:
-    """Draw L closed curves of V corners around (0, 0), scaled to fill the placement; later ones cover earlier ones."""
-    reach = max(float(np.abs(orbits).max()), 1e-6)
-    scale, centre = placement.extent * size / reach, 2 * size * np.array([placement.x, placement.y], np.float32)
+    """Draw L closed curves of V corners each; later ones cover earlier ones.
+
+    Args:
+        orbits: x and y of the corners, in pixels of the canvas, with (0, 0) in its middle.
+        levels: grey of every curve.
+        size: height and width of the result in pixels.
+        placement: where in it the canvas stands. A shape that is larger than the canvas, or a small part of it, is
+            scaled first.
+    """
+    reach = float(np.abs(orbits).max())
+    side = 2 * min(max(reach, CANVAS / 2), reach / SMALLEST)
+    centre = 2 * size * np.array([placement.x, placement.y])
     closed = np.concatenate([orbits, orbits[:, :, :1]], axis=2).transpose(1, 2, 0)
-    corners = np.ascontiguousarray(closed * np.float32(scale) + centre, np.float32)
+    corners = np.ascontiguousarray(closed * (2 * size * placement.extent / side) + centre, np.float32)
     image = Image.new("L", (2 * size, 2 * size))
     draw = ImageDraw.Draw(image)
     for orbit, level in zip(corners, levels.tolist(), strict=True):
+        # Pillow reads numbers of four bytes where they lie; as a list they would take five times as long.
         draw.line(orbit, fill=level)
-    return np.asarray(image.reduce(2))
+    return np.asarray(image.reduce(2).point(_BRIGHTER))
