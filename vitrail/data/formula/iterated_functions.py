@@ -10,7 +10,8 @@ from vitrail.data.formula.shapes import Placement
 FEWEST_MAPS, MOST_MAPS = 2, 4
 """FractalDB has 2 to 7; more than four draw many shapes over one another, and in a small image they look alike."""
 
-_CHAINS, _BURN_IN, _STEPS = 1536, 8, 24
+_BURN_IN, _STEPS = 8, 24
+_POINTS_PER_PIXEL, _FEWEST_CHAINS = 4, 64
 _TRIES = 4
 
 
@@ -44,7 +45,8 @@ class IteratedFunctionSystem:
 
     def ink(self, size: int, placement: Placement, dice: np.random.Generator) -> UInt8[np.ndarray, "S S"]:
         """Draw an instance as the density of its points: brighter where they fall more often."""
-        points = attractor_points(self.jittered(dice).maps, dice)
+        chains = round(_POINTS_PER_PIXEL * (placement.extent * size) ** 2 / _STEPS)
+        points = attractor_points(self.jittered(dice).maps, dice, chains=max(chains, _FEWEST_CHAINS))
         low = points.min(axis=1, keepdims=True)
         scale = placement.extent * size / np.maximum(points.max(axis=1, keepdims=True) - low, 1e-6)
         corner = size * (np.array([[placement.x], [placement.y]], np.float32) - placement.extent / 2)
@@ -96,20 +98,22 @@ def singular_values(matrices: Float[np.ndarray, "M 2 2"]) -> Float[np.ndarray, "
     return np.stack([sums + turns, np.abs(sums - turns)], axis=1) / 2
 
 
-def attractor_points(maps: Float[np.ndarray, "M 2 3"], dice: np.random.Generator) -> Float[np.ndarray, "2 points"]:
-    """Points of the attractor, drawn by many chains at once; map i is chosen in proportion to |det A_i|.
+def attractor_points(
+    maps: Float[np.ndarray, "M 2 3"], dice: np.random.Generator, *, chains: int
+) -> Float[np.ndarray, "2 points"]:
+    """Points of the attractor, 24 of each of many chains; map i is chosen in proportion to |det A_i|.
 
     Every chain starts on the attractor, in the fixed point of the first map, so that no point lies beside it; a few
     steps that are not kept let the chains forget where they began.
     """
     weights = np.abs(np.linalg.det(maps[:, :, :2]))
-    draws = dice.random((_BURN_IN + _STEPS, _CHAINS), dtype=np.float32)
+    draws = dice.random((_BURN_IN + _STEPS, chains), dtype=np.float32)
     chosen = np.zeros(draws.shape, np.intp)
     for limit in np.cumsum(weights[:-1] / weights.sum()).astype(np.float32):
         chosen += draws >= limit
     a, b, e, c, d, f = np.take(maps.astype(np.float32).reshape(-1, 6).T, chosen, axis=1)
-    x, y = np.repeat(fixed_point(maps[0])[:, None].astype(np.float32), _CHAINS, axis=1)
-    points = np.empty((2, _STEPS, _CHAINS), np.float32)
+    x, y = np.repeat(fixed_point(maps[0])[:, None].astype(np.float32), chains, axis=1)
+    points = np.empty((2, _STEPS, chains), np.float32)
     for step in range(_BURN_IN + _STEPS):
         x, y = a[step] * x + b[step] * y + e[step], c[step] * x + d[step] * y + f[step]
         if step >= _BURN_IN:

@@ -18,7 +18,7 @@ NOISE_SHARE = 5**-0.5
 SMALLEST = 0.6
 """Share of the canvas that a shape reaches at least, in an image that shows one; smaller ones are enlarged."""
 
-_SLOPES = np.array([slope for slope in range(-8, 9) if slope], np.float32)
+_SLOPES = np.array([*range(1, 9), *8 * [-1]], np.float32)
 
 _BRIGHTER = [min(255, round(1.6 * level)) for level in range(256)]
 """Lines of one pixel in twice the size have lost half their brightness in the image."""
@@ -33,9 +33,11 @@ def gradient_noise(shape: tuple[int, ...], dice: np.random.Generator) -> Float[n
     """Values of one-dimensional gradient noise at places that have nothing to do with each other.
 
     Between two whole places with slopes g0 and g1, at t in [0, 1): 0.4 ((1 - f) g0 t + f g1 (t - 1)) with
-    f = t³ (t (6 t - 15) + 10); slopes are ±1 to ±8. Mean 0, standard deviation 0.32, always between -0.953 and 0.953.
+    f = t³ (t (6 t - 15) + 10). A slope is -1 in half of the cases, else a whole number from 1 to 8. The mean is 0, the
+    standard deviation 0.32, and all values lie between -0.953 and 0.953.
 
-    Source: K. Perlin, "Improving Noise", 2002, in one dimension.
+    Source: K. Perlin, "Improving Noise", 2002, in one dimension, with the slopes of the package `noise`, which both
+    papers use. They ask it for a new place every time; so neighbours have nothing in common.
     """
     t = dice.random(shape, dtype=np.float32)
     slopes = _SLOPES[dice.integers(0, len(_SLOPES), (2, *shape))]

@@ -172,4 +172,4 @@ def _is_whole(settings: FormulaSettings, pixels: np.memmap, marks: np.memmap, nu
 
 
 def _checksum(redrawn: int, images: UInt8[np.ndarray, "n S S 3"]) -> int:
-    return zlib.crc32(memoryview(images), redrawn)
+    return zlib.crc32(images.data, redrawn)
