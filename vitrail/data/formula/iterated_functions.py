@@ -8,14 +8,18 @@ from jaxtyping import Float, UInt8
 from vitrail.data.formula.shapes import Placement
 
 FEWEST_MAPS, MOST_MAPS = 2, 4
+"""FractalDB has 2 to 7; more than four draw many shapes over one another, and in a small image they look alike."""
 
-_CHAINS, _BURN_IN, _STEPS = 1024, 8, 20
+_BURN_IN, _STEPS = 8, 24
+_POINTS_PER_PIXEL, _FEWEST_CHAINS = 4, 64
 _TRIES = 4
 
 
 @dataclass(frozen=True, eq=False)
 class IteratedFunctionSystem:
     """M affine maps x -> A x + b of the plane; iterating them at random fills their attractor.
+
+    No map of a drawn system stretches any direction: a system that does not shrink has no attractor, and gives dust.
 
     Attributes:
         maps: (M, 2, 3), the matrix A and behind it the shift b of every map.
@@ -41,24 +45,25 @@ class IteratedFunctionSystem:
 
     def ink(self, size: int, placement: Placement, dice: np.random.Generator) -> UInt8[np.ndarray, "S S"]:
         """Draw an instance as the density of its points: brighter where they fall more often."""
-        points = attractor_points(self.jittered(dice).maps, dice)
+        chains = round(_POINTS_PER_PIXEL * (placement.extent * size) ** 2 / _STEPS)
+        points = attractor_points(self.jittered(dice).maps, dice, chains=max(chains, _FEWEST_CHAINS))
         low = points.min(axis=1, keepdims=True)
-        spread = np.maximum(points.max(axis=1, keepdims=True) - low, 1e-6)
-        corner = np.array([[placement.x], [placement.y]]) - placement.extent / 2
-        places = ((points - low) / spread * placement.extent + corner) * size
-        column, row = places[:, ((places >= 0) & (places < size)).all(axis=0)].astype(np.intp)
-        counts = np.bincount(row * size + column, minlength=size * size).reshape(size, size)
-        return _levels(counts)
+        scale = placement.extent * size / np.maximum(points.max(axis=1, keepdims=True) - low, 1e-6)
+        corner = size * (np.array([[placement.x], [placement.y]], np.float32) - placement.extent / 2)
+        # A frame of one pixel catches what falls outside, and is cut off.
+        column, row = np.clip(points * scale + (corner - low * scale + 1), 0, size + 1).astype(np.intp)
+        counts = np.bincount(row * (size + 2) + column, minlength=(size + 2) ** 2).reshape(size + 2, size + 2)
+        return _levels(counts[1:-1, 1:-1])
 
     def jittered(self, dice: np.random.Generator) -> "IteratedFunctionSystem":
-        """A neighbour that still contracts: one of the six numbers of every map is multiplied by 0.8 to 1.2.
+        """A neighbour that still contracts: one of the six numbers of every map is multiplied by 0.85 to 1.15.
 
-        Source: the weights of FractalDB's instances (there 0.8, 0.9, 1.1 and 1.2); as in Anderson and Farrell's
-        jitter a neighbour with a singular value beyond 1 is drawn again, four times at most.
+        Source: the instances of FractalDB (weights 0.8, 0.9, 1.1 and 1.2, section 3.2). As in Anderson and Farrell's
+        jitter, a neighbour that stretches is not taken; after four of them the instance is the class itself.
         """
         for _ in range(_TRIES):
             maps = self.maps.copy()
-            maps.reshape(len(maps), 6)[:, dice.integers(6)] *= dice.uniform(0.8, 1.2)
+            maps.reshape(len(maps), 6)[:, dice.integers(6)] *= dice.uniform(0.85, 1.15)
             if singular_values(maps[:, :, :2]).max() <= 1:
                 return IteratedFunctionSystem(maps)
         return self
@@ -93,18 +98,22 @@ def singular_values(matrices: Float[np.ndarray, "M 2 2"]) -> Float[np.ndarray, "
     return np.stack([sums + turns, np.abs(sums - turns)], axis=1) / 2
 
 
-def attractor_points(maps: Float[np.ndarray, "M 2 3"], dice: np.random.Generator) -> Float[np.ndarray, "2 points"]:
-    """Points of the attractor, drawn by many chains at once; map i is chosen in proportion to |det A_i|.
+def attractor_points(
+    maps: Float[np.ndarray, "M 2 3"], dice: np.random.Generator, *, chains: int
+) -> Float[np.ndarray, "2 points"]:
+    """Points of the attractor, 24 of each of many chains; map i is chosen in proportion to |det A_i|.
 
     Every chain starts on the attractor, in the fixed point of the first map, so that no point lies beside it; a few
     steps that are not kept let the chains forget where they began.
     """
     weights = np.abs(np.linalg.det(maps[:, :, :2]))
-    limits = np.cumsum(weights[:-1] / weights.sum())
-    chosen = np.searchsorted(limits, dice.random((_BURN_IN + _STEPS, _CHAINS), dtype=np.float32), side="right")
+    draws = dice.random((_BURN_IN + _STEPS, chains), dtype=np.float32)
+    chosen = np.zeros(draws.shape, np.intp)
+    for limit in np.cumsum(weights[:-1] / weights.sum()).astype(np.float32):
+        chosen += draws >= limit
     a, b, e, c, d, f = np.take(maps.astype(np.float32).reshape(-1, 6).T, chosen, axis=1)
-    x, y = np.repeat(fixed_point(maps[0])[:, None].astype(np.float32), _CHAINS, axis=1)
-    points = np.empty((2, _STEPS, _CHAINS), np.float32)
+    x, y = np.repeat(fixed_point(maps[0])[:, None].astype(np.float32), chains, axis=1)
+    points = np.empty((2, _STEPS, chains), np.float32)
     for step in range(_BURN_IN + _STEPS):
         x, y = a[step] * x + b[step] * y + e[step], c[step] * x + d[step] * y + f[step]
         if step >= _BURN_IN:

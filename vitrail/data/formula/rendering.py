@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
-from vitrail.basics.errors import InputError
+from vitrail.basics.errors import InputError, SettingsError
 from vitrail.basics.seeds import derived_seed
 from vitrail.data.formula.colours import laid_over, tinted_greys
 from vitrail.data.formula.iterated_functions import IteratedFunctionSystem
@@ -52,7 +52,8 @@ def formula_image(settings: FormulaSettings, class_number: int, rendering: int) 
         rendering: any number from 0; those from `settings.renderings` on are stored nowhere, so they were never seen.
 
     Raises:
-        InputError: there is no such class or rendering, or nothing but almost empty images can be drawn for it.
+        InputError: there is no such class or rendering.
+        SettingsError: nothing but almost empty images can be drawn for the class.
 
     >>> formula_image(FormulaSettings(image_size=32), 0, 0).shape
     (32, 32, 3)
@@ -67,22 +68,21 @@ def formula_image(settings: FormulaSettings, class_number: int, rendering: int) 
     return 255 - image if dice.random() < settings.light_share else image
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=2**16)
 def formula_class(settings: FormulaSettings, class_number: int) -> FormulaClass:
-    """The numbers of a class; a class depends on the seed, its family and its place among these alone.
+    """The numbers of a class, which stay the same when there are more classes.
 
     Raises:
-        InputError: all of many draws give an almost empty image.
+        SettingsError: so many draws all give an almost empty image.
     """
-    turn, place = divmod(class_number, len(settings.families))
-    family = settings.families[place]
+    family = settings.families[class_number % len(settings.families)]
     for redrawn in range(DRAWS):
-        seed = derived_seed(settings.formula_seed, "formula class", family, turn, redrawn)
+        seed = derived_seed(settings.formula_seed, "formula class", class_number, redrawn)
         formula = _DRAWN[family](np.random.default_rng(seed))
         ink = formula.ink(settings.image_size, Placement(), np.random.default_rng(seed))
         if np.count_nonzero(ink) >= settings.least_filled * ink.size:
             return FormulaClass(family, formula, redrawn)
-    raise InputError(
+    raise SettingsError(
         f"class {class_number} ({family}): {DRAWS} draws in a row gave images that draw less than "
         f"{settings.least_filled:.0%} of their pixels",
         hint="ask for less with --set least_filled=0.05, or leave this family out of --set families",
@@ -93,7 +93,7 @@ def _refuse_unknown(settings: FormulaSettings, class_number: int, rendering: int
     if not 0 <= class_number < settings.classes:
         raise InputError(
             f"there is no class {class_number}: classes go from 0 to {settings.classes - 1}",
-            hint="ask for more of them with the setting classes",
+            hint=f"--set classes={class_number + 1} makes it",
         )
     if rendering < 0:
         raise InputError(f"there is no rendering {rendering}: renderings are counted from 0", hint="take one from 0 on")

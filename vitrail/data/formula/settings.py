@@ -1,13 +1,18 @@
 """What can be set about formula images: how many, which formulas, how they look."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from vitrail.basics.settings import Settings
 
 Family = Literal["fractal", "visual_atom", "radial_contour"]
 """A kind of formula; its classes differ in the numbers of the formula."""
+
+
+def _as_families(value: Any) -> Any:
+    """`"fractal,visual_atom"` to its parts; anything else stays as it is."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
 class FormulaSettings(Settings):
@@ -16,8 +21,13 @@ class FormulaSettings(Settings):
     An image is a function of these settings, its class and the number of its rendering alone.
     """
 
-    families: tuple[Family, ...] = Field(default=("fractal", "visual_atom", "radial_contour"), min_length=1)
-    """Kinds of formula, in turn: class 0 is of the first, class 1 of the second, and so on around."""
+    families: Annotated[tuple[Family, ...], Field(min_length=1), BeforeValidator(_as_families)] = (
+        "fractal",
+        "visual_atom",
+        "radial_contour",
+    )
+    """Kinds of formula, in turn: class 0 is of the first, class 1 of the second, and so on around. One that is named
+    twice has twice as many classes."""
     classes: int = Field(default=1000, ge=2)
     """Number of classes, of all families together."""
     renderings: int = Field(default=16, ge=1)
@@ -35,6 +45,6 @@ class FormulaSettings(Settings):
     light_share: float = Field(default=0.0, ge=0, le=1)
     """Share of images that are turned into their negative: dark shapes on light ground."""
     least_filled: float = Field(default=0.1, ge=0, le=0.9)
-    """Share of its pixels that an image of a class must draw; the numbers of a class that draws less are drawn again."""
+    """Share of its pixels that a class must draw; the numbers of one that draws less are drawn again."""
     formula_seed: int = Field(default=0, ge=0)
-    """Other seeds give other classes."""
+    """Other seeds give other classes and other renderings."""

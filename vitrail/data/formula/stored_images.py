@@ -64,7 +64,8 @@ def stored_formula_images(
         emit: told about progress, and about classes that were drawn again.
 
     Raises:
-        InputError: another process renders this set, or `least_filled` cannot be reached.
+        InputError: another process renders this set.
+        SettingsError: the numbers of a class cannot be drawn, see `formula_class`.
         SystemFault: the disk has no room, or the folder may not be written.
     """
     place = folder / _name_of(settings)
@@ -134,6 +135,9 @@ def _render_missing(
     settings: FormulaSettings, pixels: np.memmap, marks: np.memmap, *, workers: int, emit: Emit
 ) -> None:
     missing = [number for number in range(len(marks)) if not _is_whole(settings, pixels, marks, number)]
+    altered = sum(len(range(*_piece(settings, number)[1:])) for number in missing if marks[number]["done"])
+    if altered:
+        emit(Noted(f"{altered} stored formula images are not what was written and are rendered again", "warning"))
     if not missing:
         return
     pieces = [_piece(settings, number) for number in missing]
@@ -168,4 +172,4 @@ def _is_whole(settings: FormulaSettings, pixels: np.memmap, marks: np.memmap, nu
 
 
 def _checksum(redrawn: int, images: UInt8[np.ndarray, "n S S 3"]) -> int:
-    return zlib.crc32(images, redrawn)
+    return zlib.crc32(images.data, redrawn)
