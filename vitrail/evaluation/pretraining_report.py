@@ -31,6 +31,7 @@ class PretrainingReport:
         settings: all of the run's, by part.
         epochs: the record of every epoch, as in `metrics.jsonl`.
         chosen: sentences on what was decided and why.
+        speed: of the steps, by name.
         timings: seconds per part of the run.
         versions: of Python and packages.
         next_commands: what to type next.
@@ -44,6 +45,7 @@ class PretrainingReport:
     settings: Mapping[str, Any]
     epochs: Sequence[Mapping[str, Any]]
     chosen: Sequence[str]
+    speed: Mapping[str, float]
     timings: Mapping[str, float]
     versions: Mapping[str, str]
     next_commands: Sequence[str]

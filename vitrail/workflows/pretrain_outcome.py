@@ -78,18 +78,28 @@ def weights_facts(done: Pretrained) -> dict[str, Any]:
     }
 
 
+def step_speed(state: TrainingState) -> dict[str, float]:
+    """What the steps took, without validation: their seconds, images per second, and percent spent waiting."""
+    (spent,) = state.spent.values()
+    seconds = max(spent["seconds"], 1e-9)
+    return {
+        "seconds": round(spent["seconds"], 2),
+        "images_per_second": round(spent["images"] / seconds, 1),
+        "waiting_percent": round(100 * spent["waited"] / seconds, 1),
+    }
+
+
 def report(done: Pretrained, folder: Path, *, command: str, timings: Mapping[str, float]) -> Path:
     """Write `report.html` and `report.json` and return the page's path.
 
     Raises:
         SystemFault: the disk is full or may not be written.
     """
-    spent = done.state.spent["formula"]
-    seconds = max(spent["seconds"], 1e-9)
+    speed = step_speed(done.state)
     sentences = [
         f"Steps were computed in {done.reason}.",
-        f"{spent['images'] / seconds:,.0f} images per second in the steps; "
-        f"{100 * spent['waited'] / seconds:.1f} % of their time was spent waiting for images.",
+        f"{speed['images_per_second']:,.0f} images per second in the steps; {speed['waiting_percent']:.1f} % of their "
+        "time was spent waiting for images.",
     ]
     if done.redrawn:
         sentences.append(
@@ -107,6 +117,7 @@ def report(done: Pretrained, folder: Path, *, command: str, timings: Mapping[str
         settings=done.settings.model_dump(mode="json"),
         epochs=done.state.history,
         chosen=sentences,
+        speed=speed,
         timings={**timings, "training": done.state.seconds},
         versions=versions(),
         next_commands=[f"vitrail fit PHOTOS --model {source} --stages all"],

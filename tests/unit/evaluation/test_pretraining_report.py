@@ -23,6 +23,7 @@ def report(**changed):
         "settings": {"seed": 3, "images": {"classes": 9, "families": ["fractal"]}, "views": {"mixup": 0.0}},
         "epochs": EPOCHS,
         "chosen": ["Steps were computed in float32."],
+        "speed": {"images_per_second": 250.0, "waiting_percent": 0.4},
         "timings": {"images": 3.0, "training": 75.0},
         "versions": {"python": "3.11"},
         "next_commands": ["vitrail fit PHOTOS"],
