@@ -107,7 +107,7 @@ def test_a_run_tells_what_it_made_and_leaves_weights_metrics_and_a_report(undist
     assert report["epochs"] == epochs
     assert report["settings"]["images"]["classes"] == 20
     card = (run / "package" / "README.md").read_text()
-    assert "- images seen: 192" in card and "- kept in: float16" in card
+    assert "- images seen: 192" in card and "n = 800)" in card and "- kept in: float16" in card
     assert str(run) not in card + (run / "package" / "pretraining.json").read_text()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from vitrail.basics.files import write_bytes, write_json
+from vitrail.measures.intervals import Measure
 from vitrail.pages.curves import Series, curve_svg
 from vitrail.pages.frame import render_page
 from vitrail.pages.window import stained_window
@@ -27,6 +28,7 @@ class PretrainingReport:
         created: when, as text.
         command: what to type to get this run again.
         seed: the run's seed.
+        figures: accuracy after the last step: of a linear probe on `digits`, and on held-out `renderings`.
         model: the weights in a few words and numbers, shown in this order, field names as words.
         settings: all of the run's, by part.
         epochs: the record of every epoch, as in `metrics.jsonl`.
@@ -41,6 +43,7 @@ class PretrainingReport:
     created: str
     command: str
     seed: int
+    figures: Mapping[str, Measure]
     model: Mapping[str, Any]
     settings: Mapping[str, Any]
     epochs: Sequence[Mapping[str, Any]]
@@ -57,7 +60,8 @@ def write_pretraining_report(report: PretrainingReport, folder: Path) -> Path:
     Raises:
         SystemFault: the folder cannot be written.
     """
-    document = json.loads(json.dumps({"format": FORMAT, **asdict(report)}, allow_nan=False))
+    figures = {name: measure.as_json() for name, measure in report.figures.items()}
+    document = json.loads(json.dumps({"format": FORMAT, **asdict(report), "figures": figures}, allow_nan=False))
     page = render_page(
         "pretraining.html",
         report=document,

@@ -12,9 +12,11 @@ import torch
 from vitrail.basics.versions import versions
 from vitrail.evaluation.card import formula_weights_card
 from vitrail.evaluation.pretraining_report import PretrainingReport, write_pretraining_report
+from vitrail.measures.intervals import Measure, wilson
 from vitrail.models.catalogue import BuiltModel
 from vitrail.models.pretrained_folder import write_pretrained
 from vitrail.training.state import TrainingState
+from vitrail.workflows.pretrain_images import DIGITS_JUDGED
 from vitrail.workflows.pretrain_settings import PretrainSettings
 
 
@@ -56,9 +58,19 @@ def keep_weights(done: Pretrained, folder: Path) -> Path:
     return folder
 
 
+def last_figures(done: Pretrained) -> dict[str, Measure]:
+    """Accuracy after the last step: of a probe on digits, and on held-out renderings."""
+    last, settings = done.state.history[-1], done.settings
+    counted = {
+        "digits": (last["digits_probe_accuracy"], DIGITS_JUDGED),
+        "renderings": (last["validation_accuracy"], settings.images.classes * settings.training.held_out_renderings),
+    }
+    return {name: wilson(round(share * n), n, name="accuracy") for name, (share, n) in counted.items()}
+
+
 def weights_facts(done: Pretrained) -> dict[str, Any]:
     """The weights in a few words and numbers, for card and report."""
-    settings, last = done.settings, done.state.history[-1]
+    settings, figures = done.settings, last_figures(done)
     images, training, network = settings.images, settings.training, settings.network
     model: Any = done.built.model
     classifier = sum(parameter.numel() for parameter in model.get_classifier().parameters())
@@ -71,8 +83,8 @@ def weights_facts(done: Pretrained) -> dict[str, Any]:
         "pretrained_on": f"{images.classes:,} classes of formula images ({', '.join(images.families)}), "
         f"{images.renderings:,} renderings of each",
         "images_seen": training.total_steps * training.images_per_step,
-        "accuracy_on_held_out_renderings": round(last["validation_accuracy"], 4),
-        "accuracy_of_a_linear_probe_on_digits": round(last["digits_probe_accuracy"], 4),
+        "accuracy_on_held_out_renderings": figures["renderings"].text(),
+        "accuracy_of_a_linear_probe_on_digits": figures["digits"].text(),
         "training_seconds": round(done.state.seconds, 1),
         "seed": settings.seed,
     }
@@ -102,9 +114,7 @@ def report(done: Pretrained, folder: Path, *, command: str, timings: Mapping[str
         "time was spent waiting for images.",
     ]
     if done.redrawn:
-        sentences.append(
-            f"{done.redrawn} times the numbers of a class gave an almost empty image and were drawn again."
-        )
+        sentences.append(f"Numbers of a class that gave an almost empty image and were drawn again: {done.redrawn}.")
     if done.state.skipped:
         sentences.append(f"{done.state.skipped} steps were left out because their gradient was not finite.")
     source = shlex.quote(f"local-dir:{folder / 'package'}")
@@ -113,6 +123,7 @@ def report(done: Pretrained, folder: Path, *, command: str, timings: Mapping[str
         created=time.strftime("%Y-%m-%d %H:%M"),
         command=command,
         seed=done.settings.seed,
+        figures=last_figures(done),
         model=weights_facts(done),
         settings=done.settings.model_dump(mode="json"),
         epochs=done.state.history,

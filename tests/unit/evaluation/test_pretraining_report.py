@@ -5,6 +5,7 @@ import pytest
 from tests.unit.evaluation.test_report import NASTY, Outline
 from vitrail.evaluation.card import formula_weights_card
 from vitrail.evaluation.pretraining_report import PretrainingReport, write_pretraining_report
+from vitrail.measures.intervals import wilson
 
 EPOCHS = [
     {"epoch": number, "training_loss": 7.0 - number, "validation_loss": 6.5 - number, "validation_accuracy": number / 9,
@@ -19,6 +20,7 @@ def report(**changed):
         "created": "2026-01-01 12:00",
         "command": "vitrail pretrain formula --steps 6",
         "seed": 3,
+        "figures": {"digits": wilson(640, 800, name="accuracy"), "renderings": wilson(6, 9, name="accuracy")},
         "model": {"architecture": "ViT, width 24", "images_seen": 76_800},
         "settings": {"seed": 3, "images": {"classes": 9, "families": ["fractal"]}, "views": {"mixup": 0.0}},
         "epochs": EPOCHS,
@@ -36,7 +38,8 @@ def test_the_page_says_how_good_the_weights_are_and_how_they_came_to_be(tmp_path
     outline = Outline()
     outline.feed(page.read_text())
     assert not outline.open and "script" not in outline.tags
-    for text in ("80.0 %", "66.7 %", "1 min 15 s", "Steps were computed in float32.", "76,800", "fractal",
+    for text in ("80.0 %", "77.1–82.6", "800 real digits", "66.7 % (35.4–87.9, n = 9)",
+                 "1 min 15 s", "Steps were computed in float32.", "76,800", "fractal",
                  "vitrail pretrain formula --steps 6", "Loss per epoch", "probe on digits"):  # fmt: skip
         assert text in outline.text, text
 
