@@ -1,7 +1,7 @@
 """What every kind of formula promises, and where in an image its shape stands."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,6 +16,7 @@ class Placement:
     extent: float = 0.9
 
 
+@runtime_checkable
 class Formula(Protocol):
     """The numbers of one class: what all its images have in common."""
 
