@@ -33,7 +33,7 @@ class RadialContour:
         oval: ex and ey, 1 to 2.
 
     Source: the radial contour data base (RCDB) of H. Kataoka et al., "Replacing Labeled Real-image Datasets with
-    Auto-generated Contours", CVPR 2022, arXiv:2206.09132, section 3.2.
+    Auto-generated Contours", CVPR 2022, arXiv:2206.09132, and the program that its authors published with it.
     """
 
     corners: int

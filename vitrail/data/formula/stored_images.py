@@ -107,8 +107,8 @@ def _opened(settings: FormulaSettings, place: Path) -> tuple[np.memmap, np.memma
     pixels, marks = place / "pixels.u8", place / "marks.bin"
     lengths = {pixels: size, marks: pieces * _MARK.itemsize}
     if any(not file.exists() or file.stat().st_size != length for file, length in lengths.items()):
-        _make_room(place, lengths)
         write_json(place / "settings.json", settings.model_dump(mode="json"))
+        _make_room(place, lengths)
     return np.memmap(pixels, np.uint8, "r+", shape=shape), np.memmap(marks, _MARK, "r+", shape=(pieces,))
 
 

@@ -29,7 +29,7 @@ class VisualAtom:
         waves: n1 and n2, 0 to 20 and not the same unless 0.
 
     Source: S. Takashima et al., "Visual Atoms: Pre-Training Vision Transformers With Sinusoidal Waves", CVPR 2023,
-    arXiv:2303.01112, section 3.2.
+    arXiv:2303.01112, and the program that its authors published with it.
     """
 
     corners: int
