@@ -25,9 +25,8 @@ class IteratedFunctionSystem:
         maps: (M, 2, 3), the matrix A and behind it the shift b of every map.
 
     Source: the random iteration of M. Barnsley, "Fractals Everywhere", 1988, and FractalDB (H. Kataoka et al.,
-    "Pre-training without Natural Images", 2020, arXiv:2101.08515, section 3.1) with p_i ~ |det A_i|; systems that
-    contract by construction: C. Anderson and R. Farrell, "Improving Fractal Pre-training", 2022, arXiv:2110.03091,
-    section 4.1.
+    "Pre-training without Natural Images", 2020, arXiv:2101.08515) with p_i ~ |det A_i|; systems that contract by
+    construction: C. Anderson and R. Farrell, "Improving Fractal Pre-training", 2022, arXiv:2110.03091.
     """
 
     maps: Float[np.ndarray, "M 2 3"]
@@ -58,7 +57,7 @@ class IteratedFunctionSystem:
     def jittered(self, dice: np.random.Generator) -> "IteratedFunctionSystem":
         """A neighbour that still contracts: one of the six numbers of every map is multiplied by 0.85 to 1.15.
 
-        Source: the instances of FractalDB (weights 0.8, 0.9, 1.1 and 1.2, section 3.2). As in Anderson and Farrell's
+        Source: the instances of FractalDB (weights 0.8, 0.9, 1.1 and 1.2). As in Anderson and Farrell's
         jitter, a neighbour that stretches is not taken; after four of them the instance is the class itself.
         """
         for _ in range(_TRIES):
@@ -77,7 +76,7 @@ def drawn_singular_values(factor: float, count: int, dice: np.random.Generator) 
         count: number of maps M.
         dice: where draws come from.
 
-    Source: Anderson and Farrell 2022, algorithm 1: what is left for the others bounds every draw.
+    Source: Anderson and Farrell 2022. Every draw is bounded by what the maps behind it can still take, 3 each.
     """
     left, values = factor, np.empty((count, 2))
     for number in range(count - 1):

@@ -18,6 +18,9 @@ NOISE_SHARE = 5**-0.5
 SMALLEST = 0.6
 """Share of the canvas that a shape reaches at least, in an image that shows one; smaller ones are enlarged."""
 
+DARKEST = 40
+"""Least grey of a line (papers: 0, where an image of a single line may show nothing)."""
+
 _SLOPES = np.array([*range(1, 9), *8 * [-1]], np.float32)
 
 _BRIGHTER = [min(255, round(1.6 * level)) for level in range(256)]
@@ -43,6 +46,27 @@ def gradient_noise(shape: tuple[int, ...], dice: np.random.Generator) -> Float[n
     slopes = _SLOPES[dice.integers(0, len(_SLOPES), (2, *shape))]
     f = t * t * t * (t * (6 * t - 15) + 10)
     return np.float32(0.4) * ((1 - f) * slopes[0] * t + f * slopes[1] * (t - 1))
+
+
+def nested_orbits(
+    radius: float, oval: tuple[float, float], steps: Float[np.ndarray, "2 L V"]
+) -> Float[np.ndarray, "2 L V"]:
+    """Corners of L closed curves around (0, 0): beginning at an ellipse, each goes a step farther out than the last.
+
+    Args:
+        radius: of the ellipse that the first step leaves.
+        oval: factors of the radius in x and y.
+        steps: of every curve and corner, in x and y; they are multiplied by the corner's direction.
+    """
+    theta = angles(steps.shape[2])
+    direction = np.stack([np.cos(theta), np.sin(theta)])[:, None, :]
+    start = direction * radius * np.array(oval).reshape(2, 1, 1)
+    return (start + (direction * steps).cumsum(axis=1)).astype(np.float32)
+
+
+def drawn_greys(count: int, dice: np.random.Generator) -> UInt8[np.ndarray, " L"]:
+    """A grey for each of `count` lines, uniform."""
+    return dice.integers(DARKEST, 256, count, dtype=np.uint8)
 
 
 def drawn_orbits(

@@ -93,7 +93,7 @@ def _refuse_unknown(settings: FormulaSettings, class_number: int, rendering: int
     if not 0 <= class_number < settings.classes:
         raise InputError(
             f"there is no class {class_number}: classes go from 0 to {settings.classes - 1}",
-            hint=f"--set classes={class_number + 1} makes it",
+            hint="the setting classes says how many there are",
         )
     if rendering < 0:
         raise InputError(f"there is no rendering {rendering}: renderings are counted from 0", hint="take one from 0 on")

@@ -1,6 +1,6 @@
 """What can be set about formula images: how many, which formulas, how they look."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -9,10 +9,18 @@ from vitrail.basics.settings import Settings
 Family = Literal["fractal", "visual_atom", "radial_contour"]
 """A kind of formula; its classes differ in the numbers of the formula."""
 
+FAMILIES: tuple[Family, ...] = get_args(Family)
+"""All of them, in the order in which they take turns."""
+
 
 def _as_families(value: Any) -> Any:
-    """`"fractal,visual_atom"` to its parts; anything else stays as it is."""
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    """`"fractal,visual_atom"` to its parts; anything but text and lists stays as it is and is refused by its type."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    unknown = [name for name in value if name not in FAMILIES] if isinstance(value, list | tuple) else []
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no family; families are {', '.join(FAMILIES)}")
+    return value
 
 
 class FormulaSettings(Settings):
@@ -21,11 +29,7 @@ class FormulaSettings(Settings):
     An image is a function of these settings, its class and the number of its rendering alone.
     """
 
-    families: Annotated[tuple[Family, ...], Field(min_length=1), BeforeValidator(_as_families)] = (
-        "fractal",
-        "visual_atom",
-        "radial_contour",
-    )
+    families: Annotated[tuple[Family, ...], Field(min_length=1), BeforeValidator(_as_families)] = FAMILIES
     """Kinds of formula, in turn: class 0 is of the first, class 1 of the second, and so on around. One that is named
     twice has twice as many classes."""
     classes: int = Field(default=1000, ge=2)

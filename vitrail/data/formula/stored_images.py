@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import math
 import os
 import zlib
 from dataclasses import dataclass
@@ -74,7 +75,8 @@ def stored_formula_images(
         lock = locked(place, thing="set of formula images")
     try:
         pixels, marks = _opened(settings, place)
-        _render_missing(settings, pixels, marks, workers=workers, emit=emit)
+        missing = _missing(settings, pixels, marks, emit=emit)
+        _render(settings, place, missing, marks=marks, workers=workers, emit=emit)
     finally:
         lock.release()
     redrawn = int(marks["redrawn"][:: _pieces_per_class(settings)].sum())
@@ -101,15 +103,21 @@ def _piece(settings: FormulaSettings, number: int) -> Piece:
 
 def _opened(settings: FormulaSettings, place: Path) -> tuple[np.memmap, np.memmap]:
     """The memory maps of pixels and marks; files of another length are made anew."""
-    count = settings.classes * settings.renderings
-    shape = (count, settings.image_size, settings.image_size, 3)
-    size, pieces = int(np.prod(shape)), settings.classes * _pieces_per_class(settings)
+    pieces = settings.classes * _pieces_per_class(settings)
     pixels, marks = place / "pixels.u8", place / "marks.bin"
-    lengths = {pixels: size, marks: pieces * _MARK.itemsize}
+    lengths = {pixels: math.prod(_shape(settings)), marks: pieces * _MARK.itemsize}
     if any(not file.exists() or file.stat().st_size != length for file, length in lengths.items()):
-        _make_room(place, lengths)
         write_json(place / "settings.json", settings.model_dump(mode="json"))
-    return np.memmap(pixels, np.uint8, "r+", shape=shape), np.memmap(marks, _MARK, "r+", shape=(pieces,))
+        _make_room(place, lengths)
+    return _pixels(settings, place), np.memmap(marks, _MARK, "r+", shape=(pieces,))
+
+
+def _shape(settings: FormulaSettings) -> tuple[int, ...]:
+    return settings.classes * settings.renderings, settings.image_size, settings.image_size, 3
+
+
+def _pixels(settings: FormulaSettings, place: Path) -> np.memmap:
+    return np.memmap(place / "pixels.u8", np.uint8, "r+", shape=_shape(settings))
 
 
 def _make_room(place: Path, lengths: dict[Path, int]) -> None:
@@ -131,34 +139,49 @@ def _make_room(place: Path, lengths: dict[Path, int]) -> None:
                     handle.truncate(length)
 
 
-def _render_missing(
-    settings: FormulaSettings, pixels: np.memmap, marks: np.memmap, *, workers: int, emit: Emit
-) -> None:
+def _missing(settings: FormulaSettings, pixels: np.memmap, marks: np.memmap, *, emit: Emit) -> list[int]:
+    """Numbers of the pieces that are not there or not what was written."""
     missing = [number for number in range(len(marks)) if not _is_whole(settings, pixels, marks, number)]
-    altered = sum(len(range(*_piece(settings, number)[1:])) for number in missing if marks[number]["done"])
+    altered = sum(_size(settings, number) for number in missing if marks[number]["done"])
     if altered:
         emit(Noted(f"{altered} stored formula images are not what was written and are rendered again", "warning"))
+    return missing
+
+
+def _render(
+    settings: FormulaSettings, place: Path, missing: list[int], *, marks: np.memmap, workers: int, emit: Emit
+) -> None:
     if not missing:
         return
-    pieces = [_piece(settings, number) for number in missing]
-    rendered = map_in_workers(functools.partial(_rendered, settings), pieces, workers=workers, chunk=1)
-    emit(WorkStarted("formula images", sum(last - first for _, first, last in pieces)))
+    marks[missing] = (0, 0, 0)
+    sizes = [_size(settings, number) for number in missing]
+    written = map_in_workers(functools.partial(_write_piece, settings, place), missing, workers=workers, chunk=1)
+    emit(WorkStarted("formula images", sum(sizes)))
     try:
-        for number, (redrawn, images) in zip(missing, rendered, strict=True):
-            marks[number] = (0, 0, 0)
-            pixels[_rows(settings, number)] = images
-            marks[number] = (1, redrawn, _checksum(redrawn, images))
-            emit(WorkAdvanced("formula images", len(images)))
+        for number, size, (redrawn, check) in zip(missing, sizes, written, strict=True):
+            marks[number] = (1, redrawn, check)
+            emit(WorkAdvanced("formula images", size))
     finally:
         emit(WorkEnded("formula images"))
-    pixels.flush()
     marks.flush()
 
 
-def _rendered(settings: FormulaSettings, piece: Piece) -> tuple[int, UInt8[np.ndarray, "n S S 3"]]:
-    class_number, first, last = piece
-    images = [formula_image(settings, class_number, rendering) for rendering in range(first, last)]
-    return formula_class(settings, class_number).redrawn, np.stack(images)
+def _write_piece(settings: FormulaSettings, place: Path, number: int) -> tuple[int, int]:
+    """Render a piece into its rows; give what its mark must say.
+
+    Pixels do not travel from process to process: a worker whose parent was killed would wait for ever for somebody to
+    take them.
+    """
+    class_number, first, last = _piece(settings, number)
+    images = np.stack([formula_image(settings, class_number, rendering) for rendering in range(first, last)])
+    _pixels(settings, place)[_rows(settings, number)] = images
+    redrawn = formula_class(settings, class_number).redrawn
+    return redrawn, _checksum(redrawn, images)
+
+
+def _size(settings: FormulaSettings, number: int) -> int:
+    _, first, last = _piece(settings, number)
+    return last - first
 
 
 def _rows(settings: FormulaSettings, number: int) -> slice:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from vitrail.data.formula.orbits import NOISE_SHARE, angles, drawn_orbits, gradient_noise
+from vitrail.data.formula.orbits import NOISE_SHARE, angles, drawn_greys, drawn_orbits, gradient_noise, nested_orbits
 from vitrail.data.formula.shapes import Placement
 
 
@@ -29,7 +29,7 @@ class VisualAtom:
         waves: n1 and n2, 0 to 20 and not the same unless 0.
 
     Source: S. Takashima et al., "Visual Atoms: Pre-Training Vision Transformers With Sinusoidal Waves", CVPR 2023,
-    arXiv:2303.01112, section 3.2.
+    arXiv:2303.01112, and the program that its authors published with it.
     """
 
     corners: int
@@ -57,16 +57,12 @@ class VisualAtom:
         )
 
     def points(self, dice: np.random.Generator) -> Float[np.ndarray, "2 L V"]:
-        """Corners of all orbits around (0, 0): one sum that is carried outward from orbit to orbit."""
+        """Corners of all orbits around (0, 0)."""
         theta = angles(self.corners)
         wave = (np.sin(self.waves[0] * theta) + np.sin(self.waves[1] * theta)) / 2
-        direction = np.stack([np.cos(theta), np.sin(theta)])[:, None, :]
         noise = NOISE_SHARE * gradient_noise((2, self.orbits, self.corners), dice)
-        steps = direction * (self.growth * (1 - noise) + self.spacing + wave)
-        start = direction * self.radius * np.array(self.oval).reshape(2, 1, 1)
-        return (start + steps.cumsum(axis=1)).astype(np.float32)
+        return nested_orbits(self.radius, self.oval, self.growth * (1 - noise) + self.spacing + wave)
 
     def ink(self, size: int, placement: Placement, dice: np.random.Generator) -> UInt8[np.ndarray, "S S"]:
         """Draw an instance: its own noise, and a grey of its own for every orbit."""
-        points = self.points(dice)
-        return drawn_orbits(points, dice.integers(0, 256, self.orbits, dtype=np.uint8), size, placement)
+        return drawn_orbits(self.points(dice), drawn_greys(self.orbits, dice), size, placement)
