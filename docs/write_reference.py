@@ -22,12 +22,17 @@ def reference() -> str:
     from vitrail.cli.main import app
     from vitrail.workflows.features_settings import FeaturesSettings
     from vitrail.workflows.fit_settings import FitSettings
+    from vitrail.workflows.pretrain_settings import PretrainSettings
 
     commands = typer.main.get_command(app).commands
     parts = ["# Reference", "Written by `make docs` from the code.", "## Exit codes", EXIT_CODES, "## Commands"]
     for name, command in _flat(commands):
         parts += [f"### vitrail {name}", command.help or "", _options(command)]
-    for command, function, kind in (("fit", "fit", FitSettings), ("features", "write_features", FeaturesSettings)):
+    for command, function, kind in (
+        ("fit", "fit", FitSettings),
+        ("features", "write_features", FeaturesSettings),
+        ("pretrain formula", "pretrain_formula", PretrainSettings),
+    ):
         parts += [
             f"## Settings of `vitrail {command}`",
             f"Each can be given as `--set name=value`, or by its name to `vitrail.{function}`.",

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from vitrail.workflows.fit import FitResult
     from vitrail.workflows.nodes import NodesResult
     from vitrail.workflows.plan import PlanResult
+    from vitrail.workflows.pretrain import PretrainResult
 
 __version__ = "0.1.0"
 __all__ = [
-    "check", "create_feature_extractor", "fit", "load", "nodes", "open_features", "plan", "table", "write_features",
+    "check", "create_feature_extractor", "fit", "load", "nodes", "open_features", "plan", "pretrain_formula", "table",
+    "write_features",
 ]  # fmt: skip
 
 
@@ -119,6 +121,41 @@ def plan(
     from vitrail.workflows.plan import finish_plan
 
     return finish_plan(started, gathered(model, settings), emit=emit)
+
+
+def pretrain_formula(
+    *,
+    out: str | Path = "runs/formula",
+    images: str | Path | None = None,
+    overwrite: bool = False,
+    workers: int | None = None,
+    command: str = "vitrail.pretrain_formula(...)",
+    emit: Callable[[Event], None] = nobody,
+    **settings: Any,
+) -> "PretrainResult":
+    """Pretrain a ViT on images computed from formulas; `fit` starts from it with `model="local-dir:OUT/package"`.
+
+    Args:
+        out: the run folder; an interrupted run with the same settings is continued.
+        images: where formula images are kept, for all runs; None: in Vitrail's cache.
+        overwrite: replace a run that stands there.
+        workers: processes that render images; None: one per core.
+        command: how the run is described in its report.
+        emit: receives progress events.
+        settings: any of `PretrainSettings`' names, e.g. `steps=20_000`, `classes=1000`, `width=192`.
+
+    Raises:
+        InputError: settings are not as expected, or another run stands there.
+        SystemFault: disk or permission.
+        TrainingFault: the loss is no longer finite.
+    """
+    from vitrail.workflows.pretrain import pretrain_formula as run
+    from vitrail.workflows.pretrain_settings import PretrainSettings
+
+    return run(
+        PretrainSettings.gather(**settings), out=Path(out), images=None if images is None else Path(images),
+        overwrite=overwrite, workers=workers, command=command, emit=emit,
+    )  # fmt: skip
 
 
 def load(package: str | Path, *, device: str = "auto", runtime: str = "torch float32") -> "Predictor":

@@ -61,6 +61,26 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A folder to be filled, that appears under `path` only when the block ends well; nothing may stand there yet.
+
+    Raises:
+        SystemFault: the disk is full or may not be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with explained_os_errors(path):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            flush_folder(temporary)
+            temporary.rename(path)
+            flush_folder(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` atomically; see `atomic_file` for the errors."""
     with atomic_file(path) as file:

@@ -11,7 +11,7 @@ import typer
 
 import vitrail
 from vitrail.basics.errors import VitrailError
-from vitrail.cli import check, demo, features, fit, nodes, predict, study
+from vitrail.cli import check, demo, features, fit, nodes, predict, pretrain, study
 
 INTERRUPTED = 130
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (check, fit, predict, features, nodes, demo, study):
+for family in (check, fit, predict, features, nodes, demo, study, pretrain):
     family.register(app)
 
 

@@ -69,8 +69,9 @@ class TerminalProgress:
 def _epoch_line(record: EpochDone) -> str:
     """One epoch in one line."""
     loss = "no finite loss" if record.training_loss is None else f"loss {record.training_loss:.3f}"
+    also = "".join(f", {name.replace('_', ' ')} {100 * value:.1f} %" for name, value in record.also.items())
     place = f"{record.stage} {record.epoch_in_stage}/{record.epochs_in_stage}"
     return (
         f"epoch    {place:<12}{loss}   validation loss {record.validation_loss:.3f}, "
-        f"{100 * record.validation_accuracy:.1f} % right   from {record.trained_from}"
+        f"{100 * record.validation_accuracy:.1f} % right{also}   from {record.trained_from}"
     )

@@ -41,3 +41,29 @@ def model_card(
             *(f"- **{caution.topic}.** {caution.why} {caution.instead}" for caution in CAUTIONS), "",
         ]
     )  # fmt: skip
+
+
+def formula_weights_card(*, facts: Mapping[str, Any]) -> str:
+    """The card of weights that were pretrained on formula images, in Markdown.
+
+    Args:
+        facts: name and value of whatever describes the weights, in order.
+    """
+    return "\n".join(
+        [
+            "---", "library_name: timm", "tags: [image-feature-extraction, timm, vitrail]", "---", "",
+            "# Weights from formula images", "",
+            "A Vision Transformer that learned to tell classes of computed images apart: fractals, visual atoms, "
+            "radial contours. Not a single photograph, drawing or scan was used, so nobody's picture, licence or bias "
+            "is in it.",
+            "", *(f"- {name.replace('_', ' ')}: {value}" for name, value in facts.items()), "",
+            "## What it is", "",
+            "A better beginning than random numbers for training a whole network on few images:", "",
+            "```", "vitrail fit PHOTOS --model local-dir:THIS_FOLDER --stages all", "```", "",
+            "## What it is not", "",
+            "- It is no classifier: that of the formula classes was left out.",
+            "- It knows no objects. Its frozen features are weak: train the whole network.",
+            "- It does not replace weights from millions of photographs where these may be used.",
+            "- What it gained on other data was not measured here; compare with `--compare scratch`.", "",
+        ]
+    )  # fmt: skip

@@ -1,9 +1,7 @@
 """The package: what a training run leaves behind and every later part reads. A timm folder, and more."""
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +13,7 @@ import timm
 from torch import nn
 
 from vitrail.basics.errors import InputError, PackageError, SettingsError
-from vitrail.basics.files import explained_os_errors, flush_folder, write_bytes, write_json
+from vitrail.basics.files import atomic_folder, write_bytes, write_json
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.catalogue import BuiltModel
 from vitrail.models.position_embedding import folded_state
@@ -100,16 +98,8 @@ def write_package(folder: Path, built: BuiltModel, *, contents: PackageContents)
     _check_contents(built.model, contents)
     if folder.exists() or folder.is_symlink():
         raise InputError(f"{folder} exists already, a new folder was expected", hint="choose another name or remove it")
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    with explained_os_errors(folder):
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        try:
-            _write_files(temporary, built, contents)
-            temporary.rename(folder)
-            flush_folder(folder.parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with atomic_folder(folder) as beginning:
+        _write_files(beginning, built, contents)
 
 
 def read_package(folder: Path) -> Package:
@@ -176,7 +166,7 @@ def _write_files(folder: Path, built: BuiltModel, contents: PackageContents) -> 
         for name, tensor in folded_state(built.model).items()
     }
     write_bytes(folder / _WEIGHTS, safetensors.torch.save(state, metadata={"format": "pt"}))
-    write_json(folder / _CONFIG, _config(built, contents))
+    write_json(folder / _CONFIG, timm_config(built, contents.preprocessing, contents.classes))
     facts = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -189,12 +179,17 @@ def _write_files(folder: Path, built: BuiltModel, contents: PackageContents) -> 
     write_json(folder / _FACTS, facts)
     write_bytes(folder / _CARD, contents.card.encode())
     seal_folder(folder)
-    flush_folder(folder)
 
 
-def _config(built: BuiltModel, contents: PackageContents) -> dict[str, Any]:
-    """`config.json` as timm reads it; source: `timm.models._hub.save_config_for_hf`, timm 1.0.31."""
-    model, shown = built.model, contents.preprocessing
+def timm_config(built: BuiltModel, shown: Preprocessing, classes: tuple[str, ...]) -> dict[str, Any]:
+    """`config.json` as timm reads it; source: `timm.models._hub.save_config_for_hf`, timm 1.0.31.
+
+    Args:
+        built: the model with its description.
+        shown: how it sees an image; replaces what the description says of it.
+        classes: names in the order of the logits; none for a model without classifier.
+    """
+    model = built.model
     described = {name: value for name, value in built.pretrained_cfg.items() if name != "architecture"}
     described |= {
         "num_classes": model.num_classes,
@@ -210,7 +205,7 @@ def _config(built: BuiltModel, contents: PackageContents) -> dict[str, Any]:
         "architecture": built.architecture,
         "num_classes": model.num_classes,
         "num_features": model.num_features,
-        "label_names": list(contents.classes),
+        "label_names": list(classes),
         "model_args": {**built.model_args, "num_classes": model.num_classes},
         "pretrained_cfg": described,
     }

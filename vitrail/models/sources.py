@@ -19,6 +19,7 @@ from timm.models import PretrainedCfg, get_arch_pretrained_cfgs, get_pretrained_
 from timm.models._hub import _parse_model_cfg, download_cached_file, hf_split
 
 from vitrail.basics.errors import InputError, SystemFault, did_you_mean
+from vitrail.models.seal import SEAL, sealed_digests
 from vitrail.models.weights import PLACES
 
 _WEIGHT_SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".bin", ".tar")
@@ -56,6 +57,7 @@ def find_source(name: str, *, architecture: str | None, pretrained: bool) -> Mod
 
     Raises:
         InputError: there is no such model, file or folder, or the folder is incomplete.
+        PackageError: the folder is sealed, and something in it was changed.
         SystemFault: the weights must be downloaded and the network does not answer.
     """
     prefix, _, rest = name.partition(":")
@@ -122,6 +124,8 @@ def _folder(path: Path, pretrained: bool) -> ModelSource:
             f"{path} is not a timm folder: {config.name} is missing",
             hint="a timm folder holds config.json and model.safetensors (timm.models.save_for_hf writes one)",
         )
+    if (path / SEAL).is_file():
+        sealed_digests(path, required=(config.name,))
     architecture, model_args, described = _parsed_config(config, str(config))
     weights = None
     if pretrained:

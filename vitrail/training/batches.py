@@ -39,7 +39,7 @@ class TrainingImages:
     def step_images(self, stage: Stage, step: int) -> Int[np.ndarray, "B"]:
         """Which images make a step: a function of seed, stage and step alone."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        order = _shuffled(self.seed, stage.name, epoch, len(self.images))
+        order = shuffled(self.seed, stage.name, epoch, len(self.images))
         return order[position * self.images_per_step : (position + 1) * self.images_per_step]
 
     def view_number(self, stage: Stage, epoch: int, image: int) -> int:
@@ -48,33 +48,25 @@ class TrainingImages:
             return derived_seed(0, "fresh", stage.name, epoch)
         return (epoch + image) % stage.views
 
+    def names(self, stage: Stage, step: int) -> list[str]:
+        """Paths of the images of a step."""
+        return [self.images.places[image][0] for image in self.step_images(stage, step)]
 
-def stage_batches(
-    training: TrainingImages, stage: Stage, *, first_step: int, cache: PrefixCache | None
-) -> Iterator[Batch]:
-    """The batches of a stage's steps from `first_step` on, in order.
-
-    Args:
-        training: the images.
-        stage: says how often, and which views.
-        first_step: steps before it are left out, at no cost.
-        cache: states at the stage's cut; None: images are decoded and augmented by worker processes.
-    """
-    steps = range(first_step, stage.epochs * training.steps_per_epoch)
-    if cache is not None:
-        for step in steps:
-            images = training.step_images(stage, step)
-            epoch = step // training.steps_per_epoch
-            views = np.array([training.view_number(stage, epoch, int(image)) for image in images])
-            yield _batch(training, cache.states.rows(views * cache.images + images), cache.cut, images)
-        return
-    wanted = (training.step_images(stage, step) for step in steps)
-    views_of_steps = (_views(training, stage, step) for step in steps)
-    pixels = view_batches(
-        views_of_steps, training.preprocessing, training.augmentation, workers=training.workers
-    )  # fmt: skip
-    for images, batch in zip(wanted, pixels, strict=True):
-        yield _batch(training, batch, 0, images)
+    def batches(self, stage: Stage, *, first_step: int, cache: PrefixCache | None) -> Iterator[Batch]:
+        """The batches of a stage's steps; see `TrainingData`. Without a cache, worker processes decode and augment."""
+        steps = range(first_step, stage.epochs * self.steps_per_epoch)
+        if cache is not None:
+            for step in steps:
+                images = self.step_images(stage, step)
+                epoch = step // self.steps_per_epoch
+                views = np.array([self.view_number(stage, epoch, int(image)) for image in images])
+                yield _batch(self, cache.states.rows(views * cache.images + images), cache.cut, images)
+            return
+        wanted = (self.step_images(stage, step) for step in steps)
+        views_of_steps = (_views(self, stage, step) for step in steps)
+        pixels = view_batches(views_of_steps, self.preprocessing, self.augmentation, workers=self.workers)
+        for images, batch in zip(wanted, pixels, strict=True):
+            yield _batch(self, batch, 0, images)
 
 
 def _views(training: TrainingImages, stage: Stage, step: int) -> list[tuple[Place, int]]:
@@ -94,5 +86,6 @@ def _batch(training: TrainingImages, inputs: np.ndarray | Tensor, start: int, im
 
 
 @functools.lru_cache(maxsize=4)
-def _shuffled(seed: int, stage: str, epoch: int, count: int) -> np.ndarray:
+def shuffled(seed: int, stage: str, epoch: int, count: int) -> Int[np.ndarray, "N"]:
+    """The order of `count` images in an epoch."""
     return np.random.Generator(np.random.PCG64(derived_seed(seed, "shuffle", stage, epoch))).permutation(count)

@@ -5,7 +5,7 @@ random state) or read from the last checkpoint. What the world decided is in the
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from vitrail.basics.seeds import derived_seed
 from vitrail.features.prefix_cache import PrefixCache
 from vitrail.measures.calibration import fitted_temperature, log_losses
 from vitrail.models.chain import Chain
-from vitrail.training.batches import TrainingImages, stage_batches
 from vitrail.training.checkpoint import Checkpoints, weights_of
 from vitrail.training.meter import Meter
 from vitrail.training.metrics_file import MetricsFile
@@ -29,11 +28,12 @@ from vitrail.training.parameter_groups import fill_momentum, freeze_below, made_
 from vitrail.training.records import EpochDone, StepsDone
 from vitrail.training.schedule import rate_at
 from vitrail.training.settings import TrainingSettings
+from vitrail.training.sources import HeldOut, TrainingData
 from vitrail.training.stages import Stage
 from vitrail.training.state import Best, TrainingState
 from vitrail.training.step import Batch, StepRule, train_step
 from vitrail.training.stopping import StopRequest, stop_request
-from vitrail.training.validation import Validation, exact_logits
+from vitrail.training.validation import exact_logits
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,15 @@ class TrainingJob:
         classes: names in the order of the logits.
         folder: for checkpoints and the validation logits of every epoch.
         metrics: the file that every record is appended to.
+        also_measured: what else is measured of the model after every epoch, shares by name.
+        keep_logits: whether the validation logits of every epoch stay on disk.
     """
 
     chain: Chain
     stages: tuple[Stage, ...]
-    training: TrainingImages
-    validation: Validation
-    sample: Validation
+    training: TrainingData
+    validation: HeldOut
+    sample: HeldOut
     caches: Mapping[str, Caches]
     rule: StepRule
     portions: Portions
@@ -75,6 +77,8 @@ class TrainingJob:
     classes: tuple[str, ...]
     folder: Path
     metrics: Path
+    also_measured: Mapping[str, Callable[[Chain], float]] = field(default_factory=dict)
+    keep_logits: bool = True
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ class _Run:
         work = f"stage {stage.name}"
         self.emit(WorkStarted(work, total, "steps"))
         self.emit(WorkAdvanced(work, self.state.step))
-        batches = stage_batches(training, stage, first_step=self.state.step, cache=caches.training)
+        batches = training.batches(stage, first_step=self.state.step, cache=caches.training)
         try:
             for step, batch in self.meter.waiting(enumerate(batches, start=self.state.step)):
                 self._step(stage, step, total, batch)
@@ -190,13 +194,14 @@ class _Run:
 
     def _end_epoch(self, stage: Stage, caches: Caches) -> None:
         self.meter.flush()
-        state, labels = self.state, self.job.validation.images.labels
+        state, labels = self.state, self.job.validation.labels
         logits = exact_logits(self.job.chain, self.job.validation, self.job.rule.device, cache=caches.validation)
         if not np.isfinite(logits).all():
             raise self._diverged(stage)
         state.epochs += 1
-        with atomic_file(logits_file(self.job.folder, state.epochs)) as file:
-            np.save(file, logits)
+        if self.job.keep_logits:
+            with atomic_file(logits_file(self.job.folder, state.epochs)) as file:
+                np.save(file, logits)
         record = self._epoch_record(stage, logits, labels)
         state.history.append(record.as_json())
         state.loss_sum, state.loss_steps = 0.0, 0
@@ -236,6 +241,7 @@ class _Run:
             validation_accuracy=float((logits.argmax(axis=1) == labels).mean()),
             learning_rates={group["layer"]: group["lr"] for group in self.optimizer.param_groups},
             trained_from=order.names[min(stage.trained_from(epoch - 1), len(order.names) - 1)],
+            also={name: measure(self.job.chain) for name, measure in self.job.also_measured.items()},
         )
 
     def _end_stage(self, stage: Stage, caches: Caches) -> None:
@@ -246,7 +252,7 @@ class _Run:
         if self.state.stage == len(self.job.stages):
             sample = self.job.sample
             logits = exact_logits(self.job.chain, sample, self.job.rule.device)
-            self.state.final_training_loss = float(log_losses(logits, sample.images.labels).mean())
+            self.state.final_training_loss = float(log_losses(logits, sample.labels).mean())
         self._checkpoint()
 
     def _checkpoint_if_due(self, stop: StopRequest) -> None:

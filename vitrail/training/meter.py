@@ -10,8 +10,8 @@ from torch import Tensor
 
 from vitrail.basics.errors import TrainingFault
 from vitrail.basics.events import Emit
-from vitrail.training.batches import TrainingImages
 from vitrail.training.records import StepsDone
+from vitrail.training.sources import TrainingData
 from vitrail.training.stages import Stage
 from vitrail.training.state import TrainingState
 
@@ -19,7 +19,7 @@ SECONDS_BETWEEN_READINGS = 1.0
 MOST_SKIPPED_IN_A_ROW = 3
 """Steps in a row without a finite gradient after which training stops."""
 
-FILES_NAMED = 8
+NAMES_SHOWN = 8
 
 Item = TypeVar("Item")
 
@@ -34,7 +34,7 @@ class Meter:
         self._waited = 0.0
         self._since = time.monotonic()
         self._stage: Stage | None = None
-        self._training: TrainingImages | None = None
+        self._training: TrainingData | None = None
         self._last: StepsDone | None = None
 
     def waiting(self, batches: Iterable[Item]) -> Iterator[Item]:
@@ -53,7 +53,7 @@ class Meter:
         """Whether an epoch of this stage is being measured."""
         return self._stage is not None and self._stage.name == stage
 
-    def begin(self, stage: Stage, training: TrainingImages) -> None:
+    def begin(self, stage: Stage, training: TrainingData) -> None:
         """An epoch begins, or goes on after a resume."""
         self._stage, self._training = stage, training
         self._restart()
@@ -82,17 +82,17 @@ class Meter:
         if not self._pending:
             return
         values = torch.stack([torch.stack((loss.float(), skipped)) for _, loss, skipped in self._pending]).tolist()
-        good = []
+        losses: list[float | None] = []
         for (step, _, _), (loss, skipped) in zip(self._pending, values, strict=True):
+            losses.append(None if skipped else loss)
             if skipped:
                 self._book_skipped(step)
             else:
                 self._state.skipped_in_a_row = 0
                 self._state.loss_sum += loss
                 self._state.loss_steps += 1
-                good.append(loss)
         self._book_time()
-        self._tell(sum(good) / len(good) if good else None)
+        self._tell(losses)
         self._pending.clear()
         self._restart()
 
@@ -125,10 +125,9 @@ class Meter:
 
     def _fault(self, step: int) -> TrainingFault:
         assert self._stage is not None and self._training is not None
-        images = self._training.step_images(self._stage, step)
-        paths = [self._training.images.places[image][0] for image in images]
-        listed = "\n".join(f"  - {path}" for path in paths[:FILES_NAMED])
-        more = f"\n  and {len(paths) - FILES_NAMED} more" if len(paths) > FILES_NAMED else ""
+        names = self._training.names(self._stage, step)
+        listed = "\n".join(f"  - {name}" for name in names[:NAMES_SHOWN])
+        more = f"\n  and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
         return TrainingFault(
             f"the loss or its gradient was not finite in {MOST_SKIPPED_IN_A_ROW} steps in a row, the last of them step "
             f"{step + 1} of stage {self._stage.name}; no weight was changed by them. Its images:\n{listed}{more}\n"
@@ -137,8 +136,9 @@ class Meter:
             "training_precision=float32; with other settings the run begins anew: --overwrite, or another --out",
         )
 
-    def _tell(self, loss: float | None) -> None:
+    def _tell(self, losses: list[float | None]) -> None:
         assert self._stage is not None and self._training is not None
+        good = [loss for loss in losses if loss is not None]
         seconds = max(time.monotonic() - self._since, 1e-9)
         last_step = self._pending[-1][0]
         self._last = StepsDone(
@@ -146,9 +146,10 @@ class Meter:
             epoch=last_step // self._training.steps_per_epoch + 1,
             step=last_step + 1,
             total_steps=self._stage.epochs * self._training.steps_per_epoch,
-            loss=loss,
+            loss=sum(good) / len(good) if good else None,
             images_per_second=self._images / seconds,
             waiting_percent=min(100.0, 100 * self._waited / seconds),
             skipped=self._state.skipped,
+            losses=tuple(losses),
         )
         self._emit(self._last)

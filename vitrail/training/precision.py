@@ -45,6 +45,9 @@ FLOAT32 = TrainingPrecision("float32")
 BFLOAT16 = TrainingPrecision("bfloat16 autocast", autocast=True)
 CANDIDATES = (FLOAT32, BFLOAT16, TrainingPrecision("bfloat16 autocast, plain attention", True, True))
 
+ASKED = {"float32": (FLOAT32,), "bfloat16": (BFLOAT16,), "auto": CANDIDATES}
+"""What is tried, by the setting `training_precision`."""
+
 LEAST_COSINE = 0.98
 """Least cosine between a candidate's gradient and the float32 one for it to be used."""
 
@@ -112,6 +115,16 @@ def fastest_step(trials: list[StepTrial]) -> StepTrial:
     """The fastest trial whose gradient agrees with the first one's; the first one when no other does."""
     agreeing = [trial for trial in trials[1:] if trial.agreement >= LEAST_COSINE]
     return min((trials[0], *agreeing), key=lambda trial: trial.seconds)
+
+
+def reason_for(best: StepTrial, trials: list[StepTrial]) -> str:
+    """Why steps are computed in this precision, in words; the first trial is the reference."""
+    if best is trials[0]:
+        return best.precision.name
+    return (
+        f"{best.precision.name}: {trials[0].seconds / best.seconds:.1f} times as fast as float32 here, gradients agree "
+        f"(cosine {best.agreement:.3f})"
+    )
 
 
 def named_precision(name: str) -> TrainingPrecision:

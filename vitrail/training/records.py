@@ -1,6 +1,6 @@
 """What training tells those who watch: small read-only records, without torch."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vitrail.basics.events import Event
@@ -19,6 +19,7 @@ class StepsDone(Event):
         images_per_second: since the last record.
         waiting_percent: share of the time since then that was spent waiting for images.
         skipped: steps of the run that were left out because their gradient was not finite.
+        losses: of every one of these steps, in order; None where one was left out.
     """
 
     stage: str
@@ -29,6 +30,7 @@ class StepsDone(Event):
     images_per_second: float
     waiting_percent: float
     skipped: int
+    losses: tuple[float | None, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """One line of `metrics.jsonl`."""
@@ -50,6 +52,7 @@ class EpochDone(Event):
         validation_accuracy: share that is right, 0-1.
         learning_rates: of the epoch's last step, by layer group.
         trained_from: name of the first layer group that was trained.
+        also: shares (0-1) that were measured beside these figures, by name.
     """
 
     stage: str
@@ -62,7 +65,10 @@ class EpochDone(Event):
     validation_accuracy: float
     learning_rates: dict[str, float]
     trained_from: str
+    also: dict[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """One line of `metrics.jsonl`."""
-        return {"kind": "epoch", **asdict(self)}
+        own = asdict(self)
+        also = own.pop("also")
+        return {"kind": "epoch", **own, **also}

@@ -110,5 +110,6 @@ def figures(record: EpochDone) -> dict[str, float]:
         "loss/validation": record.validation_loss,
         "accuracy/validation": record.validation_accuracy,
         "learning_rate/last_layer": max(record.learning_rates.values()),
+        **record.also,
     }
     return shown if record.training_loss is None else {"loss/training": record.training_loss, **shown}

@@ -24,13 +24,13 @@ class Batch:
     Attributes:
         inputs: pixels uint8 (B, H, W, C), or states (B, …) at the place `start` of the model's chain.
         start: 0 for pixels.
-        labels: class numbers.
+        labels: class numbers, or every class's share.
         image_weights: how much each image counts.
     """
 
     inputs: np.ndarray | Tensor
     start: int
-    labels: Int[Tensor, "B"]
+    labels: Int[Tensor, "B"] | Float[Tensor, "B K"]
     image_weights: Float[Tensor, "B"]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from vitrail.data.columns import LabelledImages
@@ -15,6 +15,7 @@ from vitrail.features.prefix_cache import PrefixCache
 from vitrail.models.chain import Chain
 from vitrail.prediction.runtimes.runtime import Readout
 from vitrail.prediction.runtimes.torch_runtime import EXACT
+from vitrail.training.sources import HeldOut
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,35 @@ class Validation:
     batch_size: int
     workers: int
 
+    @property
+    def labels(self) -> Int[np.ndarray, "N"]:
+        """Class numbers."""
+        return self.images.labels
+
+    def pixels(self) -> Iterator[UInt8[np.ndarray, "B H W C"]]:
+        """All images, decoded by worker processes."""
+        return pixel_batches(
+            self.images.places, self.preprocessing, batch_size=self.batch_size, workers=self.workers
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class HeldOutPixels:
+    """Held-out images that lie in memory as their model takes them."""
+
+    all_pixels: UInt8[np.ndarray, "N H W C"]
+    labels: Int[np.ndarray, "N"]
+    preprocessing: Preprocessing
+    batch_size: int
+
+    def pixels(self) -> Iterator[UInt8[np.ndarray, "B H W C"]]:
+        """All images, in batches."""
+        for start in range(0, len(self.all_pixels), self.batch_size):
+            yield self.all_pixels[start : start + self.batch_size]
+
 
 def exact_logits(
-    chain: Chain, validation: Validation, device: torch.device, *, cache: PrefixCache | None = None
+    chain: Chain, held_out: HeldOut, device: torch.device, *, cache: PrefixCache | None = None
 ) -> Float[np.ndarray, "N K"]:
     """The model's logits in float32 and evaluation mode, from the images or from a float32 cache of their states.
 
@@ -45,16 +72,15 @@ def exact_logits(
     readout = Readout(
         f"logits from place {start}", lambda _: lambda batch: (chain.run(batch, start, chain.logits),)
     )  # fmt: skip
-    with EXACT.applied(chain.model, validation.preprocessing, device, readout=readout) as forward:
-        answers = [forward(batch)[0].numpy() for batch in _inputs(validation, cache)]
+    with EXACT.applied(chain.model, held_out.preprocessing, device, readout=readout) as forward:
+        answers = [forward(batch)[0].numpy() for batch in _inputs(held_out, cache)]
     return np.concatenate(answers)
 
 
-def _inputs(validation: Validation, cache: PrefixCache | None) -> Iterator[np.ndarray | Tensor]:
-    size = validation.batch_size
+def _inputs(held_out: HeldOut, cache: PrefixCache | None) -> Iterator[np.ndarray | Tensor]:
     if cache is None:
-        places, shown = validation.images.places, validation.preprocessing
-        yield from pixel_batches(places, shown, batch_size=size, workers=validation.workers)
+        yield from held_out.pixels()
         return
-    for start in range(0, len(validation.images), size):
-        yield cache.states.rows(np.arange(start, min(start + size, len(validation.images))))
+    count, size = len(held_out.labels), held_out.batch_size
+    for start in range(0, count, size):
+        yield cache.states.rows(np.arange(start, min(start + size, count)))

@@ -23,14 +23,14 @@ from vitrail.prediction.normalise import Normalise
 from vitrail.training.parameter_groups import freeze_below
 from vitrail.training.plan import BACKWARD_COST, Costs, duration, fitted_to_time
 from vitrail.training.precision import (
-    BFLOAT16,
-    CANDIDATES,
+    ASKED,
     FLOAT32,
     StepTrial,
     TrainingPrecision,
     fastest_step,
     measure_steps,
     named_precision,
+    reason_for,
 )
 from vitrail.training.settings import TrainingSettings
 from vitrail.training.stages import Stage, planned_stages
@@ -128,8 +128,7 @@ def _measured(
     count = MEASURED_IMAGES.get(frozen.device.type, 16)
     pixels = next(pixel_batches(places_of(training)[:count], frozen.preprocessing, batch_size=count, workers=0))
     lowest = min(stage.cut for stage in stages)
-    exact = {"float32": (FLOAT32,), "bfloat16": (BFLOAT16,), "auto": CANDIDATES}[settings.training_precision]
-    candidates = (FLOAT32,) if lowest == chain.pooled else exact
+    candidates = (FLOAT32,) if lowest == chain.pooled else ASKED[settings.training_precision]
     trials = _step_trials(frozen, chain, pixels, lowest, candidates)
     best = fastest_step(trials)
     # What was measured is one forward pass, and a backward pass through what is trained.
@@ -137,7 +136,7 @@ def _measured(
     trained_share = max(0, groups - lowest) / groups
     per_pass = best.seconds / len(pixels) / (1 + BACKWARD_COST * trained_share)
     exact_pass = trials[0].seconds / len(pixels) / (1 + BACKWARD_COST * trained_share)
-    return best.precision, _reason(best, trials), Costs(per_pass * (1 + BACKWARD_COST), exact_pass, groups)
+    return best.precision, reason_for(best, trials), Costs(per_pass * (1 + BACKWARD_COST), exact_pass, groups)
 
 
 def _step_trials(
@@ -159,15 +158,6 @@ def _step_trials(
         )
     finally:
         frozen.model.requires_grad_(True).eval()
-
-
-def _reason(best: StepTrial, trials: list[StepTrial]) -> str:
-    if best is trials[0]:
-        return best.precision.name
-    return (
-        f"{best.precision.name}: {trials[0].seconds / best.seconds:.1f} times as fast as float32 here, gradients agree "
-        f"(cosine {best.agreement:.3f})"
-    )
 
 
 def _fitted(

@@ -10,7 +10,6 @@ from vitrail.data.training_views import view_batches
 from vitrail.features.prefix_cache import view_seed
 from vitrail.models.chain import Chain
 from vitrail.prediction.normalise import Normalise
-from vitrail.training.batches import stage_batches
 from vitrail.training.stages import Stage
 
 HEAD = Stage("head", 4, 1e-3, 0, 0, None, cached=False)
@@ -62,8 +61,8 @@ def test_the_order_does_not_depend_on_what_was_asked_before(images):
 @pytest.mark.parametrize("views", [None, 2])
 def test_resuming_anywhere_gives_the_batches_that_were_left(images, first, views):
     training, stage = training_images(images), Stage("head", 4, 1e-3, 0, 0, views, cached=False)
-    everything = list(stage_batches(training, stage, first_step=0, cache=None))
-    rest = list(stage_batches(training, stage, first_step=first, cache=None))
+    everything = list(training.batches(stage, first_step=0, cache=None))
+    rest = list(training.batches(stage, first_step=first, cache=None))
     assert len(everything) == 12 and len(rest) == 12 - first
     for mine, expected in zip(rest, everything[first:], strict=True):
         assert np.array_equal(mine.inputs, expected.inputs)
@@ -72,7 +71,7 @@ def test_resuming_anywhere_gives_the_batches_that_were_left(images, first, views
 
 def test_labels_and_weights_are_those_of_the_images(images):
     training = training_images(images, class_weights=torch.tensor([0.5, 2.0]))
-    for step, batch in enumerate(stage_batches(training, HEAD, first_step=0, cache=None)):
+    for step, batch in enumerate(training.batches(HEAD, first_step=0, cache=None)):
         labels = images.train.labels[training.step_images(HEAD, step)]
         assert batch.start == 0 and batch.inputs.dtype == np.uint8
         assert batch.labels.tolist() == labels.tolist()
@@ -102,7 +101,7 @@ def test_without_fixed_views_no_view_is_seen_twice(images):
 
 def test_the_pixels_are_those_of_the_images_views(images):
     training, stage = training_images(images), fixed_views(3)
-    for step, batch in enumerate(stage_batches(training, stage, first_step=0, cache=None)):
+    for step, batch in enumerate(training.batches(stage, first_step=0, cache=None)):
         wanted = [
             (images.train.places[image], view_seed(0, images.train.ids[image], (step // 3 + int(image)) % 3))
             for image in training.step_images(stage, step)
@@ -118,8 +117,8 @@ def test_cached_states_are_what_the_frozen_layers_make_of_the_uncached_pixels(im
     for place in (1, 3, chain.pooled):
         stage = fixed_views(views, cut=place, cached=True)
         cache = caches_of(model, (stage,), training, images.val, tmp_path / str(place))["top"].training
-        plain = stage_batches(training, stage, first_step=0, cache=None)
-        cached = stage_batches(training, stage, first_step=0, cache=cache)
+        plain = training.batches(stage, first_step=0, cache=None)
+        cached = training.batches(stage, first_step=0, cache=cache)
         for one, other in zip(cached, plain, strict=True):
             with torch.inference_mode():
                 expected = chain.run(Normalise(images.preprocessing, CPU)(other.inputs), 0, place)
@@ -130,7 +129,7 @@ def test_cached_states_are_what_the_frozen_layers_make_of_the_uncached_pixels(im
 def test_a_cached_stage_resumes_with_the_batches_that_were_left(images, tmp_path):
     training, stage = training_images(images), fixed_views(2, cut=2, cached=True)
     cache = caches_of(tiny_vit(), (stage,), training, images.val, tmp_path)["top"].training
-    everything = [batch.inputs for batch in stage_batches(training, stage, first_step=0, cache=cache)]
-    rest = [batch.inputs for batch in stage_batches(training, stage, first_step=5, cache=cache)]
+    everything = [batch.inputs for batch in training.batches(stage, first_step=0, cache=cache)]
+    rest = [batch.inputs for batch in training.batches(stage, first_step=5, cache=cache)]
     assert len(rest) == 7
     assert all(torch.equal(one, other) for one, other in zip(rest, everything[5:], strict=True))

@@ -1,3 +1,5 @@
+import dataclasses
+import json
 import os
 import signal
 
@@ -11,6 +13,8 @@ from vitrail.basics.errors import SystemFault, TrainingFault
 from vitrail.basics.events import Event, Noted, WorkAdvanced, WorkEnded
 from vitrail.training import step as step_module
 from vitrail.training.checkpoint import load_weights_of
+from vitrail.training.loop import train
+from vitrail.training.records import EpochDone, StepsDone
 from vitrail.training.validation import exact_logits
 
 STEPS = 2 + 6 + 2
@@ -300,7 +304,10 @@ def test_a_fault_before_the_first_checkpoint_says_that_there_is_none(images, tmp
 
 def test_two_steps_that_are_not_finite_are_left_out_and_counted(images, tmp_path, monkeypatch):
     with_nan_in_steps(monkeypatch, {2, 3, 5})
-    found = outcome(prepared_job(tiny_resnet(), images, tmp_path))
+    heard = []
+    found = outcome(prepared_job(tiny_resnet(), images, tmp_path), emit=heard.append)
+    told = [loss is None for record in heard if isinstance(record, StepsDone) for loss in record.losses]
+    assert [number for number, missing in enumerate(told) if missing] == [2, 3, 5]
     assert (found.trained.state.skipped, found.trained.state.skipped_in_a_row) == (3, 0)
     losses = [record["training_loss"] for record in found.trained.state.history]
     assert losses[1] is None and all(loss is not None for loss in (losses[0], losses[2], losses[3]))
@@ -334,3 +341,41 @@ def test_answers_that_are_no_longer_finite_end_training_with_the_place_and_a_hin
     told = r"no longer finite after epoch 1, in stage head[\s\S]*hint: lower the rate"
     with pytest.raises(TrainingFault, match=told):
         outcome(job, emit=at_step(2, explode))
+
+
+def test_what_is_also_measured_stands_in_every_record_of_an_epoch(images, tmp_path):
+    job, heard = prepared_job(tiny_vit(), images, tmp_path), []
+    also = {"largest_weight": lambda chain: float(chain.model.head.weight.detach().abs().max())}
+    plain = outcome(prepared_job(tiny_vit(), images, tmp_path / "plain"))
+    found = outcome(dataclasses.replace(job, also_measured=also), emit=heard.append)
+    measured = [record.also["largest_weight"] for record in heard if isinstance(record, EpochDone)]
+    assert len(measured) == 5 and len(set(measured)) > 1
+    assert [line["largest_weight"] for line in found.trained.state.history] == measured
+    lines = [json.loads(line) for line in job.metrics.read_text().splitlines()]
+    assert [line["largest_weight"] for line in lines if line["kind"] == "epoch"] == measured
+    without = [{k: v for k, v in line.items() if k != "largest_weight"} for line in found.trained.state.history]
+    assert without == plain.trained.state.history, "measuring changes nothing, and is in no record where not asked for"
+
+
+def test_logits_of_epochs_are_kept_on_disk_unless_nobody_wants_them(images, tmp_path):
+    kept, forgotten = (prepared_job(tiny_vit(), images, tmp_path / name) for name in ("kept", "forgotten"))
+    train(kept)
+    train(dataclasses.replace(forgotten, keep_logits=False))
+    assert len(list(kept.folder.glob("logits-*"))) == 5
+    assert not list(forgotten.folder.glob("logits-*"))
+
+
+def test_every_steps_loss_is_written_once_however_often_the_run_is_stopped(images, tmp_path, quick_disk):
+    def losses(job):
+        lines = [json.loads(line) for line in job.metrics.read_text().splitlines()]
+        return [loss for line in lines if line["kind"] == "steps" for loss in line["losses"]]
+
+    whole = prepared_job(tiny_vit(), images, tmp_path / "whole")
+    outcome(whole)
+    for number in (3, 4):
+        stopped = prepared_job(tiny_vit(), images, tmp_path / "stopped")
+        with pytest.raises(KeyboardInterrupt):
+            outcome(stopped, emit=at_step(number, interrupt))
+    outcome(stopped := prepared_job(tiny_vit(), images, tmp_path / "stopped"))
+    assert len(losses(whole)) == STEPS
+    assert losses(stopped) == losses(whole)

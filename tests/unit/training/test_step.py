@@ -108,6 +108,19 @@ def test_label_smoothing_is_that_of_torch():
     assert float(smoothed) == pytest.approx(by_hand, rel=1e-6)
 
 
+def test_shares_of_classes_are_the_mean_of_their_losses_with_smoothing_too():
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.0, 0.0]])
+    ones = torch.ones(2)
+    for smoothing in (0.0, 0.3):
+        first, second = (
+            summed_cross_entropy(logits, torch.tensor(labels), ones, label_smoothing=smoothing)
+            for labels in ([0, 2], [1, 2])
+        )
+        shares = torch.tensor([[0.75, 0.25, 0.0], [0.0, 0.0, 1.0]])
+        mixed = summed_cross_entropy(logits, shares, ones, label_smoothing=smoothing)
+        assert float(mixed) == pytest.approx(0.75 * float(first) + 0.25 * float(second), rel=1e-6)
+
+
 @pytest.mark.parametrize("clip", [1e-3, 0.5, 1e6])
 def test_the_gradient_is_clipped_as_torch_clips_it(clip):
     model = tiny_vit().train()

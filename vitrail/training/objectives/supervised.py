@@ -8,14 +8,15 @@ from torch import Tensor, nn
 
 def summed_cross_entropy(
     logits: Float[Tensor, "B K"],
-    labels: Int[Tensor, "B"],
+    labels: Int[Tensor, "B"] | Float[Tensor, "B K"],
     image_weights: Float[Tensor, "B"],
     *,
     label_smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Sum over images of weight times cross-entropy in nats; divided by the sum of weights it is the mean.
 
-    Summed and not averaged, so that the parts of a step that is computed in parts simply add up.
+    Summed and not averaged, so that the parts of a step that is computed in parts simply add up. Labels are class
+    numbers, or every class's share of an image.
     """
     losses = nn.functional.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=label_smoothing)
     return (losses * image_weights).sum()

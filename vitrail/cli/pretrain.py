@@ -1,0 +1,72 @@
+"""`vitrail pretrain`: weights to start from, made on this machine."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vitrail.cli.fit import parsed
+from vitrail.cli.progress import TerminalProgress
+
+if TYPE_CHECKING:
+    from vitrail.workflows.pretrain import PretrainResult
+
+pretrain = typer.Typer(help="Make weights to start from.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.add_typer(pretrain, name="pretrain", rich_help_panel="Make it good")
+
+
+@pretrain.callback()
+def _root() -> None:
+    """Make weights to start from."""
+
+
+@pretrain.command()
+def formula(
+    out: Annotated[Path, typer.Option(help="Run folder; the same call continues in it.")] = Path("runs/formula"),
+    steps: Annotated[int | None, typer.Option(help="Steps of the run, rounded up to whole epochs.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Where formula images are kept, for all runs; default: Vitrail's cache.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and views.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that stands there.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes that render; default: one per core.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting, as name=value; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only warnings.")] = False,
+) -> None:
+    """Pretrain a small ViT on images that are computed from formulas: no photographs, no licence, no network.
+
+    Interrupted, it continues from where it was when called again.
+    """
+    import vitrail
+
+    values: dict[str, Any] = {"seed": seed, **({} if steps is None else {"steps": steps}), **parsed(settings or [])}
+    command = shlex.join(["vitrail", *sys.argv[1:]])
+    with TerminalProgress(quiet=quiet) as progress:
+        result = vitrail.pretrain_formula(
+            out=out, images=images, overwrite=overwrite, workers=workers, command=command, emit=progress, **values
+        )
+    if as_json:
+        typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+    else:
+        show_result(result)
+
+
+def show_result(result: "PretrainResult") -> None:
+    """The figures of a finished run and where everything is."""
+    last = result.last
+    typer.echo(f"digits   {100 * last['digits_probe_accuracy']:.1f} % right with a linear probe on frozen features")
+    typer.echo(f"formula  {100 * last['validation_accuracy']:.1f} % of held-out renderings right")
+    typer.echo(f"\npackage  {result.package}\nsha256   {result.weights_sha256}\nreport   {result.report}")
+    typer.echo(f"time     {result.seconds:,.0f} s of training, {result.images_seen:,} images seen")
+    folder = shlex.quote(f"local-dir:{result.package}")
+    typer.echo(f"next     vitrail fit PHOTOS --model {folder} --stages all")

@@ -1,0 +1,58 @@
+"""How the steps of a pretraining run are computed: measured once, and journaled."""
+
+from dataclasses import dataclass
+
+import torch
+
+from vitrail.basics.run_folder import RunFolder
+from vitrail.models.chain import Chain
+from vitrail.prediction.normalise import Normalise
+from vitrail.training.formula_batches import FormulaBatches
+from vitrail.training.parameter_groups import freeze_below
+from vitrail.training.precision import (
+    ASKED,
+    TrainingPrecision,
+    fastest_step,
+    measure_steps,
+    named_precision,
+    reason_for,
+)
+from vitrail.training.pretraining_settings import PretrainingSettings
+from vitrail.training.step import Batch, StepRule, loss_of
+
+MEASURED_IMAGES = 64
+"""Images of a measured step, at most; fewer would favour what costs little per call."""
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """The precision of the steps, and why, in words."""
+
+    precision: TrainingPrecision
+    reason: str
+
+
+def step_plan(run: RunFolder, chain: Chain, batches: FormulaBatches, settings: PretrainingSettings) -> StepPlan:
+    """The plan of this run: as the run that is continued journaled it, or measured now and journaled."""
+    before = run.noted("plan")
+    if before is not None:
+        return StepPlan(named_precision(before["precision"]), before["reason"])
+    device, last = batches.normalise.device, batches.batch(batches.total_steps - 1)
+    few = slice(0, MEASURED_IMAGES)
+    sample = Batch(last.inputs[few], 0, last.labels[few], last.image_weights[few])
+    freeze_below(chain, 0)
+
+    def loss(candidate: TrainingPrecision) -> torch.Tensor:
+        rule = StepRule(batches.normalise, candidate, settings.label_smoothing, settings.clip, device)
+        return loss_of(chain, sample, rule, trained_from=0)
+
+    trials = measure_steps(chain.model, loss, device, candidates=ASKED[settings.training_precision])
+    best = fastest_step(trials)
+    plan = StepPlan(best.precision, reason_for(best, trials))
+    run.note("plan", precision=best.precision.name, reason=plan.reason, trials=[trial.as_json() for trial in trials])
+    return plan
+
+
+def step_rule(plan: StepPlan, normalise: Normalise, settings: PretrainingSettings) -> StepRule:
+    """What is the same for all steps."""
+    return StepRule(normalise, plan.precision, settings.label_smoothing, settings.clip, normalise.device)
