@@ -7,6 +7,8 @@ script or notebook) and without torch: a worker that only decodes is ready in a 
 import itertools
 import os
 import signal
+import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -83,10 +85,17 @@ def _apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result
     return [function(item) for item in items]
 
 
-def _ignore_interrupts() -> None:
+def _begin_worker(caller: int) -> None:
     """Ctrl-C reaches all processes of a terminal; a worker that it kills half-way through a result leaves the caller
-    waiting for the other half for ever."""
+    waiting for the other half for ever. And a worker whose caller was killed would wait for ever for its reader."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with, args=(caller,), daemon=True).start()
+
+
+def _leave_with(caller: int) -> None:
+    while os.getppid() == caller:
+        time.sleep(1)
+    os._exit(1)
 
 
 def stop_workers() -> None:
@@ -102,7 +111,8 @@ def _executor(workers: int) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         pool = loky.get_reusable_executor(
-            max_workers=workers, timeout=60, reuse=True, initializer=_ignore_interrupts, env=one_thread
-        )
+            max_workers=workers, timeout=60, reuse=True, initializer=_begin_worker, initargs=(os.getpid(),),
+            env=one_thread,
+        )  # fmt: skip
     _pools[id(pool)] = pool
     return pool

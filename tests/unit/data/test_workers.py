@@ -59,3 +59,35 @@ def test_a_script_without_a_main_guard_is_not_run_again_by_the_workers(tmp_path)
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
     assert done.stdout == "script runs\n100\n", done.stderr
+
+
+def test_workers_leave_when_their_caller_is_killed_even_with_results_that_nobody_reads(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, time\nfrom vitrail.data.workers import map_in_workers\n"
+        "def work(number):\n"
+        f"    open({str(tmp_path)!r} + '/' + str(os.getpid()) + '.pid', 'w').close()\n"
+        "    return bytes(1_000_000)\n"
+        "results = map_in_workers(work, range(100), workers=2, chunk=1)\n"
+        "next(results)\nprint('running', flush=True)\ntime.sleep(600)\n"
+    )
+    caller = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert caller.stdout.readline() == "running\n"
+    workers = [int(file.stem) for file in tmp_path.glob("*.pid")]
+    assert workers
+    assert all(map(is_running, workers))
+    caller.kill()
+    caller.wait()
+    caller.stdout.close()
+    deadline = time.monotonic() + 30
+    while any(map(is_running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(is_running, workers))
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
