@@ -184,12 +184,11 @@ def _piece(table: pa.Table, source: str, base: Path, first: int) -> pa.Table:
             f"{source}: column 'path' is empty in row {first + paths.index(None) + 1}",
             hint="fill this cell or remove the row",
         )
-    frames = table["frame"].cast(pa.int32()).fill_null(0).to_pylist() if "frame" in table.column_names else None
     whole = rows(
         path=[str(base / path) for path in paths],
         label=labels,
         split=[split_word(word) for word in splits],
-        frame=frames,
+        frame=_frames(table, source),
     )
     return whole.drop_columns("group")
 
@@ -206,9 +205,24 @@ def _rows(table: pa.Table, source: str, *, base: Path) -> pa.Table:
         label=values["label"],
         split=[split_word(word) for word in values["split"]],
         group=values["group"],
-        frame=table["frame"].cast(pa.int32()).to_pylist() if "frame" in table.column_names else None,
+        frame=_frames(table, source),
         **attributes,
     )
+
+
+def _frames(table: pa.Table, source: str) -> list[int] | None:
+    if "frame" not in table.column_names:
+        return None
+    try:
+        frames = table["frame"].cast(pa.int32()).fill_null(0).to_pylist()
+    except pa.ArrowInvalid:
+        frames = [-1]
+    if min(frames, default=0) < 0:
+        raise InputError(
+            f"{source}: column 'frame' holds what is no number of a frame",
+            hint="frames are counted 0, 1, 2, …; leave the column out for images of a single frame",
+        )
+    return frames
 
 
 def _text(table: pa.Table, name: str) -> list:

@@ -135,6 +135,19 @@ def test_columns_of_other_names_are_read_as_ours_and_what_they_replace_is_left_o
     assert rows.column_names == ["path", "frame", "label", "split", "group", "age"]
 
 
+@pytest.mark.parametrize("frame", ["-1", "1.5", "x"])
+def test_frames_that_cannot_be_are_refused(frame, write_images):
+    file = write_images({"cat": 1}) / "t.csv"
+    file.write_text(f"path,label,frame\ncat/000.png,a,{frame}\n")
+    for read in (read_image_table, lambda data: ImageList.write(data, file.with_suffix(".arrow"))):
+        with pytest.raises(InputError) as refusal:
+            read(file)
+        assert str(refusal.value) == (
+            f"{file}: column 'frame' holds what is no number of a frame\n"
+            "hint: frames are counted 0, 1, 2, …; leave the column out for images of a single frame"
+        )
+
+
 def test_two_columns_may_change_names(write_images):
     folder = write_images({"cat": 1})
     (folder / "t.csv").write_text("label,path\ncat/000.png,a\n")
