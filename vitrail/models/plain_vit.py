@@ -1,5 +1,6 @@
 """A plain ViT of any width and depth with random weights: what pretraining begins with."""
 
+import math
 from typing import Any, Literal
 
 import timm
@@ -10,6 +11,7 @@ from vitrail.basics.errors import InputError
 from vitrail.basics.settings import Settings
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.catalogue import BuiltModel
+from vitrail.models.mimetic import mimetic_initialisation
 from vitrail.models.weights import WeightReport
 
 ARCHITECTURE = "vit_tiny_patch16_224"
@@ -29,6 +31,9 @@ class PlainVitSettings(Settings):
     """Side of a patch in pixels; it must divide every image size."""
     pooling: Literal["avg", "token"] = "avg"
     """What the classifier stands on: the mean of the patches, or the class token. The token is there in either case."""
+    initialisation: Literal["mimetic", "timm"] = "mimetic"
+    """How weights are drawn: like those of a trained network where that is known (see `models/mimetic.py`), or as timm
+    draws them."""
     drop_path: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Probability that the deepest block is skipped in training (stochastic depth, rising linearly with depth)."""
     drop_patches: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -37,7 +42,7 @@ class PlainVitSettings(Settings):
 
 
 def plain_vit(settings: PlainVitSettings, *, sizes: tuple[int, ...], classes: int, seed: int) -> BuiltModel:
-    """A ViT for colour images, its weights drawn as timm draws them.
+    """A ViT for colour images with random weights.
 
     Args:
         settings: its shape.
@@ -66,6 +71,8 @@ def plain_vit(settings: PlainVitSettings, *, sizes: tuple[int, ...], classes: in
             ARCHITECTURE, **args, drop_path_rate=settings.drop_path, patch_drop_rate=settings.drop_patches,
             dynamic_img_size=several,
         )  # fmt: skip
+        if settings.initialisation == "mimetic":
+            mimetic_initialisation(model)
     return BuiltModel(
         model=model.eval(),
         architecture=ARCHITECTURE,
@@ -85,8 +92,13 @@ def _check(settings: PlainVitSettings, sizes: tuple[int, ...]) -> None:
             f"images of {undivided[0]} pixels cannot be cut into patches of {settings.patch}",
             hint=f"choose a multiple, e.g. --set sizes={lower}, or another --set patch",
         )
+    waves = 4 if settings.initialisation == "mimetic" else 1
+    step = math.lcm(settings.heads, waves)
+    hint = f"choose a multiple of {step}, e.g. --set width={-(-settings.width // step) * step}"
     if settings.width % settings.heads:
+        raise InputError(f"a width of {settings.width} cannot be divided among {settings.heads} heads", hint=hint)
+    if settings.width % waves:
         raise InputError(
-            f"a width of {settings.width} cannot be divided among {settings.heads} heads",
-            hint=f"choose a multiple, e.g. --set width={-(-settings.width // settings.heads) * settings.heads}",
+            f"a width of {settings.width} has no sine waves along two axes, which take a multiple of {waves}",
+            hint=f"{hint}, or --set initialisation=timm",
         )

@@ -22,6 +22,16 @@ def test_the_network_has_the_shape_that_is_asked_for():
     assert built(pooling="token").model.global_pool == "token"
 
 
+def test_a_width_that_has_no_waves_along_two_axes_is_refused():
+    with pytest.raises(InputError) as refusal:
+        built(width=26, heads=2)
+    assert str(refusal.value) == (
+        "a width of 26 has no sine waves along two axes, which take a multiple of 4\n"
+        "hint: choose a multiple of 4, e.g. --set width=28, or --set initialisation=timm"
+    )
+    assert built(width=26, heads=2, initialisation="timm").model.embed_dim == 26
+
+
 def test_weights_depend_on_the_seed_alone():
     torch.manual_seed(1)
     state = torch.get_rng_state()
@@ -71,7 +81,7 @@ def test_a_size_that_the_patch_does_not_divide_is_refused():
 
 def test_heads_that_do_not_divide_the_width_are_refused():
     with pytest.raises(InputError) as caught:
-        built(width=50, heads=3)
+        built(width=52, heads=3)
     assert str(caught.value) == (
-        "a width of 50 cannot be divided among 3 heads\nhint: choose a multiple, e.g. --set width=51"
+        "a width of 52 cannot be divided among 3 heads\nhint: choose a multiple of 12, e.g. --set width=60"
     )
