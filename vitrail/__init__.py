@@ -175,12 +175,15 @@ def load(package: str | Path, *, device: str = "auto", runtime: str = "torch flo
     return run(package, device=device, runtime=runtime)
 
 
-def create_feature_extractor(model: "nn.Module", return_nodes: Any, **options: Any) -> "FeatureExtractor":
+def create_feature_extractor(
+    model: "nn.Module", return_nodes: Any = None, *others: Any, **options: Any
+) -> "FeatureExtractor":
     """Make a module that gives what is computed at named places inside any model: `(model, ["layer4"])`.
 
     Args:
         model: any module of PyTorch.
         return_nodes: a name, a list of names and patterns, or a dictionary from names to output names.
+        others: torchvision's further arguments, in its order.
         options: see `vitrail.features.create_feature_extractor`, e.g. `reduce="cls"`.
 
     Raises:
@@ -188,7 +191,7 @@ def create_feature_extractor(model: "nn.Module", return_nodes: Any, **options: A
     """
     from vitrail.features.extractor import create_feature_extractor as run
 
-    return run(model, return_nodes, **options)
+    return run(model, return_nodes, *others, **options)
 
 
 def nodes(model: "str | nn.Module", *patterns: str, example: Any = None, depth: int | None = None) -> "NodesResult":

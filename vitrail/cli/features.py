@@ -85,4 +85,5 @@ def show_result(result: "FeaturesResult") -> None:
         f"{result.manifest.failures:,} images could not be read"
     )
     typer.echo(f"store    {result.folder}\ntime     {seconds:.1f} s, {counted.added / seconds:,.0f} images/s in all")
-    typer.echo(f"next     in Python: vitrail.open_features({str(result.folder)!r}).pandas()")
+    first = result.manifest.outputs[0].name
+    typer.echo(f"next     in Python: vitrail.open_features({str(result.folder)!r}).numpy({first!r})")

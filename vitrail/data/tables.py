@@ -13,6 +13,8 @@ import pyarrow.parquet
 from vitrail.basics.errors import InputError, did_you_mean, nearest_names
 from vitrail.data.columns import FIXED, rows, split_word
 
+_IN_PIECES = ("path", "frame", "label", "split")
+
 
 @dataclass(frozen=True)
 class NamedColumns:
@@ -56,6 +58,10 @@ class NamedColumns:
                     hint=did_you_mean(theirs, there) or f"give its name for it, e.g. {ours}={there[0]}",
                 )
 
+    def of_pieces(self) -> "NamedColumns":
+        """The same without columns that are not read in pieces."""
+        return NamedColumns(self.data, {ours: theirs for ours, theirs in self.names.items() if ours in _IN_PIECES})
+
     def name(self, ours: str) -> str:
         """What the table calls one of our columns."""
         return self.names.get(ours, ours)
@@ -83,7 +89,7 @@ def batches_from_file(file: Path, columns: NamedColumns) -> Iterator[pa.Table]:
     with _explained(file):
         first = 0
         for table in _csv_pieces(file, columns) if _is_csv(file) else _parquet_pieces(file, columns):
-            yield _piece(columns.ours(table, str(file)), str(file), file.absolute().parent, first)
+            yield _piece(columns.of_pieces().ours(table, str(file)), str(file), file.absolute().parent, first)
             first += table.num_rows
 
 
@@ -172,7 +178,7 @@ def _wanted(names: list[str], columns: NamedColumns, source: str) -> list[str]:
     """Names in the table of the columns that are read in pieces."""
     columns.check(names, source)
     _refuse_missing(["path"], [*names, *columns.names], source)
-    theirs = [columns.name(ours) for ours in ("path", "frame", "label", "split")]
+    theirs = [columns.name(ours) for ours in _IN_PIECES]
     return [name for name in theirs if name in names]
 
 

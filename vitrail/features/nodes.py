@@ -67,7 +67,7 @@ def inside(model: nn.Module, *args: Any, **kwargs: Any) -> Inside:
     with modes_kept(model), torch.no_grad():
         model.eval()
         counter = FlopCounterMode(display=False)
-        with counter, _watched(model, nodes, counter):
+        with counter, _attention_in_parts(), _watched(model, nodes, counter):
             model(*args, **kwargs)
     operations, why_not = _operations(model)
     return Inside(
@@ -77,6 +77,17 @@ def inside(model: nn.Module, *args: Any, **kwargs: Any) -> Inside:
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         multiplications=_multiplications(counter),
     )
+
+
+@contextmanager
+def _attention_in_parts() -> Iterator[None]:
+    """torch's own attention layers in evaluation mode are one operation, of which nothing is counted."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitrail.basics.errors import FindingsError, InputError
+from vitrail.basics.errors import FindingsError, InputError, SystemFault
 from vitrail.basics.events import Emit, Noted, nobody
 from vitrail.basics.files import free_bytes
 from vitrail.basics.stopwatch import Stopwatch
@@ -140,7 +140,7 @@ def _tell_size(
     """Say how much there will be, and refuse what cannot fit.
 
     Raises:
-        InputError: it cannot.
+        SystemFault: it cannot.
     """
     row = sum(each.row_bytes for each in outputs) + _ROW_BYTES
     # Which images are in the store already is known only once they are read.
@@ -158,7 +158,7 @@ def _tell_size(
     if not images.labelled:
         emit(Noted("labels   none: the data has no class folders and no column 'label' (--columns label=…)", "warning"))
     if needed > free:
-        raise InputError(
+        raise SystemFault(
             f"{writer.folder}: the disk is too small: {words}, {_size(needed)} are needed while it is written",
             hint="reduce nodes, e.g. blocks.3=mean, halve it with --dtype float16, or choose another --out",
         )

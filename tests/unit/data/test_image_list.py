@@ -132,8 +132,8 @@ def test_identified_pixels_are_those_of_the_loader_with_the_id_of_the_check(writ
 @pytest.mark.parametrize("extension", ["csv", "parquet"])
 def test_columns_of_other_names_are_read_in_pieces_as_ours(extension, tmp_path):
     file = tmp_path / f"table.{extension}"
-    frame = pandas.DataFrame({"file": ["a.png", "b.png"], "dx": ["007", "008"], "label": ["x", "y"]})
+    frame = pandas.DataFrame({"file": ["a.png", "b.png"], "dx": ["007", "008"], "label": ["x", "y"], "lesion": [1, 2]})
     frame.to_csv(file, index=False) if extension == "csv" else frame.to_parquet(file)
-    images = listed(vitrail.table(file, path="file", label="dx"), tmp_path)
+    images = listed(vitrail.table(file, path="file", label="dx", group="lesion"), tmp_path)
     assert [path for path, _ in images.places()] == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
     assert images.rows(np.array([0, 1]))["label"].to_pylist() == ["007", "008"]

@@ -449,3 +449,14 @@ def test_an_extractor_compiles_as_one_graph_and_gives_the_same() -> None:
     # In a process of its own, because the shape checks of these tests are not for the compiler.
     done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True)
     assert done.stdout == "compiled\n", done.stderr[-3000:]
+
+
+def test_the_short_name_takes_what_torchvision_takes() -> None:
+    import vitrail
+
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+    named = vitrail.create_feature_extractor(model, train_return_nodes=["0"], eval_return_nodes=["0"])
+    placed = vitrail.create_feature_extractor(model, None, ["0"], ["0"])
+    x = torch.ones(1, 2)
+    assert torch.equal(named(x)["0"], model[0](x))
+    assert torch.equal(placed(x)["0"], model[0](x))

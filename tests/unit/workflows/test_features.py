@@ -218,7 +218,7 @@ def test_rows_are_added_in_batches_as_large_as_the_stores_and_a_replacement_is_m
 def test_what_cannot_fit_is_refused_before_anything_is_computed(write_images, tmp_path, monkeypatch):
     folder = write_images({"cat": 3})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10_000, 9_000, 1_000))
-    with pytest.raises(InputError) as refusal:
+    with pytest.raises(SystemFault) as refusal:
         write(folder, tmp_path / "store", nodes="norm")
     assert str(refusal.value) == (
         f"{tmp_path / 'store'}: the disk is too small: 3 images × (norm 5×64) in float32: 4.29 kB, 1 kB are free, "

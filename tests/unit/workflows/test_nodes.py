@@ -45,6 +45,24 @@ def test_every_name_that_is_listed_can_be_extracted_with_the_shape_that_is_liste
         assert found.why_no_operations
 
 
+def test_the_work_of_torchs_own_attention_is_counted() -> None:
+    attention = nn.MultiheadAttention(8, 2, batch_first=True).eval()
+
+    class Looking(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = attention
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.attention(x, x, x, need_weights=False)[0]
+
+    found = vitrail.nodes(Looking().eval(), example=torch.zeros(3, 5, 8)).found
+    whole = next(node for node in found.modules if node.name == "attention")
+    projections, products = 3 * 5 * (3 * 8 * 8 + 8 * 8), 3 * 2 * (5 * 5 * 8)
+    assert whole.multiplications == found.multiplications == projections + products
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 def test_calls_parts_sizes_and_shares_are_counted() -> None:
     model = Branching().train()
     found = vitrail.nodes(model, example=torch.zeros(2, 3, 4)).found
