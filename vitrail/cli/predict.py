@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vitrail.basics.events import Event, Noted
 from vitrail.cli.output import reader_may_leave
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def predict(
     unreadable = []
 
     def answers() -> "Iterable[Prediction]":
-        for answer in run_predict(package, images, device=device, runtime=runtime, workers=workers):
+        for answer in run_predict(
+            package, images, device=device, runtime=runtime, workers=workers, emit=_tell
+        ):  # fmt: skip
             if isinstance(answer, Prediction):
                 yield answer
             else:
@@ -56,6 +59,11 @@ def predict(
     for each in unreadable:
         typer.secho(f"error: {each.reason}", fg=typer.colors.RED, err=True)
     raise typer.Exit(1 if unreadable else 0)
+
+
+def _tell(event: Event) -> None:
+    if isinstance(event, Noted):
+        typer.echo(event.text, err=True)
 
 
 def _write_json(answers: "Iterable[Prediction]") -> None:

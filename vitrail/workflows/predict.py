@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vitrail.basics.events import Emit, Noted, nobody
 from vitrail.prediction.predictor import Prediction, Unreadable, load
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 
@@ -15,12 +16,21 @@ def predict(
     device: str = "auto",
     runtime: str = EXACT.name,
     workers: int | None = None,
+    emit: Emit = nobody,
 ) -> Iterator[Prediction | Unreadable]:
     """One answer per image, in order and as they are ready; an unreadable image is an answer too.
+
+    Which runtime was taken, and why, is emitted before the first answer where that was left open.
 
     Raises:
         PackageError: the package is damaged, too new, or no package.
         InputError: an image's path does not exist, or the runtime cannot be used.
         SystemFault: the runtime is not installed.
     """
-    yield from load(package, device=device, runtime=runtime).stream(images, workers=workers)
+    predictor = load(package, device=device, runtime=runtime)
+    told = runtime == EXACT.name
+    for answer in predictor.stream(images, workers=workers):
+        if not told and predictor.choice is not None:
+            emit(Noted(f"runtime  {predictor.choice.reason}"))
+            told = True
+        yield answer
