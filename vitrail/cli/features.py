@@ -40,6 +40,9 @@ def features(
         str, typer.Option(help="`stop`: end with exit code 1 when images could not be read, or `skip` them.")
     ] = "stop",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that stands there.")] = False,
+    image_size: Annotated[int | None, typer.Option(help="Input size in pixels; default: the weights' own.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="timm name of the network, for a bare weights file.")] = None,
+    device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`, `mps`.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Images per forward pass; default: by device.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that read images; default: one per core.")] = None,
     settings: Annotated[
@@ -57,6 +60,7 @@ def features(
 
     values = {
         "nodes": nodes, "runtime": runtime, "dtype": dtype, "on_bad_image": on_bad_image, "batch_size": batch_size,
+        "image_size": image_size, "architecture": architecture, "device": device,
         **parsed(settings or []),
     }  # fmt: skip
     chosen = FeaturesSettings.gather(name=model, **values)

@@ -54,7 +54,7 @@ def build_network(
     if getattr(model, "dynamic_img_size", False):
         raise InputError(
             "relative positions need an image size that the patch divides; padding was asked for",
-            hint="choose another --image-size and leave --pad out, or another --position",
+            hint="choose another --image-size and leave pad out, or another --position",
         )
     relative = {
         **relative_model_args(model),
@@ -160,7 +160,7 @@ def _undivided(architecture: str, size: tuple[int, int], patch: tuple[int, int],
     return InputError(
         f"image size {size[0]}×{size[1]} is not a multiple of the {patch[0]}×{patch[1]} patch of {architecture}; "
         f"the nearest sizes are {lower[0]}×{lower[1]} and {upper[0]}×{upper[1]}",
-        hint="choose one of these sizes" + (", or --pad to fill up the last patches" if can_pad else ""),
+        hint="choose one of these sizes" + (", or --set pad=true to fill up the last patches" if can_pad else ""),
     )
 
 

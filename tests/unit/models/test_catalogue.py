@@ -117,7 +117,7 @@ def test_a_size_the_patch_does_not_divide_names_the_two_nearest_and_padding() ->
     text = (
         "image size 225×225 is not a multiple of the 16×16 patch of vit_tiny_patch16_224; "
         "the nearest sizes are 224×224 and 240×240\n"
-        "hint: choose one of these sizes, or --pad to fill up the last patches"
+        "hint: choose one of these sizes, or --set pad=true to fill up the last patches"
     )
     assert_refused("vit_tiny_patch16_224", text, image_size=225, pretrained=False)
     assert_refused("vit_tiny_patch16_224", "are 16×32 and 16×48", image_size=(5, 33), pretrained=False)

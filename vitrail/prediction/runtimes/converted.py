@@ -93,7 +93,7 @@ class ConvertedRuntime:
         before, and compares the answers with torch's in float32."""
         if device.type != "cpu":
             raise InputError(
-                f"{self.name} runs on the processor, not on {device}", hint="use --device cpu, or the runtime torch"
+                f"{self.name} runs on the processor, not on {device}", hint="use the device cpu, or the runtime torch"
             )
         self.of.require(self.precision)
         with in_evaluation(model, device):

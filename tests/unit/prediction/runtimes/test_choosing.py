@@ -183,7 +183,7 @@ def test_other_libraries_are_for_the_processor_only():
     with pytest.raises(InputError) as caught, OPENVINO.applied(small_model(), SMALL, device):
         pass
     assert str(caught.value) == (
-        "openvino float32 runs on the processor, not on cuda\nhint: use --device cpu, or the runtime torch"
+        "openvino float32 runs on the processor, not on cuda\nhint: use the device cpu, or the runtime torch"
     )
 
 
