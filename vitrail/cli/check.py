@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.basics.errors import InputError
-from vitrail.cli.columns import Columns, with_columns
+from vitrail.cli.options import Columns, Quiet, Workers, with_columns
 from vitrail.cli.output import reader_may_leave
 from vitrail.cli.progress import TerminalProgress
 
@@ -30,8 +30,8 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet of every class to this image file.")] = None,
     full: Annotated[bool, typer.Option("--full", help="List every file of every finding.")] = False,
-    workers: Annotated[int | None, typer.Option(help="Processes that read images; default: one per core.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    workers: Workers = None,
+    quiet: Quiet = False,
 ) -> None:
     """Look at a data set: classes, splits, unreadable files, duplicates, leaks, telltale file properties.
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vitrail.cli.columns import Columns, with_columns
-from vitrail.cli.fit import parsed
+from vitrail.cli.options import AsJson, Columns, Quiet, Settings, Workers, parsed, with_columns
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -44,12 +43,10 @@ def features(
     architecture: Annotated[str | None, typer.Option(help="timm name of the network, for a bare weights file.")] = None,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`, `mps`.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Images per forward pass; default: by device.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that read images; default: one per core.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting, as name=value; may be repeated.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only warnings.")] = False,
+    workers: Workers = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write vectors from inside a model for every image: Parquet shards that survive interruption.
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vitrail.basics.errors import InputError
-from vitrail.cli.columns import Columns, with_columns
+from vitrail.cli.options import AsJson, Columns, Quiet, Settings, Workers, parsed, with_columns
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 MOST_STEPS_SHOWN = 60
 """Lines of the learning rate table of `--plan`."""
-
-_OWN_OPTIONS = {"data", "model", "out", "overwrite", "workers", "command", "emit", "plan"}
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +42,7 @@ def fit(
     position: Annotated[str, typer.Option(help="`weights` (theirs), `none`, `1d`, `2d` or `relative`.")] = "weights",
     pooling: Annotated[str, typer.Option(help="`weights` (theirs), `token`, `avg` or `map`.")] = "weights",
     pad: Annotated[bool, typer.Option("--pad", help="Accept sizes that the patch does not divide.")] = False,
-    workers: Annotated[int | None, typer.Option(help="Processes that read images; default: one per core.")] = None,
+    workers: Workers = None,
     seed: Annotated[int, typer.Option(help="Seed of the split and of all that is drawn by lot.")] = 0,
     thumbnails: Annotated[bool, typer.Option(help="Small pictures in the report.")] = True,
     stages: Annotated[
@@ -59,11 +56,9 @@ def fit(
         str, typer.Option(help="`scratch`: also train the network from nothing, to see what pretraining gains.")
     ] = "none",
     log: Annotated[str, typer.Option(help="Send figures to `tensorboard`, `mlflow` or both, too.")] = "",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting, as name=value; may be repeated.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only warnings.")] = False,
+    settings: Settings = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a classifier on your images: check, features, probe, stages, package, report.
 
@@ -124,27 +119,6 @@ def rate_lines(rows: list[dict[str, Any]]) -> list[str]:
     if len(shown) < len(rows):
         lines.append(f"{len(shown)} of {len(rows):,} steps; --json has them all")
     return lines
-
-
-def parsed(assignments: list[str]) -> dict[str, Any]:
-    """`["epochs=3", "device=cpu"]` to `{"epochs": 3, "device": "cpu"}`: values are JSON where they can be, else text.
-
-    Raises:
-        InputError: an assignment has no equals sign, or names what has an option of its own.
-    """
-    values: dict[str, Any] = {}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        name = name.strip().replace("-", "_")
-        if name in _OWN_OPTIONS:
-            raise InputError(f"--set {assignment}: {name} has an option of its own", hint=f"write --{name} {text}")
-        if not equals:
-            raise InputError(f"--set {assignment}: not of the form name=value", hint="for example --set batch_size=32")
-        try:
-            values[name] = json.loads(text)
-        except json.JSONDecodeError:
-            values[name] = text
-    return values
 
 
 def _verdict(quality: "Quality") -> str:

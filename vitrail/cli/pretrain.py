@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vitrail.cli.fit import parsed
+from vitrail.cli.options import AsJson, Quiet, Settings, parsed
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -37,11 +37,9 @@ def formula(
     seed: Annotated[int, typer.Option(help="Seed of weights, order and views.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that stands there.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes that render; default: one per core.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other setting, as name=value; may be repeated.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only warnings.")] = False,
+    settings: Settings = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Pretrain a small ViT on images that are computed from formulas: no photographs, no licence, no network.
 

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vitrail.cli.columns import Columns, with_columns
-from vitrail.cli.fit import parsed
+from vitrail.cli.options import AsJson, Columns, Quiet, Settings, Workers, parsed, with_columns
 from vitrail.cli.progress import TerminalProgress
 
 study = typer.Typer(help="Measure claims of the literature on your own images.", no_args_is_help=True)
@@ -32,10 +31,10 @@ def staged(
     out: Annotated[Path, typer.Option(help="Folder of the study; the same call continues in it.")] = Path("runs/study"),
     stages: Annotated[str, typer.Option(help="The stages of the staged arm.")] = "head,top,all",
     on_bad_image: Annotated[str, typer.Option(help="`stop` at unreadable images, or `skip` them.")] = "stop",
-    workers: Annotated[int | None, typer.Option(help="Processes that read images; default: one per core.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting, as name=value.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only warnings.")] = False,
+    workers: Workers = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Is training in stages better than training everything at once? The literature says by 10 to 15 %."""
     from vitrail.workflows.fit import gathered

@@ -5,7 +5,7 @@ import pytest
 
 from tests.journeys.commands import vitrail as vitrail
 from vitrail.basics.errors import InputError
-from vitrail.cli.fit import parsed
+from vitrail.cli.options import parsed
 
 
 def test_assignments_are_read_as_json_where_they_can_be():

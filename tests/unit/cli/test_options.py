@@ -1,7 +1,7 @@
 import pytest
 
 from vitrail.basics.errors import InputError
-from vitrail.cli.columns import with_columns
+from vitrail.cli.options import with_columns
 
 
 def test_columns_are_read_from_the_command_line_with_any_spaces():
