@@ -10,6 +10,7 @@ from vitrail.cli.options import AsJson, Columns, Quiet, Settings, Workers, parse
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
+    from vitrail.features.store.updates import Changes
     from vitrail.workflows.features import FeaturesResult
 
 
@@ -50,7 +51,8 @@ def features(
 ) -> None:
     """Write vectors from inside a model for every image: Parquet shards that survive interruption.
 
-    Called again, it continues, adds images that are new, and tries those again that could not be read.
+    Called again, it continues, adds images that are new or have changed, takes over labels and splits, and tries
+    those again that could not be read.
     """
     from vitrail.workflows.features import write_features
     from vitrail.workflows.features_settings import FeaturesSettings
@@ -80,11 +82,22 @@ def show_result(result: "FeaturesResult") -> None:
     for output in result.manifest.outputs:
         typer.echo(f"{output.name:<24}{'×'.join(map(str, output.shape)):>14}  {output.kept}")
     rows = sum(result.manifest.shards)
-    kept = " with the labels they have (others: --overwrite)" if counted.known else ""
     typer.echo(
-        f"\nrows     {rows:,}: {counted.added:,} added, {rows - counted.added:,} were there{kept}; "
+        f"\nrows     {rows:,}: {counted.added:,} added, {rows - counted.added:,} were there; "
         f"{result.manifest.failures:,} images could not be read"
     )
+    if earlier := _earlier(result.changes):
+        typer.echo(f"earlier  {earlier}")
     typer.echo(f"store    {result.folder}\ntime     {seconds:.1f} s, {counted.added / seconds:,.0f} images/s in all")
     first = result.manifest.outputs[0].name
     typer.echo(f"next     in Python: vitrail.open_features({str(result.folder)!r}).numpy({first!r})")
+
+
+def _earlier(changes: "Changes") -> str:
+    """What became of rows that were there, where anything did."""
+    words = {
+        "have another label or split now": changes.relabelled,
+        "replaced, the image has changed": changes.replaced,
+        "of images that are not in this data": changes.elsewhere,
+    }
+    return "; ".join(f"{count:,} {text}" for text, count in words.items() if count)

@@ -1,10 +1,11 @@
-"""An image's id, by which everything joins: a hash of its content, and its frame. And sets of ids that live on disk."""
+"""An image's id, by which everything joins: a hash of its content, and its frame. And ids of places, kept on disk."""
 
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
+from vitrail.data.columns import Place
+from vitrail.data.place_map import PlaceMap
 
 PACKED_BYTES = 20
 """Length of a packed id: 16 bytes of the hash, 4 of the frame."""
@@ -31,28 +32,21 @@ def unpacked_id(packed: bytes) -> str:
     return packed[:16].hex() + (f":{frame}" if frame else "")
 
 
-class KnownIds:
-    """A set of ids in a file, looked up in place: it costs no memory, however many there are."""
+class KnownImages:
+    """Which content is known of which places, in a file that is looked up where it lies."""
 
     def __init__(self, file: Path) -> None:
-        count = file.stat().st_size // PACKED_BYTES
-        self._ids = np.memmap(file, f"S{PACKED_BYTES}", "r", shape=(count,)) if count else np.empty(0, "S1")
+        self._ids = PlaceMap(file, PACKED_BYTES)
 
     @classmethod
-    def write(cls, file: Path, ids: Iterable[str]) -> "KnownIds":
-        """Write the set, sorted, to `file`; what stood there is replaced."""
-        with open(file, "wb") as opened:
-            opened.writelines(map(packed_id, ids))
-        if file.stat().st_size:
-            sorted_in_place = np.memmap(file, f"S{PACKED_BYTES}", "r+")
-            sorted_in_place.sort()
-            sorted_in_place.flush()
+    def write(cls, file: Path, images: Iterable[tuple[Place, str]]) -> "KnownImages":
+        """Write places and ids to `file`; what stood there is replaced."""
+        PlaceMap.write(file, ((place, packed_id(identity)) for place, identity in images), width=PACKED_BYTES)
         return cls(file)
 
-    def __contains__(self, identity: str) -> bool:
-        wanted = np.array(packed_id(identity), f"S{PACKED_BYTES}")
-        place = int(np.searchsorted(self._ids, wanted))
-        return place < len(self._ids) and bool(self._ids[place] == wanted)
+    def ids(self, place: Place) -> list[str]:
+        """The ids that are known of a place: none, one, or more where it was entered more often."""
+        return [unpacked_id(packed) for packed in self._ids[place]]
 
     def __len__(self) -> int:
         return len(self._ids)

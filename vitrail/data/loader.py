@@ -11,7 +11,7 @@ from PIL import Image
 
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.data.columns import Place
-from vitrail.data.identity import KnownIds, image_id
+from vitrail.data.identity import KnownImages, image_id
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.reading import decoded_image, file_content, read_image, upright
 from vitrail.data.workers import map_in_workers
@@ -66,7 +66,7 @@ def identified_pixels(
     Args:
         places: where the images lie; read as results are taken.
         preprocessing: from picture to pixels.
-        known: file of a `KnownIds` set; images in it are identified and not decoded.
+        known: file of `KnownImages`; images in it are identified and not decoded, unless their content is another.
         workers: processes that decode.
 
     Raises:
@@ -100,7 +100,7 @@ def _identified(preprocessing: Preprocessing, known: Path, place: Place) -> Iden
     try:
         content = file_content(path)
         identity = image_id(content, frame)
-        if identity in KnownIds(known):
+        if identity in KnownImages(known).ids(place):
             return IdentifiedImage(identity)
         picture = decoded_image(content, name=path, frame=frame, white_level=preprocessing.white_level)
         return IdentifiedImage(identity, preprocessing.pixels(picture))

@@ -1,5 +1,6 @@
 """`vitrail features`: vectors from inside a model for every image of a data set, in a store that survives anything."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from vitrail.features.node_requests import NodeRequest, parse_nodes
 from vitrail.features.readout import output_shapes, readout_of, without_patterns
 from vitrail.features.store.manifest import FAILURES, ROW_COLUMNS, Manifest, Output
 from vitrail.features.store.store_pass import Counted, store_pass
+from vitrail.features.store.updates import Changes
 from vitrail.features.store.writer import StoreWriter
 from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.workflows.features_model import NamedModel, named_model
@@ -36,12 +38,14 @@ class FeaturesResult:
         folder: the store.
         manifest: what is in it.
         counted: what became of the images.
+        changes: what became of the rows that were there.
         seconds: how long it took.
     """
 
     folder: Path
     manifest: Manifest
     counted: Counted
+    changes: Changes
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
@@ -51,6 +55,7 @@ class FeaturesResult:
             "rows": sum(self.manifest.shards),
             "added": self.counted.added,
             "known": self.counted.known,
+            **dataclasses.asdict(self.changes),
             "failures": self.manifest.failures,
             "outputs": [each.as_json() for each in self.manifest.outputs],
             "runtime": self.manifest.runtime,
@@ -78,6 +83,9 @@ def write_features(
     emit: Emit = nobody,
 ) -> FeaturesResult:  # fmt: skip
     """Write a feature store, add to one, or continue one that was interrupted.
+
+    Rows belong to a path and frame. In a store that is there, an image with another content gets a new row in place of
+    the old one, labels and splits are taken over from the data, and rows of other images stay.
 
     Args:
         data: as for `ImageList.write`.
@@ -109,7 +117,7 @@ def write_features(
         means = PassMeans(runtime, asked.batch_size, min(usable_cores(), 16) if workers is None else workers, emit)
         counted = store_pass(named.frozen, readout_of(requests), images, writer, start, means)
         finished = writer.finish()
-    return FeaturesResult(out, finished, counted, watch.total)
+    return FeaturesResult(out, finished, counted, writer.changes, watch.total)
 
 
 def _outputs(named: NamedModel, requests: tuple[NodeRequest, ...], settings: FeaturesSettings) -> tuple[Output, ...]:
@@ -117,7 +125,7 @@ def _outputs(named: NamedModel, requests: tuple[NodeRequest, ...], settings: Fea
     if taken:
         raise InputError(
             f"a node called {taken[0]!r} cannot be kept: the store has a column of that name",
-            hint="rename that module of your model",
+            hint="read the module around it, or rename that module of your model",
         )
     shown = named.frozen.preprocessing
     shapes = output_shapes(

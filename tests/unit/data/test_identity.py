@@ -1,4 +1,4 @@
-from vitrail.data.identity import KnownIds, image_id, packed_id, unpacked_id
+from vitrail.data.identity import KnownImages, image_id, packed_id, unpacked_id
 
 
 def test_an_id_is_made_of_content_and_frame_and_survives_packing():
@@ -7,21 +7,21 @@ def test_an_id_is_made_of_content_and_frame_and_survives_packing():
     assert [unpacked_id(packed_id(each)) for each in (first, second)] == [first, second]
 
 
-def test_known_ids_are_found_in_their_file_and_others_are_not(tmp_path):
-    ids = [image_id(bytes([number]), frame) for number in range(200) for frame in (0, 1, 256)]
-    known = KnownIds.write(tmp_path / "known.bin", reversed(ids))
-    assert len(known) == 600
-    assert all(each in known for each in ids)
-    assert image_id(b"other") not in known
-    assert image_id(bytes([3]), 2) not in known
+def test_images_are_known_by_place_and_content(tmp_path):
+    images = [
+        ((f"/{number}.png", frame), image_id(bytes([number]), frame)) for number in range(200) for frame in (0, 9)
+    ]
+    known = KnownImages.write(tmp_path / "known.bin", reversed(images))
+    assert len(known) == 400
+    assert all(known.ids(place) == [identity] for place, identity in images)
+    assert known.ids(("/3.png", 1)) == known.ids(("/other.png", 0)) == []
 
 
-def test_ids_that_end_in_zero_bytes_are_told_apart(tmp_path):
-    one, other = "ab" * 15 + "00", "ab" * 14 + "0000"
-    known = KnownIds.write(tmp_path / "known.bin", [one])
-    assert one in known
-    assert other not in known
+def test_a_place_that_was_entered_with_several_contents_has_them_all(tmp_path):
+    one, other = image_id(b"one"), image_id(b"other")
+    known = KnownImages.write(tmp_path / "known.bin", [(("/a", 0), one), (("/b", 0), one), (("/a", 0), other)])
+    assert known.ids(("/a", 0)) == sorted([one, other])
 
 
-def test_an_empty_set_knows_nothing(tmp_path):
-    assert image_id(b"a") not in KnownIds.write(tmp_path / "known.bin", [])
+def test_nothing_is_known_of_an_empty_list(tmp_path):
+    assert KnownImages.write(tmp_path / "known.bin", []).ids(("/a", 0)) == []

@@ -107,7 +107,7 @@ def test_faults_of_a_table_are_named(tmp_path):
 
 
 def test_identified_pixels_are_those_of_the_loader_with_the_id_of_the_check(write_images, tmp_path):
-    from vitrail.data.identity import KnownIds
+    from vitrail.data.identity import KnownImages
     from vitrail.data.inspection.examine import examine
     from vitrail.data.loader import identified_pixels, pixel_batches
     from vitrail.data.preprocessing import Preprocessing
@@ -117,8 +117,10 @@ def test_identified_pixels_are_those_of_the_loader_with_the_id_of_the_check(writ
     picture(99).save(folder / "cat" / "003.png")
     shown = Preprocessing(height=16, width=16)
     places = [*listed(folder, tmp_path).places(), (str(folder / "gone.png"), 0)]
-    known = KnownIds.write(tmp_path / "known", [examine(places[2][0]).id])
-    assert len(known) == 1
+    known = KnownImages.write(
+        tmp_path / "known", [(places[2], examine(places[2][0]).id), (places[3], examine(places[0][0]).id)]
+    )
+    assert len(known) == 2
     first, broken, familiar, last, gone = identified_pixels(places, shown, known=tmp_path / "known", workers=0)
     wanted = next(pixel_batches([places[0], places[3]], shown, batch_size=2, workers=0))
     np.testing.assert_array_equal(np.stack([first.pixels, last.pixels]), wanted)

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
@@ -13,6 +15,7 @@ from tests.conftest import picture
 from vitrail.basics.errors import FindingsError, InputError, SystemFault
 from vitrail.basics.events import Noted
 from vitrail.data.loader import pixel_batches
+from vitrail.features.store.updates import Changes
 from vitrail.models.heads import pooled_features
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.runtime import Readout
@@ -142,15 +145,60 @@ def test_an_image_behind_the_last_full_batch_that_cannot_be_read_is_told(write_i
     assert len(vitrail.open_features(tmp_path / "store")) == 4
 
 
-def test_images_that_are_there_are_skipped_also_under_another_name(write_images, tmp_path):
+def test_a_copy_under_another_path_has_its_own_row_and_rows_of_other_images_stay(write_images, tmp_path):
     folder = write_images({"cat": 5})
     write(folder, tmp_path / "store")
-    shutil.copytree(folder, tmp_path / "copy")
-    picture(50).save(tmp_path / "copy" / "cat" / "new.png")
+    shutil.copytree(folder / "cat", tmp_path / "copy" / "tiger")
     result = write(tmp_path / "copy", tmp_path / "store", batch_size=None)
-    assert (result.counted.added, result.counted.known) == (1, 5)
-    assert vitrail.open_features(tmp_path / "store").paths[-1] == str(tmp_path / "copy" / "cat" / "new.png")
+    assert (result.counted.added, result.counted.known) == (5, 0)
+    assert result.changes == Changes(elsewhere=5)
+    store = vitrail.open_features(tmp_path / "store")
+    assert store.labels == ["cat"] * 5 + ["tiger"] * 5
+    assert store.ids[:5] == store.ids[5:]
+    np.testing.assert_array_equal(store.numpy()[:5], store.numpy()[5:])
     assert write(tmp_path / "copy", tmp_path / "store").counted.added == 0
+
+
+def test_other_labels_and_splits_are_taken_over_and_the_bytes_are_those_of_a_new_store(write_images, tmp_path):
+    paths = sorted(write_images({"cat": 9}).rglob("*.png"))
+    table = tmp_path / "table.csv"
+
+    def listed(labels, splits):
+        rows = (f"{path},{label},{split}\n" for path, label, split in zip(paths, labels, splits, strict=True))
+        table.write_text("path,label,split\n" + "".join(rows))
+        return table
+
+    write(listed("aaabbbccc", ["train"] * 9), tmp_path / "store", nodes="norm=tokens,pooled")
+    again = write(listed("aaabbbccd", ["train"] * 7 + ["val", "test"]), tmp_path / "store", nodes="norm=tokens,pooled")
+    assert (again.counted.added, again.counted.known, again.changes) == (0, 9, Changes(relabelled=2))
+    write(table, tmp_path / "fresh", nodes="norm=tokens,pooled")
+    for name in ("part-00000.parquet", "part-00000.safetensors"):
+        kept, fresh = (tmp_path / place / "shards" / name for place in ("store", "fresh"))
+        assert kept.read_bytes() == fresh.read_bytes()
+    without = pd.DataFrame({"path": [str(path) for path in paths]})
+    assert write(without, tmp_path / "store", nodes="norm=tokens,pooled").changes == Changes()
+    assert "".join(vitrail.open_features(tmp_path / "store").labels) == "aaabbbccd"
+
+
+def test_an_image_whose_content_has_changed_gets_a_new_row_in_place_of_the_old_one(write_images, tmp_path):
+    folder = write_images({"cat": 6, "dog": 4})
+    write(folder, tmp_path / "store", nodes="norm=tokens,pooled")
+    for name in ("cat/001.png", "dog/003.png"):
+        picture(len(name) + 90).save(folder / name)
+    result = write(folder, tmp_path / "store", nodes="norm=tokens,pooled")
+    assert (result.counted.added, result.counted.known, result.changes) == (2, 8, Changes(replaced=2))
+    assert result.manifest.shards == (8, 2)
+    store = vitrail.open_features(tmp_path / "store")
+    assert [f"{Path(path).parent.name}/{Path(path).name}" for path in store.paths[-2:]] == [
+        "cat/001.png",
+        "dog/003.png",
+    ]
+    assert len(set(store.paths)) == 10
+    np.testing.assert_allclose(store.numpy("pooled"), expected(store, None), rtol=1e-5, atol=1e-5)
+    write(folder, tmp_path / "fresh", nodes="norm=tokens,pooled")
+    fresh = vitrail.open_features(tmp_path / "fresh")
+    order = [fresh.paths.index(path) for path in store.paths]
+    np.testing.assert_allclose(store.numpy("norm"), fresh.numpy("norm")[order], rtol=1e-4, atol=1e-5)
 
 
 def test_the_size_that_is_told_never_hides_images_that_are_new(write_images, tmp_path):

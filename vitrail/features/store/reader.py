@@ -78,7 +78,7 @@ class FeatureStore:
 
     @property
     def labels(self) -> list[str | None]:
-        """Every row's class, as it was when the row was written; None where it had none."""
+        """Every row's class, as the data said last; None where it had none."""
         return self._column("label")
 
     @property
@@ -95,9 +95,16 @@ class FeatureStore:
         """The same store, showing the rows of one split only.
 
         Raises:
-            InputError: `name` is no split.
+            InputError: `name` is no split, or one that no row is of.
         """
-        return FeatureStore(self.folder, self.manifest, self._shards, only=split_word(name))
+        shown = FeatureStore(self.folder, self.manifest, self._shards, only=split_word(name))
+        if not len(shown):
+            found = sorted({split or "no split" for split in self.splits})
+            raise InputError(
+                f"{self.folder}: no row is of split {name!r}",
+                hint=f"its rows are of {', '.join(found)}" if found else "the store has no rows",
+            )
+        return shown
 
     def __len__(self) -> int:
         if self._only is None:
@@ -113,7 +120,7 @@ class FeatureStore:
         Large arrays are memory-mapped: what is not looked at is not read.
         """
         for number, file in enumerate(self._files()):
-            maps = self._maps(number)
+            maps = self._maps(number, file.metadata.num_rows)
             seen = 0
             for read in file.iter_batches(batch_size=size):
                 kept = self._kept(read["split"])
@@ -168,9 +175,15 @@ class FeatureStore:
             with pq.ParquetFile(shard_file(self.folder, number)) as file:
                 yield file
 
-    def _maps(self, number: int) -> dict[str, np.ndarray]:
+    def _maps(self, number: int, rows: int) -> dict[str, np.ndarray]:
         file = maps_file(self.folder, number)
-        return read_maps(file) if file.exists() else {}
+        maps = read_maps(file) if file.exists() else {}
+        if any(len(array) != rows for array in maps.values()):
+            raise InputError(
+                f"{file} does not belong to the {rows:,} rows of {shard_file(self.folder, number).name}",
+                hint="a process died while it replaced rows: run the same vitrail features command again",
+            )
+        return maps
 
     def _kept(self, splits: pa.Array) -> np.ndarray | None:
         """Places of the rows that are shown; None: of all."""
@@ -183,7 +196,7 @@ class FeatureStore:
 
     def _rows_of(self, output: Output) -> Iterator[np.ndarray]:
         for number, file in enumerate(self._files()):
-            maps = self._maps(number)
+            maps = self._maps(number, file.metadata.num_rows)
             seen = 0
             names = ["split", output.name] if output.is_vector else ["split"]
             for read in file.iter_batches(columns=names):

@@ -1,16 +1,18 @@
 """One shard: so many rows as a Parquet file, and their large arrays in a safetensors file beside it."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from jaxtyping import Int
 
 from vitrail.basics.files import atomic_file, flush_folder
 from vitrail.data.image_list import ImageList
 from vitrail.features.store.manifest import ROW_COLUMNS, SHARDS, Output
-from vitrail.features.store.maps import write_maps
+from vitrail.features.store.maps import keep_in_maps, write_maps
 from vitrail.features.store.staging import Staging
 
 GROUP_BYTES, GROUP_ROWS = 2**20, 1024
@@ -36,6 +38,23 @@ def shard_schema(outputs: Sequence[Output]) -> pa.Schema:
     return pa.schema({**types, **vectors})
 
 
+def shards_there(folder: Path) -> int:
+    """How many shards are in a store."""
+    return len(list((folder / SHARDS).glob("part-*.parquet")))
+
+
+def shard_sizes(folder: Path, count: int) -> tuple[int, ...]:
+    """Rows of each of the first `count` shards."""
+    return tuple(pq.ParquetFile(shard_file(folder, number)).metadata.num_rows for number in range(count))
+
+
+def shard_groups(folder: Path, number: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The rows of a shard, some at a time."""
+    with pq.ParquetFile(shard_file(folder, number)) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=columns)
+
+
 def write_shard(folder: Path, outputs: Sequence[Output], staging: Staging, images: ImageList) -> None:
     """Write the waiting rows as the shard that they belong to. The same rows give the same bytes.
 
@@ -52,12 +71,7 @@ def write_shard(folder: Path, outputs: Sequence[Output], staging: Staging, image
         write_maps(maps_file(folder, number), large)
     positions, arrays = staging.rows()
     vectors = {each.name: array for each, array in zip(outputs, arrays, strict=True) if each.is_vector}
-    schema = shard_schema(outputs)
-    plain = {name: "none" if name.endswith(".list.element") else "zstd" for name in _leaves(schema)}
-    with (
-        atomic_file(shard_file(folder, number)) as file,
-        pq.ParquetWriter(file, schema, compression=plain, use_dictionary=["label", "split"]) as writer,
-    ):
+    with _shard_writer(folder, number, shard_schema(outputs)) as write:
         step = _rows_per_group(outputs)
         for first in range(0, rows, step):
             part = slice(first, min(first + step, rows))
@@ -67,7 +81,49 @@ def write_shard(folder: Path, outputs: Sequence[Output], staging: Staging, image
             for name, array in vectors.items():
                 numbers = pa.array(np.asarray(array[part]).reshape(-1))
                 group = group.append_column(name, pa.FixedSizeListArray.from_arrays(numbers, array.shape[1]))
-            writer.write_table(group.cast(schema))
+            write(group)
+
+
+def rewrite_shard(folder: Path, number: int, outputs: Sequence[Output], groups: Iterable[pa.Table]) -> None:
+    """Put other rows in a shard's place. The same rows give the same bytes as `write_shard`'s.
+
+    Raises:
+        SystemFault: the disk is full or may not be written; the shard is as it was.
+    """
+    with _shard_writer(folder, number, shard_schema(outputs)) as write:
+        for group in groups:
+            write(group)
+
+
+def keep_in_shard(folder: Path, number: int, outputs: Sequence[Output], kept: Int[np.ndarray, "K"]) -> None:
+    """Drop all rows of a shard but those of these numbers, which ascend.
+
+    A process that dies in between, and calls this again, comes to the same end.
+
+    Raises:
+        SystemFault: the disk is full or may not be written.
+    """
+    if maps_file(folder, number).exists():
+        keep_in_maps(maps_file(folder, number), kept)
+    rewrite_shard(folder, number, outputs, _taken(shard_groups(folder, number), kept))
+
+
+def _taken(groups: Iterator[pa.Table], kept: Int[np.ndarray, "K"]) -> Iterator[pa.Table]:
+    first = 0
+    for group in groups:
+        here = kept[(kept >= first) & (kept < first + group.num_rows)] - first
+        first += group.num_rows
+        yield group.take(pa.array(here))
+
+
+@contextlib.contextmanager
+def _shard_writer(folder: Path, number: int, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    plain = {name: "none" if name.endswith(".list.element") else "zstd" for name in _leaves(schema)}
+    with (
+        atomic_file(shard_file(folder, number)) as file,
+        pq.ParquetWriter(file, schema, compression=plain, use_dictionary=["label", "split"]) as writer,
+    ):
+        yield lambda group: writer.write_table(group.cast(schema))
     flush_folder(folder / SHARDS)
 
 

@@ -4,30 +4,31 @@ import contextlib
 import dataclasses
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import filelock
-import pyarrow.parquet as pq
 from jaxtyping import Float
 from torch import Tensor
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.files import explained_os_errors
 from vitrail.basics.locks import LOCK_NAME, locked
-from vitrail.data.identity import KnownIds
+from vitrail.data.identity import KnownImages
 from vitrail.data.image_list import ImageList
 from vitrail.features.store.failures import write_failures
 from vitrail.features.store.manifest import FAILURES, MANIFEST, SHARDS, UNFINISHED, Manifest
-from vitrail.features.store.shards import shard_file, write_shard
+from vitrail.features.store.shards import shard_sizes, shards_there, write_shard
 from vitrail.features.store.staging import STATE, Failure, Progress, Staging
+from vitrail.features.store.updates import Changes, drop_replaced, stored_images, take_over_labels
 
 SECONDS_BETWEEN_COMMITS = 2.0
 """At most so much work is repeated after a crash; waiting for the disk after every batch would slow a pass down."""
 
 _LISTED, _KNOWN, _NEWLY_LISTED = "images.arrow", "known.bin", "images-new.arrow"
+_PLACES, _REPLACED = "places.bin", "replaced.bin"
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,15 @@ class StoreWriter:
 
     A pass is `list_images`, `begin`, any number of `write`s, `finish`. A block that ends before `begin` leaves no
     trace.
+
+    Attributes:
+        folder: the store's.
+        changes: what became of the rows that were there; whole after `finish`.
     """
 
     def __init__(self, folder: Path, lock: filelock.FileLock) -> None:
         self.folder = folder
+        self.changes = Changes()
         self._lock = lock
         self._staging: Staging | None = None
         self._committed_at = time.monotonic()
@@ -84,14 +90,14 @@ class StoreWriter:
 
     @property
     def known(self) -> Path:
-        """File of the ids that were in the store when the pass began; absolute, for worker processes."""
+        """File of the `KnownImages` of the store when the pass began; absolute, for worker processes."""
         return (self._work / _KNOWN).absolute()
 
     @property
     def rows_there(self) -> int:
         """Rows that are in the store, or wait to be, before the pass begins."""
         waiting = Staging.stored(self._work)
-        shards = sum(_shard_sizes(self.folder, _shards_there(self.folder)))
+        shards = sum(shard_sizes(self.folder, shards_there(self.folder)))
         return shards + (waiting.rows if waiting else 0)
 
     def list_images(self, data: Any) -> ImageList:
@@ -138,8 +144,11 @@ class StoreWriter:
             self._begun = _merged(before, asked)
             self._staging = self._opened_staging(images.digest)
             self._begun.write(self.folder)
-            first = self._staging.progress.first_shard
-            KnownIds.write(self.known, _ids(self.folder, first))
+            before_it = range(self._staging.progress.first_shard)
+            KnownImages.write(self.known, stored_images(self.folder, before_it))
+            self.changes = take_over_labels(
+                self.folder, before_it, self._begun.outputs, images=self._images, index=self._work / _PLACES
+            )
             self._seal_if_full()
         return self._staging.progress.position
 
@@ -171,7 +180,7 @@ class StoreWriter:
         self._committed_at = time.monotonic()
 
     def finish(self) -> Manifest:
-        """Write the last shard, the failures and the manifest, and remove what a pass needs.
+        """Write the last shard, drop the rows of images that have newer ones, and write failures and manifest.
 
         Raises:
             SystemFault: the disk is full; the same call continues.
@@ -181,9 +190,10 @@ class StoreWriter:
             staging.commit()
             if staging.progress.rows:
                 self._seal()
+            self._drop_replaced(staging.progress)
             seen = staging.progress.position
             failures = write_failures(self.folder, self._images, seen, staging.failures())
-            shards = _shard_sizes(self.folder, staging.progress.shard)
+            shards = shard_sizes(self.folder, staging.progress.shard)
             finished = dataclasses.replace(self._begun, shards=shards, failures=failures)
             finished.write(self.folder)
             (self._work / STATE).unlink()
@@ -219,7 +229,7 @@ class StoreWriter:
     def _opened_staging(self, images: str) -> Staging:
         progress = Staging.stored(self._work)
         if progress is None:
-            number = _shards_there(self.folder)
+            number = shards_there(self.folder)
             progress = Progress(images, first_shard=number, shard=number)
         staging = Staging(self._work, self._begun.outputs, progress)
         staging.commit()
@@ -234,6 +244,12 @@ class StoreWriter:
         self._staging = Staging(self._work, before.outputs, progress)
         self.finish()
         self._staging.close()
+
+    def _drop_replaced(self, progress: Progress) -> None:
+        before, written = range(progress.first_shard), range(progress.first_shard, progress.shard)
+        known, index = KnownImages(self.known), self._work / _REPLACED
+        dropped = drop_replaced(self.folder, before, self._begun.outputs, written=written, known=known, index=index)
+        self.changes = dataclasses.replace(self.changes, replaced=dropped)
 
     def _remove_store(self) -> None:
         (self.folder / MANIFEST).unlink(missing_ok=True)  # first: without it, nothing here is taken for a store
@@ -278,18 +294,3 @@ def _merged(before: Manifest | None, asked: Manifest) -> Manifest:
         return asked
     new = tuple(each for each in asked.versions if each not in before.versions)
     return dataclasses.replace(before, versions=before.versions + new)
-
-
-def _shards_there(folder: Path) -> int:
-    return len(list((folder / SHARDS).glob("part-*.parquet")))
-
-
-def _shard_sizes(folder: Path, count: int) -> tuple[int, ...]:
-    return tuple(pq.ParquetFile(shard_file(folder, number)).metadata.num_rows for number in range(count))
-
-
-def _ids(folder: Path, shards: int) -> Iterator[str]:
-    for number in range(shards):
-        with pq.ParquetFile(shard_file(folder, number)) as file:
-            for batch in file.iter_batches(columns=["id"]):
-                yield from batch["id"].to_pylist()

@@ -11,11 +11,13 @@ import safetensors.numpy
 import torch
 
 from vitrail.basics.errors import InputError, SystemFault
-from vitrail.data.identity import KnownIds, image_id
+from vitrail.data.identity import KnownImages, image_id
+from vitrail.features.store import shards
 from vitrail.features.store import writer as writing
 from vitrail.features.store.manifest import UNFINISHED, Manifest, Output
 from vitrail.features.store.reader import open_features
 from vitrail.features.store.staging import Failure, Staging
+from vitrail.features.store.updates import Changes
 from vitrail.features.store.writer import Span, StoreWriter
 
 OUTPUTS = (Output("norm", "norm", "mean", (4,)), Output("blocks.1", "blocks.1", "tokens", (3, 2), "float16"))
@@ -110,8 +112,6 @@ def test_one_split_is_shown_with_its_labels_and_vectors_aligned(tmp_path):
         np.testing.assert_array_equal(val.numpy(name), rows)
         np.testing.assert_array_equal(np.concatenate([batch.features[name] for batch in val]), rows)
     assert val.arrow()["path"].to_pylist() == val.pandas()["path"].tolist() == val.paths
-    assert len(open_features(tmp_path / "store").split("test")) == 0
-    assert open_features(tmp_path / "store").split("test").numpy("norm").shape == (0, 4)
 
 
 @pytest.mark.parametrize("stops", [(0,), (4,), (8,), (12, 12), (3, 8, 16, 20), (21,)])
@@ -168,7 +168,7 @@ def test_copies_within_a_data_set_are_not_taken_for_known_when_its_pass_is_conti
     write(tmp_path / "store", 21, stop=12)
     with StoreWriter.open(tmp_path / "store") as writer:
         assert writer.begin(MADE, writer.list_images(images(21)), overwrite=False) == 12
-        assert len(KnownIds(writer.known)) == 0
+        assert len(KnownImages(writer.known)) == 0
 
 
 def test_an_interrupted_pass_is_not_continued_in_another_way(tmp_path):
@@ -185,16 +185,97 @@ def test_new_rows_are_added_in_new_shards_and_the_old_ones_are_not_touched(tmp_p
     with StoreWriter.open(tmp_path / "store") as writer:
         listed = writer.list_images(images(5, first=10))
         assert writer.begin(MADE, listed, overwrite=False) == 0
-        known = KnownIds(writer.known)
+        known = KnownImages(writer.known)
         assert len(known) == 10
-        assert image_id(b"9") in known
-        assert image_id(b"10") not in known
+        assert known.ids(("/9.png", 0)) == [image_id(b"9")]
+        assert known.ids(("/10.png", 0)) == []
     assert write(tmp_path / "store", 5, first=10) == 0
     after = content(tmp_path / "store" / "shards")
     assert {name: after[name] for name in before} == before
     store = open_features(tmp_path / "store")
     assert store.paths == [f"/{number}.png" for number in range(15)]
     assert store.manifest.shards == (8, 2, 5)
+
+
+@pytest.mark.parametrize("dies_in", ["keep_in_maps", "rewrite_shard", "write_failures"])
+def test_a_process_that_dies_while_it_replaces_rows_is_followed_by_one_that_finishes(tmp_path, monkeypatch, dies_in):
+    def changed(folder):
+        with StoreWriter.open(folder) as writer:
+            start = writer.begin(MADE, writer.list_images(images(21)), overwrite=False)
+            ids = tuple(image_id(b"new %d" % each) for each in (3, 17))
+            rows = [torch.stack(each) for each in zip(numbers_of(103), numbers_of(117), strict=True)]
+            if start == 0:
+                writer.write(Span((3, 17), ids, (), 21), rows)
+            writer.finish()
+            return writer.changes
+
+    write(tmp_path / "calm", 21)
+    assert changed(tmp_path / "calm") == Changes(replaced=2)
+    store = open_features(tmp_path / "calm")
+    assert store.manifest.shards == (7, 8, 4, 2)
+    numbers = [number for number in range(21) if number not in (3, 17)] + [103, 117]
+    np.testing.assert_array_equal(store.numpy("norm"), np.stack([numbers_of(n)[0].numpy() for n in numbers]))
+    np.testing.assert_array_equal(store.numpy("blocks.1"), np.stack([numbers_of(n)[1].half().numpy() for n in numbers]))
+    assert len(set(store.paths)) == 21
+
+    write(tmp_path / "killed", 21)
+    place = writing if dies_in == "write_failures" else shards
+    real = getattr(place, dies_in)
+
+    def dies(*arguments):
+        if dies_in == "keep_in_maps":
+            real(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(place, dies_in, dies)
+        changed(tmp_path / "killed")
+    if dies_in == "keep_in_maps":
+        torn = open_features(tmp_path / "killed", unfinished=True)
+        with pytest.raises(InputError) as refusal:
+            torn.numpy("blocks.1")
+        assert str(refusal.value) == (
+            f"{tmp_path / 'killed' / 'shards' / 'part-00000.safetensors'} does not belong to the 8 rows of "
+            "part-00000.parquet\n"
+            "hint: a process died while it replaced rows: run the same vitrail features command again"
+        )
+    changed(tmp_path / "killed")
+    assert content(tmp_path / "killed") == content(tmp_path / "calm")
+
+
+def test_a_shard_whose_rows_are_all_replaced_stays_as_an_empty_one(tmp_path):
+    write(tmp_path / "store", 8)
+    with StoreWriter.open(tmp_path / "store") as writer:
+        writer.begin(MADE, writer.list_images(images(8)), overwrite=False)
+        ids = tuple(image_id(b"new %d" % each) for each in range(8))
+        rows = [torch.stack(each) for each in zip(*(numbers_of(100 + n) for n in range(8)), strict=True)]
+        writer.write(Span(tuple(range(8)), ids, (), 8), rows)
+        writer.finish()
+    store = open_features(tmp_path / "store")
+    assert store.manifest.shards == (0, 8)
+    assert store.paths == [f"/{number}.png" for number in range(8)]
+    np.testing.assert_array_equal(store.numpy("norm"), rows[0].numpy())
+    np.testing.assert_array_equal(store.numpy("blocks.1"), rows[1].half().numpy())
+
+
+def test_an_image_that_is_listed_twice_may_keep_either_label(tmp_path):
+    def listed(labels):
+        return pa.table({"path": ["/0.png"] * len(labels), "label": labels})
+
+    def changes(labels, folder):
+        with StoreWriter.open(folder) as writer:
+            start = writer.begin(MADE, writer.list_images(listed(labels)), overwrite=False)
+            new = start == 0 and not len(KnownImages(writer.known))
+            for span, outputs in spans(0, len(labels)) if new else ():
+                span = dataclasses.replace(span, ids=(image_id(b"0"),) * len(span.ids))
+                writer.write(span, outputs)
+            writer.finish()
+            return writer.changes
+
+    assert changes(["a", "b"], tmp_path / "store") == Changes()
+    assert changes(["a", "b"], tmp_path / "store") == Changes()
+    assert changes(["c", "d"], tmp_path / "store") == Changes(relabelled=2)
+    assert open_features(tmp_path / "store").labels == ["d", "d"]
 
 
 def test_an_interrupted_pass_is_brought_to_an_end_when_other_images_come(tmp_path):
@@ -391,6 +472,13 @@ def test_what_cannot_be_opened_says_why(tmp_path):
     assert str(refusal.value) == (
         f"{folder}: written by a newer Vitrail (store version 2, 1 is read here)\nhint: pip install --upgrade vitrail"
     )
+
+
+def test_a_split_that_no_row_is_of_is_refused(tmp_path):
+    write(tmp_path / "store", 3)
+    with pytest.raises(InputError) as refusal:
+        open_features(tmp_path / "store").split("test")
+    assert str(refusal.value) == f"{tmp_path / 'store'}: no row is of split 'test'\nhint: its rows are of train, val"
 
 
 def test_an_output_that_is_not_there_or_not_named_is_refused(tmp_path):
