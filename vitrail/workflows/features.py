@@ -18,7 +18,7 @@ from vitrail.features.readout import output_shapes, readout_of, without_patterns
 from vitrail.features.store.manifest import FAILURES, ROW_COLUMNS, Manifest, Output
 from vitrail.features.store.store_pass import Counted, store_pass
 from vitrail.features.store.writer import StoreWriter
-from vitrail.prediction.runtimes.runtime import Runtime
+from vitrail.prediction.runtimes.runtime import Readout, Runtime
 from vitrail.workflows.features_model import NamedModel, named_model
 from vitrail.workflows.features_runtime import chosen_runtime, first_pixels
 from vitrail.workflows.features_settings import FeaturesSettings
@@ -97,7 +97,6 @@ def write_features(
         images = writer.list_images(data)
         named = named_model(settings.model, device=settings.device)
         emit(Noted(f"model    {named.architecture}: {named.weights}"))
-        requests = without_patterns(requests, named.frozen.model)
         outputs = _outputs(named, requests, settings)
         before = _continued(writer, images, overwrite=overwrite)
         _tell_size(images, outputs, writer, before, emit=emit)
@@ -107,26 +106,30 @@ def write_features(
         start = writer.begin(asked, images, overwrite=overwrite)
         _tell_start(start, images, emit=emit)
         means = PassMeans(runtime, asked.batch_size, min(usable_cores(), 16) if workers is None else workers, emit)
-        counted = store_pass(named.frozen, readout_of(requests), images, writer, start, means)
+        counted = store_pass(named.frozen, _readout(outputs), images, writer, start, means)
         finished = writer.finish()
     return FeaturesResult(out, finished, counted, watch.total)
 
 
 def _outputs(named: NamedModel, requests: tuple[NodeRequest, ...], settings: FeaturesSettings) -> tuple[Output, ...]:
+    model, shown = named.frozen.model, named.frozen.preprocessing
+    size = {"channels": shown.channels, "height": shown.height, "width": shown.width}
+    requests = without_patterns(requests, model, **size)
     taken = [each.node for each in requests if each.node in ROW_COLUMNS]
     if taken:
         raise InputError(
             f"a node called {taken[0]!r} cannot be kept: the store has a column of that name",
             hint="rename that module of your model",
         )
-    shown = named.frozen.preprocessing
-    shapes = output_shapes(
-        named.frozen.model, requests, channels=shown.channels, height=shown.height, width=shown.width
-    )
+    shapes = output_shapes(model, requests, **size)
     return tuple(
         Output(each.node, each.node, each.reduction, shape, settings.dtype)
         for each, shape in zip(requests, shapes, strict=True)
     )
+
+
+def _readout(outputs: tuple[Output, ...]) -> Readout:
+    return readout_of(tuple(NodeRequest(each.node, each.reduction) for each in outputs))  # type: ignore[arg-type]
 
 
 def _continued(writer: StoreWriter, images: ImageList, *, overwrite: bool) -> Manifest | None:
@@ -172,7 +175,7 @@ def _asked(
     frozen = named.frozen
     size = settings.batch_size or (before.batch_size if before else PassSettings().batch_size_on(frozen.device))
     sample = None if before else first_pixels(images, frozen.preprocessing, size)
-    readout = readout_of(tuple(NodeRequest(each.node, each.reduction) for each in outputs))  # type: ignore[arg-type]
+    readout = _readout(outputs)
     runtime, reason = chosen_runtime(
         settings.runtime, before.runtime if before else None, frozen, readout, sample, images=len(images)
     )
