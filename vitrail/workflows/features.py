@@ -15,9 +15,11 @@ from vitrail.features.feature_pass import PassMeans, PassSettings
 from vitrail.features.invariance import invariance_report
 from vitrail.features.node_requests import NodeRequest, parse_nodes
 from vitrail.features.readout import output_shapes, readout_of, without_patterns
+from vitrail.features.store.failures import read_failures
 from vitrail.features.store.manifest import FAILURES, ROW_COLUMNS, Manifest, Output
 from vitrail.features.store.store_pass import Counted, store_pass
 from vitrail.features.store.writer import StoreWriter
+from vitrail.prediction.runtimes.known import known_name
 from vitrail.prediction.runtimes.runtime import Readout, Runtime
 from vitrail.workflows.features_model import NamedModel, named_model
 from vitrail.workflows.features_runtime import chosen_runtime, first_pixels
@@ -25,6 +27,7 @@ from vitrail.workflows.features_settings import FeaturesSettings
 
 SHARD_BYTES = 100_000_000
 """About the size of a shard: few files for a million images, and none that is unwieldy."""
+_SHOWN_FAILURES = 3
 _ROW_BYTES = 150  # id, path, label and split of one image, roughly
 
 
@@ -64,13 +67,20 @@ class FeaturesResult:
         Raises:
             FindingsError: some could not be read.
         """
-        if self.manifest.failures:
+        count = self.manifest.failures
+        if count:
+            what = "1 image could not be read and is" if count == 1 else f"{count:,} images could not be read and are"
+            first = "".join(f"\n  {reason}" for reason in self.first_failures())
             raise FindingsError(
-                f"{self.manifest.failures:,} images could not be read and are missing from the store; "
-                f"{self.folder / FAILURES} lists them with reasons",
+                f"{what} missing from the store; {self.folder / FAILURES} has all reasons:{first}",
                 hint="mend them and run the same command again, it tries them only; or accept this with "
                 "--on-bad-image skip",
             )
+
+    def first_failures(self) -> list[str]:
+        """Why the first few of the missing images could not be read; each begins with its path."""
+        reasons: list[str] = read_failures(self.folder)["reason"].slice(0, _SHOWN_FAILURES).to_pylist()
+        return reasons
 
 
 def write_features(
@@ -93,6 +103,7 @@ def write_features(
     """
     watch = Stopwatch()
     requests = parse_nodes(settings.nodes)
+    known_name(settings.runtime)  # a misspelled one is refused before anything is loaded
     with StoreWriter.open(out) as writer:
         images = writer.list_images(data)
         named = named_model(settings.model, device=settings.device)
@@ -151,13 +162,11 @@ def _tell_size(
     least = min(most, max(0, len(images) - writer.rows_there)) if before else most
     needed, free = least * row + min(SHARD_BYTES, least * row), free_bytes(writer.folder)
     what = " + ".join(f"{each.name} {'×'.join(map(str, each.shape))}" for each in outputs)
-    count, size = (
-        (f"{most:,}", _size(most * row))
-        if least == most
-        else (f"{least:,} to {most:,}", f"{_size(least * row)} to {_size(most * row)}")
-    )
-    words = f"{count} images × ({what}) in {outputs[0].kept}: {size}, {_size(free)} are free"
-    emit(Noted(f"store    {words}"))
+    upto = "up to " if not least else f"{least:,} to " if least < most else ""
+    size = f"{_size(least * row)} to {_size(most * row)}" if 0 < least < most else f"{upto}{_size(most * row)}"
+    images_said = "1 image" if most == 1 else f"{most:,} images"
+    words = f"{upto}{images_said} × ({what}) in {outputs[0].kept}: {size}, {_size(free)} are free"
+    emit(Noted(f"store    {words}" if most else "store    nothing to compute: all images were looked at before"))
     if not images.labelled:
         emit(Noted("labels   none: the data has no class folders and no column 'label' (--columns label=…)", "warning"))
     if needed > free:
@@ -200,12 +209,16 @@ def _tell_start(start: int, images: ImageList, *, emit: Emit) -> None:
 def _agreement(report: dict[str, Any]) -> str:
     """The worst figures of any output."""
     words = []
-    for name, text in (("to_float32", "with float32"), ("to_batch_of_one", "with a batch of one")):
+    for name, text, count in (
+        ("to_float32", "with float32", report["images"]),
+        ("to_batch_of_one", "with a batch of one", report["images_alone"]),
+    ):
         found = [each[name] for each in report["outputs"].values()]
         if any(value is None for each in found for value in each.values()):
             return "not measurable: there are features that are not finite"
         cosine = min(each["least_cosine"] for each in found)
         error = max(each["largest_relative_error"] for each in found)
+        text += f" on {count} images" if count > 1 else " on 1 image"
         words.append(f"{text}: cosine {cosine:.6f} at least, relative error {error:.1e} at most")
     return "; ".join(words)
 

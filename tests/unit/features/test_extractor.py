@@ -169,7 +169,7 @@ def test_names_that_mean_nothing_or_two_things_are_refused(layered: Layered) -> 
     listing = "`vitrail nodes MODEL` lists the names"
     model = timm.create_model("test_vit").eval()
     assert refusal(model, ["blocks.3.atn"]) == (
-        "there is no node 'blocks.3.atn': no module is called so, and in training no operation either\n"
+        "there is no node 'blocks.3.atn': no module or operation is called so\n"
         f"hint: did you mean blocks.3.attn, blocks.5.attn, blocks.4.attn? {listing}"
     )
     assert refusal(model, "blocks.*.atn") == (

@@ -142,9 +142,13 @@ def _settled(request: Request, names: ModuleNames, traced: _Traced, mode: bool) 
     spot = trace.find(node)
     if spot is None:
         when = "in training" if mode else "in evaluation"
-        raise unknown_node(
-            node.name, [*names.modules, *trace.names], f"no module is called so, and {when} no operation either"
+        is_elsewhere = traced.found()[not mode].find(node) is not None
+        detail = (
+            f"no module is called so, and {when} no operation either"
+            if is_elsewhere
+            else "no module or operation is called so"
         )
+        raise unknown_node(node.name, [*names.modules, *trace.names], detail)
     is_module = node.is_module and trace.counts(node.base) >= node.call
     base = node.base if is_module or not node.is_module else f"{node.base}_{node.call - 1}"
     return replace(request, node=replace(node, base=base, is_module=is_module, is_certain=True))
