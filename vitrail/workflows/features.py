@@ -166,7 +166,7 @@ def _tell_size(
     size = f"{_size(least * row)} to {_size(most * row)}" if 0 < least < most else f"{upto}{_size(most * row)}"
     images_said = "1 image" if most == 1 else f"{most:,} images"
     words = f"{upto}{images_said} × ({what}) in {outputs[0].kept}: {size}, {_size(free)} are free"
-    emit(Noted(f"store    {words}" if most else "store    nothing to compute: all images were looked at before"))
+    emit(Noted(f"store    {words}"))
     if not images.labelled:
         emit(Noted("labels   none: the data has no class folders and no column 'label' (--columns label=…)", "warning"))
     if needed > free:

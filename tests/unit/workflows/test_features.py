@@ -14,7 +14,6 @@ from tests.conftest import picture
 from vitrail.basics.errors import FindingsError, InputError, SystemFault
 from vitrail.basics.events import Noted
 from vitrail.data.loader import pixel_batches
-from vitrail.features.store.writer import StoreWriter
 from vitrail.models.heads import pooled_features
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.runtime import Readout
@@ -112,22 +111,6 @@ def test_one_file_name_from_another_encoding_is_one_failure(write_images, tmp_pa
     assert result.first_failures() == [f"{name}: its file name is not valid UTF-8"]
     with pytest.raises(FindingsError, match=r"^1 image could not be read and is missing from the store; "):
         result.refuse_failures()
-
-
-def test_a_pass_that_was_stopped_behind_its_last_image_says_that_nothing_is_left(write_images, tmp_path, monkeypatch):
-    folder, told = write_images({"cat": 3}), []
-
-    def stopped(_writer):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StoreWriter, "finish", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            write(folder, tmp_path / "store")
-    assert write(folder, tmp_path / "store", emit=told.append).counted.added == 0
-    assert "store    nothing to compute: all images were looked at before" in [
-        event.text for event in told if isinstance(event, Noted)
-    ]
 
 
 def test_tokens_are_kept_beside_the_table(write_images, tmp_path):
