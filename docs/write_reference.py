@@ -17,6 +17,13 @@ EXIT_CODES = """| exit code | meaning |
 | 130 | stopped with Ctrl-C; the same command continues |"""
 
 
+ENVIRONMENT = """| variable | meaning |
+|---|---|
+| `VITRAIL_CACHE` | folder for what can be made again: models converted for OpenVINO and ONNX (`runtimes/`, 10 GiB at \
+most, those unused for longest go first) and formula images; default: `vitrail` in `$XDG_CACHE_HOME` or `~/.cache`. \
+It may be deleted at any time. |"""
+
+
 def reference() -> str:
     """The whole page."""
     from vitrail.cli.main import app
@@ -25,7 +32,8 @@ def reference() -> str:
     from vitrail.workflows.pretrain_settings import PretrainSettings
 
     commands = typer.main.get_command(app).commands
-    parts = ["# Reference", "Written by `make docs` from the code.", "## Exit codes", EXIT_CODES, "## Commands"]
+    parts = ["# Reference", "Written by `make docs` from the code.", "## Exit codes", EXIT_CODES]
+    parts += ["## Environment", ENVIRONMENT, "## Commands"]
     for name, command in _flat(commands):
         parts += [f"### vitrail {name}", command.help or "", _options(command)]
     for command, function, kind in (

@@ -200,11 +200,13 @@ def nodes(model: "str | nn.Module", *patterns: str, example: Any = None, depth: 
     Args:
         model: a module of PyTorch, or what `fit` takes: timm name, hub name, folder.
         patterns: names or patterns of modules; none: all.
-        example: what a module of PyTorch takes, e.g. images (B, C, H, W).
+        example: what a module of PyTorch takes, e.g. images (B, C, H, W); several things as a tuple, or as a dictionary
+            by name.
         depth: most parts that a name may have; None: any.
 
     Raises:
-        InputError: no such model, no module matches, or the example is missing.
+        InputError: no such model, no module matches, the example is missing or does not fit, or the model is compiled
+            or scripted.
     """
     from vitrail.workflows.nodes import nodes as run
 

@@ -189,7 +189,7 @@ def test_a_file_name_from_another_encoding_is_named(fit, write_images):
     os.rename(folder / "cat" / "000.png", os.fsencode(folder / "cat") + b"/b\xe4r.png")
     ended = fit(folder)
     assert ended.code == 2
-    assert "1 file names are not valid UTF-8" in ended.err
+    assert "1 file name is not valid UTF-8" in ended.err
     assert "udce4r.png" in ended.err
 
 

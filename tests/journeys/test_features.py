@@ -36,7 +36,7 @@ def test_vectors_of_real_images_are_written_told_and_tell_the_classes_apart(vitr
     )
     assert ended.code == 0, ended.err
     assert "48 images × (blocks.5 192 + norm 192) in float32: 80.9 kB, " in ended.err
-    assert "agrees   with float32: cosine " in ended.err
+    assert "agrees   with float32 on 8 images: cosine " in ended.err
     assert "rows     48: 48 added, 0 were there; 0 images could not be read" in ended.out
     store = library.open_features(tmp_path / "store")
     train, val = store.split("train"), store.split("val")
@@ -52,7 +52,8 @@ def test_vectors_of_real_images_are_written_told_and_tell_the_classes_apart(vitr
     assert again.code == 1
     figures = json.loads(again.out)
     assert (figures["added"], figures["known"], figures["failures"]) == (0, 48, 1)
-    assert again.err.startswith("error: 1 images could not be read and are missing from the store; ")
+    assert again.err.startswith("error: 1 image could not be read and is missing from the store; ")
+    assert "\n  " + str(data / "train" / "ants" / "broken.jpg") + ": is " in again.err
     accepted = vitrail(
         "features", model, data, "--nodes", "blocks.5=mean,norm=cls", "--out", tmp_path / "store", "-q",
         "--on-bad-image", "skip",

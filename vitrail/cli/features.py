@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vitrail.cli.options import AsJson, Columns, Quiet, Settings, Workers, parsed, with_columns
+from vitrail.cli.options import RUNTIMES, AsJson, Columns, Quiet, Settings, Workers, parsed, with_columns
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -25,14 +25,18 @@ def features(
     ],
     data: Annotated[str, typer.Argument(help="Folder of images, CSV or Parquet file, or `digits`; labels optional.")],
     nodes: Annotated[
-        str, typer.Option(help="What to read, e.g. `blocks.3=cls,blocks.11=mean,norm`; `pooled` feeds the classifier.")
+        str,
+        typer.Option(
+            help="What to read, as `node` or `node=reduction`, e.g. `blocks.3=cls,blocks.11=mean,norm`. Reductions: "
+            "`cls` (class token), `mean` (over patches), `tokens`, `map`. `pooled` feeds the classifier."
+        ),
     ] = "pooled",
     out: Annotated[Path | None, typer.Option(help="The store; default: features/NAME-OF-THE-DATA.")] = None,
     columns: Columns = None,
     runtime: Annotated[
         str,
         typer.Option(
-            help="`auto` (measured here), `torch`, `openvino`, `onnx`, or a full name such as `openvino bfloat16`."
+            help=f"`auto` (measured here), a library (`torch`, `openvino`, `onnx`), or a full name: {RUNTIMES}."
         ),
     ] = "auto",
     dtype: Annotated[str, typer.Option(help="How numbers are kept: `float32` or `float16`.")] = "float32",
@@ -74,6 +78,8 @@ def features(
         show_result(result)
     if chosen.on_bad_image == "stop":
         result.refuse_failures()
+    for reason in result.first_failures():
+        typer.echo(f"left out {reason}", err=True)
 
 
 def show_result(result: "FeaturesResult") -> None:
@@ -84,7 +90,7 @@ def show_result(result: "FeaturesResult") -> None:
     rows = sum(result.manifest.shards)
     typer.echo(
         f"\nrows     {rows:,}: {counted.added:,} added, {rows - counted.added:,} were there; "
-        f"{result.manifest.failures:,} images could not be read"
+        f"{'1 image' if result.manifest.failures == 1 else f'{result.manifest.failures:,} images'} could not be read"
     )
     if earlier := _earlier(result.changes):
         typer.echo(f"earlier  {earlier}")

@@ -21,6 +21,8 @@ UsageError: Any = typer.BadParameter.__base__
 app = typer.Typer(
     name="vitrail",
     help="From a folder of labelled images to a packaged, honestly judged Vision Transformer.",
+    epilog="Converted models and formula images are kept in `~/.cache/vitrail`, or where `VITRAIL_CACHE` says; it may "
+    "be deleted at any time.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

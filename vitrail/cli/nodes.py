@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from vitrail.workflows.nodes import NodesResult
 
 _DEPTH = 2
-_SHOWN_OPERATIONS = 8
+_SHOWN_OPERATIONS = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -70,6 +70,6 @@ def _remarks(result: "NodesResult") -> list[str]:
     if found.why_no_operations:
         remarks.append(f"no operations: {found.why_no_operations}")
     elif found.operations:
-        some = ", ".join(found.operations[-_SHOWN_OPERATIONS:])
-        remarks.append(f"{len(found.operations)} operations can be taken too, the last are {some}; --json lists all")
+        some = sorted(found.operations, key=lambda name: name.count("."))[:_SHOWN_OPERATIONS]
+        remarks.append(f"{len(found.operations)} operations can be taken too, e.g. {', '.join(some)}; --json lists all")
     return remarks

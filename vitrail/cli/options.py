@@ -21,6 +21,12 @@ Columns = Annotated[
     ),
 ]  # fmt: skip
 
+RUNTIMES = (
+    "`torch float32`, `torch bfloat16 autocast`, `torch bfloat16`, `torch bfloat16 plain attention`, "
+    "`torch float32 compiled`, `openvino float32`, `openvino bfloat16`, `onnx float32`"
+)
+"""Full names of all runtimes, for help; written out because asking for them would import torch."""
+
 _OWN_OPTIONS = {"data", "model", "out", "overwrite", "workers", "command", "emit", "plan"}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.basics.events import Event, Noted
+from vitrail.cli.options import RUNTIMES
 from vitrail.cli.output import reader_may_leave
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ def predict(
     runtime: Annotated[
         str,
         typer.Option(
-            help="`auto` (measured), `torch`, `openvino` or `onnx`, in float32; or a full name, "
-            "e.g. `openvino bfloat16`."
+            help=f"`auto` (measured here) or a library (`torch`, `openvino`, `onnx`), in float32; or a full name: "
+            f"{RUNTIMES}."
         ),
     ] = "torch float32",
     workers: Annotated[int | None, typer.Option(help="Processes that decode images.")] = None,

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from vitrail.basics.errors import InputError
 from vitrail.data.columns import SPLIT_NAMES, rows
-from vitrail.data.reading import IMAGE_EXTENSIONS
+from vitrail.data.reading import IMAGE_EXTENSIONS, RENAME_HINT
 
 _SYSTEM_FILES = {".ds_store", "thumbs.db", "desktop.ini"}
 
@@ -86,10 +86,8 @@ def refuse_undecodable(paths: Iterable[str]) -> None:
     """
     bad = [ascii(path) for path in paths if any("\ud800" <= letter <= "\udfff" for letter in path)]
     if bad:
-        raise InputError(
-            f"{len(bad)} file names are not valid UTF-8, the first is {bad[0]}",
-            hint="rename them, e.g. with convmv -f latin1 -t utf8 -r --notest FOLDER",
-        )
+        what = "1 file name is" if len(bad) == 1 else f"{len(bad)} file names are"
+        raise InputError(f"{what} not valid UTF-8, the first is {bad[0]}", hint=RENAME_HINT)
 
 
 def _folders_in(root: Path) -> list[str]:

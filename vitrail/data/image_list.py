@@ -13,8 +13,9 @@ from jaxtyping import Int
 from vitrail.basics.errors import InputError
 from vitrail.basics.files import atomic_file, sha256_of
 from vitrail.data.columns import Place, places_of, rows
-from vitrail.data.folders import images_in_folders, refuse_undecodable
+from vitrail.data.folders import images_in_folders
 from vitrail.data.image_table import ImageTable, located, what_was_there
+from vitrail.data.reading import writable_name
 from vitrail.data.tables import NamedColumns, batches_from_file, batches_from_frame
 
 SCHEMA = pa.schema(
@@ -101,5 +102,4 @@ def _from_folder(folder: Path, ignored: Counter[str]) -> Iterator[pa.Table]:
     found = images_in_folders(folder, ignored, labels_needed=False)
     while piece := list(itertools.islice(found, _PIECE)):
         paths, labels, splits = (list(column) for column in zip(*piece, strict=True))
-        refuse_undecodable(paths)
-        yield rows(path=paths, label=labels, split=splits)
+        yield rows(path=[writable_name(path) for path in paths], label=labels, split=splits)

@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -23,6 +25,9 @@ IMAGE_EXTENSIONS = frozenset({
 })  # fmt: skip
 """File extensions, lower-case with the dot, that are taken for images."""
 
+RENAME_HINT = "rename it, e.g. with convmv -f latin1 -t utf8 -r --notest FOLDER"
+"""What to do about file names from another encoding."""
+
 MAX_PIXELS = 178_956_970
 """Width times height above which nothing is decoded: Pillow's own limit against decompression bombs."""
 
@@ -34,6 +39,14 @@ PILLOW_ERRORS = (
     OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, MemoryError,
     RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
+
+
+def writable_name(path: str) -> str:
+    """A path that can be written into tables: bytes that are not UTF-8 (old archives) as `\\xe4`.
+
+    `file_content` knows why there is no file of that name.
+    """
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def read_image(
@@ -86,6 +99,8 @@ def file_content(path: Path | str) -> bytes:
         with open(path, "rb") as file:
             content = file.read()
     except FileNotFoundError:
+        if _is_writable_name(str(path)):
+            raise _fault(path, "its file name is not valid UTF-8", RENAME_HINT) from None
         link = Path(path)
         missing = f"is a link to nowhere ({link.readlink()})" if link.is_symlink() else "does not exist"
         raise _fault(
@@ -100,6 +115,13 @@ def file_content(path: Path | str) -> bytes:
     if not content:
         raise _fault(path, "is empty (0 bytes)", "fetch the file again, or remove it")
     return content
+
+
+def _is_writable_name(path: str) -> bool:
+    """Whether `writable_name` made it of a file that is there."""
+    byte = re.compile(rb"\\x([89a-f][0-9a-f])")
+    original = byte.sub(lambda found: bytes.fromhex(found[1].decode()), os.fsencode(path))
+    return original != os.fsencode(path) and os.path.lexists(original)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from vitrail.features.finishing import OutputForm, Projections, output_forms
 from vitrail.features.node_names import Request
 from vitrail.features.outputs import one_tensor
 from vitrail.features.routes.choice import Chosen, choose
+from vitrail.features.routes.reach import refuse_no_module
 from vitrail.features.routes.tracing import traces, warn_of_differences
 
 Nodes = str | Sequence[str] | Mapping[str, str]
@@ -89,7 +90,8 @@ def create_feature_extractor(  # noqa: PLR0913 - the first seven are torchvision
 
     A name means exactly one tensor: `layer4` what that module returns, `layer4.0.relu_1` or `layer4.0.relu#2` what it
     returns when it is called the second time, `attn[0]` or `attn[key]` a part of a tuple or dictionary, `flatten` an
-    operation as torchvision calls it. Lists may hold patterns: `blocks.*.attn`; `**` crosses dots.
+    operation as torchvision calls it. Lists may hold patterns: `blocks.*.attn`; `**` crosses dots; modules that are not
+    called are left out of these.
 
     Args:
         model: any module of PyTorch; it is left as it is, also when this fails.
@@ -106,8 +108,8 @@ def create_feature_extractor(  # noqa: PLR0913 - the first seven are torchvision
         projection: matrix (D, d), or matrices by output name, that every vector is multiplied by at last.
 
     Raises:
-        InputError: an unknown or ambiguous name, a compiled or scripted module around a node, a route that cannot do
-            it, an unknown reduction.
+        InputError: no module, an unknown or ambiguous name, a compiled or scripted module around a node, a route that
+            cannot do it, an unknown reduction.
 
     >>> import torch, torchvision
     >>> extractor = create_feature_extractor(torchvision.models.resnet18().eval(), {"layer3": "a", "layer4": "b"})
@@ -144,8 +146,9 @@ def get_graph_node_names(
         concrete_args: arguments of the model that are fixed while it is traced.
 
     Raises:
-        InputError: the model cannot be traced.
+        InputError: it is no module, or cannot be traced.
     """
+    refuse_no_module(model)
     found = traces(model, tracer_kwargs, concrete_args)
     if not suppress_diff_warning:
         warn_of_differences(found)

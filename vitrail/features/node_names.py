@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from torch import nn
 
@@ -37,6 +38,8 @@ class Request:
 
     output: str
     node: Node
+    is_optional: bool = False
+    """Whether it stood for a pattern, and is left out where the module is not called."""
 
 
 class ModuleNames:
@@ -68,7 +71,8 @@ class ModuleNames:
                     f"nodes {by_output[output]!r} and {name!r} would both be given back as {output!r}",
                     hint="give each node an output name of its own",
                 )
-        return tuple(Request(output, self.read(name)) for output, name in by_output.items())
+        asked = {return_nodes} if isinstance(return_nodes, str) else set(cast(Iterable[object], return_nodes))
+        return tuple(Request(output, self.read(name), name not in asked) for output, name in by_output.items())
 
     def read(self, name: str) -> Node:
         """The node that a name means, as far as the modules' names can tell.

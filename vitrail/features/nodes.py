@@ -11,6 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vitrail.basics.errors import InputError
 from vitrail.features.outputs import tensors_in
+from vitrail.features.routes.graph import extractable_operations
+from vitrail.features.routes.reach import refuse_closed
 from vitrail.features.routes.tracing import modes_kept, traces
 
 
@@ -42,6 +44,7 @@ class Inside:
 
     modules: tuple[ModuleNode, ...]
     operations: tuple[str, ...]
+    """Names of the tensors that are computed between modules, in training as in evaluation; an extractor takes them."""
     why_no_operations: str | None
     parameters: int
     multiplications: int
@@ -58,7 +61,11 @@ def inside(model: nn.Module, *args: Any, **kwargs: Any) -> Inside:
         model: any module of PyTorch.
         args: what the model takes.
         kwargs: what the model takes by name.
+
+    Raises:
+        InputError: the model, or a part of it, no longer runs as Python; or it does not take this example.
     """
+    refuse_closed(model)
     nodes = {
         name: ModuleNode(name, type(module).__name__, sum(p.numel() for p in module.parameters()))
         for name, module in model.named_modules()
@@ -68,8 +75,8 @@ def inside(model: nn.Module, *args: Any, **kwargs: Any) -> Inside:
         model.eval()
         counter = FlopCounterMode(display=False)
         with counter, _attention_in_parts(), _watched(model, nodes, counter):
-            model(*args, **kwargs)
-    operations, why_not = _operations(model)
+            _answered(model, args, kwargs)
+        operations, why_not = _operations(model, args, kwargs)
     return Inside(
         tuple(nodes.values()),
         operations,
@@ -120,8 +127,22 @@ def _multiplications(counter: FlopCounterMode) -> int:
     return counter.get_total_flops() // 2  # it also counts as many additions
 
 
-def _operations(model: nn.Module) -> tuple[tuple[str, ...], str | None]:
+def _answered(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     try:
-        return tuple(traces(model, None, None)[False].operations), None
+        model(*args, **kwargs)
+    except Exception as error:  # a model may refuse what it does not take in any way
+        first = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"{type(model).__name__} does not take this example: {type(error).__name__}: {first}",
+            hint="the example is what the model is called with: a tensor, a tuple of several, or a dictionary by name",
+        ) from error
+
+
+def _operations(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[str, ...], str | None]:
+    try:
+        found = traces(model, None, None)
     except InputError as error:
         return (), error.message
+    known = found[True].operations
+    names = extractable_operations(model, found[False], args, kwargs)
+    return tuple(name for name in names if name.partition("[")[0] in known), None

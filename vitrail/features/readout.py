@@ -9,21 +9,30 @@ from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
 from vitrail.features.extractor import create_feature_extractor
-from vitrail.features.node_names import ModuleNames, is_pattern
+from vitrail.features.node_names import is_pattern
 from vitrail.features.node_requests import POOLED, NodeRequest
 from vitrail.models.heads import pooled, pooled_features
 from vitrail.prediction.runtimes.runtime import Readout
 
 
-def without_patterns(requests: Sequence[NodeRequest], model: nn.Module) -> tuple[NodeRequest, ...]:
-    """The same requests, with one for each module where a pattern stood, and each node once.
+def without_patterns(
+    requests: Sequence[NodeRequest], model: nn.Module, *, channels: int, height: int, width: int
+) -> tuple[NodeRequest, ...]:
+    """The same requests, with one for each module that is called where a pattern stood, and each node once.
+
+    For patterns the model is run, on grey pictures of this size.
 
     Raises:
         InputError: no module's name matches a pattern, or a node is asked for in two ways.
     """
     found: dict[str, NodeRequest] = {}
     for each in requests:
-        for node in ModuleNames(model).matching(each.node) if is_pattern(each.node) else (each.node,):
+        nodes = [each.node]
+        if is_pattern(each.node):
+            pictures = _grey(model, channels, height, width)
+            with torch.inference_mode():
+                nodes = list(create_feature_extractor(model, nodes)(pictures))
+        for node in nodes:
             first = found.setdefault(node, NodeRequest(node, each.reduction)).reduction
             if first != each.reduction:
                 raise InputError(
@@ -57,9 +66,8 @@ def output_shapes(
     Raises:
         InputError: as `readout_of`, or a node does not give one row per image.
     """
-    parameter = next(model.parameters())
+    pictures = _grey(model, channels, height, width)
     with torch.inference_mode():
-        pictures = torch.zeros(2, channels, height, width, device=parameter.device, dtype=parameter.dtype)
         found = readout_of(requests)(model)(pictures)
     for each, tensor in zip(requests, found, strict=True):
         if tensor.shape[:1] != (2,):
@@ -69,6 +77,11 @@ def output_shapes(
                 hint="choose a node around it; inside it windows or other parts of images are counted",
             )
     return [tuple(each.shape[1:]) for each in found]
+
+
+def _grey(model: nn.Module, channels: int, height: int, width: int) -> Float[Tensor, "2 C H W"]:
+    parameter = next(model.parameters())
+    return torch.zeros(2, channels, height, width, device=parameter.device, dtype=parameter.dtype)
 
 
 class _WithPooled(nn.Module):

@@ -11,6 +11,11 @@ from torch.nn import functional
 from vitrail.basics.errors import InputError, did_you_mean
 from vitrail.features.token_layout import TokenLayout
 
+_SAY_CLASS_TOKEN = (
+    "where the first token is one, set model.cls_token (to its parameter) and model.num_prefix_tokens (1, or more "
+    "where others follow before the patches)"
+)
+
 Reduction = Literal["cls", "mean", "tokens", "map"]
 """`cls` (B, D): the class token; `mean` (B, D): over patches; `tokens` (B, T, D): all, prefix included;
 `map` (B, D, H, W): the patches where they lie in the image."""
@@ -51,7 +56,7 @@ def reduced(
     if x.ndim == 2 and how == "mean":
         return x
     if x.ndim == 4 and how in ("mean", "map"):
-        channels_first = x.permute(0, 3, 1, 2) if _channels_last(x, layout, image) else x
+        channels_first = x.permute(0, 3, 1, 2) if _channels_last(x, how, layout, image) else x
         return channels_first.mean(dim=(2, 3)) if how == "mean" else channels_first
     if x.ndim != 3:
         expected = "tokens (B, T, D)" if how in ("cls", "tokens") else "tokens (B, T, D) or a map of four dimensions"
@@ -112,7 +117,8 @@ def random_projection(width: int, kept: int, *, seed: int) -> Float[Tensor, "{wi
 
 def _class_token(x: Tensor, layout: TokenLayout, image: ImageSize) -> Tensor:
     if not layout.has_class_token:
-        raise _misfit(x, "cls", f"{layout.model} is not known to have a class token")
+        what = f"{layout.model} is not known to have a class token"
+        raise _misfit(x, "cls", what, hint=None if layout.prefix_tokens == 0 else _SAY_CLASS_TOKEN)
     if not _prefix(x, "cls", layout, image):
         raise _misfit(x, "cls", "these are patches only, the class token joins them later")
     # A slice would keep all tokens in memory for as long as the class token is kept.
@@ -154,7 +160,7 @@ def _grid_like(count: int, image: ImageSize) -> tuple[int, int] | None:
     return None
 
 
-def _channels_last(x: Tensor, layout: TokenLayout, image: ImageSize) -> bool:
+def _channels_last(x: Tensor, how: Reduction, layout: TokenLayout, image: ImageSize) -> bool:
     """Whether a map is (B, H, W, C): as the model says, unless only the other reading has the image's proportions.
 
     A model of (B, H, W, C) maps still has convolutions inside, whose maps are (B, C, H, W), and the other way round.
@@ -164,7 +170,7 @@ def _channels_last(x: Tensor, layout: TokenLayout, image: ImageSize) -> bool:
     one, two, three = (int(side) for side in x.shape[1:])  # a converter's tracing gives tensors
     first, last = _proportional(two, three, image), _proportional(one, two, image)
     if not first and not last:
-        raise _misfit(x, "map", f"neither its middle nor its last two sides have the proportions of {image} pixels")
+        raise _misfit(x, how, f"neither its middle nor its last two sides have the proportions of {image} pixels")
     return layout.channels_last if first == last else last
 
 
@@ -173,8 +179,8 @@ def _proportional(height: int, width: int, image: tuple[int, int]) -> bool:
     return abs(width - height * image[1] / image[0]) <= 1 or abs(height - width * image[0] / image[1]) <= 1
 
 
-def _misfit(x: Tensor, how: Reduction, expected: str) -> InputError:
+def _misfit(x: Tensor, how: Reduction, expected: str, *, hint: str | None = None) -> InputError:
     return InputError(
         f"{how!r} cannot be taken of a tensor of shape {tuple(x.shape)}: {expected}",
-        hint="choose another reduction or node, or leave the reduction out",
+        hint=hint or "choose another reduction or node, or leave the reduction out",
     )

@@ -1,9 +1,11 @@
 """What can be chosen about a model before it is built."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from vitrail.basics.errors import InputError
 from vitrail.basics.settings import Settings
 
 Position = Literal["weights", "none", "1d", "2d", "relative"]
@@ -29,6 +31,19 @@ class ModelSettings(Settings):
     """Start from pretrained weights; otherwise from timm's random initialisation."""
     drop_path: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Probability that the deepest block is skipped in training (stochastic depth, rising linearly with depth)."""
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _refuse_no_name(cls, value: Any) -> Any:
+        if isinstance(value, Path):
+            return str(value)
+        if not isinstance(value, str):  # not left to pydantic, which would print the whole module
+            raise InputError(
+                f"the model was given as {type(value).__name__}; a name, a folder or a weights file was expected",
+                hint="a model in memory is for vitrail.create_feature_extractor; timm.models.save_for_hf writes it "
+                "into a folder, which is named local-dir:FOLDER",
+            )
+        return value
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import socket
 import urllib.error
 import urllib.parse
@@ -56,7 +57,7 @@ def find_source(name: str, *, architecture: str | None, pretrained: bool) -> Mod
         pretrained: whether weights are wanted; without them nothing is downloaded.
 
     Raises:
-        InputError: there is no such model, file or folder, or the folder is incomplete.
+        InputError: there is no such model, file or folder, it is no model, or the folder is incomplete.
         PackageError: the folder is sealed, and something in it was changed.
         SystemFault: the weights must be downloaded and the network does not answer.
     """
@@ -74,6 +75,11 @@ def find_source(name: str, *, architecture: str | None, pretrained: bool) -> Mod
         return _folder(path, pretrained)
     if prefix == "hf-hub":
         return _hub(rest, pretrained)
+    if path.exists() and not is_model(split_model_name_tag(name)[0]):
+        raise InputError(
+            f"{path} is no model: a folder or a file with weights was expected",
+            hint=f"files with weights end in {', '.join(_WEIGHT_SUFFIXES)}",
+        )
     return _registry(name, pretrained)
 
 
@@ -86,7 +92,8 @@ def checked_architecture(name: str) -> dict[str, Any]:
     architecture, tag = split_model_name_tag(name)
     if not is_model(architecture):
         looks_like_path = "/" in name or "\\" in name
-        other = f"check the path; a model on the hub is hf-hub:{name}"
+        hub = f"; a model on the hub is hf-hub:{name}" if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) else ""
+        other = f"check the path{hub}"
         suggestion = did_you_mean(name, [*timm.list_models(), *timm.list_pretrained()])
         raise InputError(
             f"{name!r} is neither a folder nor a model that timm {timm.__version__} knows"
@@ -104,13 +111,13 @@ def checked_architecture(name: str) -> dict[str, Any]:
 
 
 def _bare_file(path: Path, architecture: str | None, pretrained: bool) -> ModelSource:
+    if not path.is_file():
+        raise InputError(f"{path} {'is no file' if path.exists() else 'does not exist'}", hint="check the path")
     if architecture is None:
         raise InputError(
             f"{path} holds weights only; the architecture they belong to was expected beside it",
             hint="name it, e.g. --architecture vit_tiny_patch16_224",
         )
-    if not path.is_file():
-        raise InputError(f"{path}: no such weights file", hint="check the path")
     described = checked_architecture(architecture)
     return ModelSource(
         described["architecture"], {}, _without_places(described), path if pretrained else None, path.name
@@ -119,6 +126,8 @@ def _bare_file(path: Path, architecture: str | None, pretrained: bool) -> ModelS
 
 def _folder(path: Path, pretrained: bool) -> ModelSource:
     config = path / "config.json"
+    if not path.exists():
+        raise InputError(f"{path} does not exist", hint="check the path; local-dir: is followed by a timm folder")
     if not config.is_file():
         raise InputError(
             f"{path} is not a timm folder: {config.name} is missing",

@@ -71,13 +71,13 @@ class Predictor:
     """
 
     def __init__(self, package: Package, *, device: str = "auto", runtime: str = EXACT.name) -> None:
+        self._asked = known_name(runtime)  # a misspelled one is refused before anything is loaded
         self.package = package
         self.classes = list(package.classes)
         self.preprocessing = package.preprocessing
         self.device = chosen_device(device)
         self.model = package.load_model().to(self.device)
         self.choice: Choice | None = None
-        self._asked = known_name(runtime)
         self._forward: Forward | None = None
         self._opened = contextlib.ExitStack()
 

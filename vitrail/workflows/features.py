@@ -16,17 +16,20 @@ from vitrail.features.feature_pass import PassMeans, PassSettings
 from vitrail.features.invariance import invariance_report
 from vitrail.features.node_requests import NodeRequest, parse_nodes
 from vitrail.features.readout import output_shapes, readout_of, without_patterns
+from vitrail.features.store.failures import read_failures
 from vitrail.features.store.manifest import FAILURES, ROW_COLUMNS, Manifest, Output
 from vitrail.features.store.store_pass import Counted, store_pass
 from vitrail.features.store.updates import Changes
 from vitrail.features.store.writer import StoreWriter
-from vitrail.prediction.runtimes.runtime import Runtime
+from vitrail.prediction.runtimes.known import known_name
+from vitrail.prediction.runtimes.runtime import Readout, Runtime
 from vitrail.workflows.features_model import NamedModel, named_model
 from vitrail.workflows.features_runtime import chosen_runtime, first_pixels
 from vitrail.workflows.features_settings import FeaturesSettings
 
 SHARD_BYTES = 100_000_000
 """About the size of a shard: few files for a million images, and none that is unwieldy."""
+_SHOWN_FAILURES = 3
 _ROW_BYTES = 150  # id, path, label and split of one image, roughly
 
 
@@ -69,13 +72,20 @@ class FeaturesResult:
         Raises:
             FindingsError: some could not be read.
         """
-        if self.manifest.failures:
+        count = self.manifest.failures
+        if count:
+            what = "1 image could not be read and is" if count == 1 else f"{count:,} images could not be read and are"
+            first = "".join(f"\n  {reason}" for reason in self.first_failures())
             raise FindingsError(
-                f"{self.manifest.failures:,} images could not be read and are missing from the store; "
-                f"{self.folder / FAILURES} lists them with reasons",
+                f"{what} missing from the store; {self.folder / FAILURES} has all reasons:{first}",
                 hint="mend them and run the same command again, it tries them only; or accept this with "
                 "--on-bad-image skip",
             )
+
+    def first_failures(self) -> list[str]:
+        """Why the first few of the missing images could not be read; each begins with its path."""
+        reasons: list[str] = read_failures(self.folder)["reason"].slice(0, _SHOWN_FAILURES).to_pylist()
+        return reasons
 
 
 def write_features(
@@ -101,11 +111,11 @@ def write_features(
     """
     watch = Stopwatch()
     requests = parse_nodes(settings.nodes)
+    known_name(settings.runtime)  # a misspelled one is refused before anything is loaded
     with StoreWriter.open(out) as writer:
         images = writer.list_images(data)
         named = named_model(settings.model, device=settings.device)
         emit(Noted(f"model    {named.architecture}: {named.weights}"))
-        requests = without_patterns(requests, named.frozen.model)
         outputs = _outputs(named, requests, settings)
         before = _continued(writer, images, overwrite=overwrite)
         _tell_size(images, outputs, writer, before, emit=emit)
@@ -115,26 +125,30 @@ def write_features(
         start = writer.begin(asked, images, overwrite=overwrite)
         _tell_start(start, images, emit=emit)
         means = PassMeans(runtime, asked.batch_size, min(usable_cores(), 16) if workers is None else workers, emit)
-        counted = store_pass(named.frozen, readout_of(requests), images, writer, start, means)
+        counted = store_pass(named.frozen, _readout(outputs), images, writer, start, means)
         finished = writer.finish()
     return FeaturesResult(out, finished, counted, writer.changes, watch.total)
 
 
 def _outputs(named: NamedModel, requests: tuple[NodeRequest, ...], settings: FeaturesSettings) -> tuple[Output, ...]:
+    model, shown = named.frozen.model, named.frozen.preprocessing
+    size = {"channels": shown.channels, "height": shown.height, "width": shown.width}
+    requests = without_patterns(requests, model, **size)
     taken = [each.node for each in requests if each.node in ROW_COLUMNS]
     if taken:
         raise InputError(
             f"a node called {taken[0]!r} cannot be kept: the store has a column of that name",
             hint="read the module around it, or rename that module of your model",
         )
-    shown = named.frozen.preprocessing
-    shapes = output_shapes(
-        named.frozen.model, requests, channels=shown.channels, height=shown.height, width=shown.width
-    )
+    shapes = output_shapes(model, requests, **size)
     return tuple(
         Output(each.node, each.node, each.reduction, shape, settings.dtype)
         for each, shape in zip(requests, shapes, strict=True)
     )
+
+
+def _readout(outputs: tuple[Output, ...]) -> Readout:
+    return readout_of(tuple(NodeRequest(each.node, each.reduction) for each in outputs))  # type: ignore[arg-type]
 
 
 def _continued(writer: StoreWriter, images: ImageList, *, overwrite: bool) -> Manifest | None:
@@ -156,12 +170,10 @@ def _tell_size(
     least = min(most, max(0, len(images) - writer.rows_there)) if before else most
     needed, free = least * row + min(SHARD_BYTES, least * row), free_bytes(writer.folder)
     what = " + ".join(f"{each.name} {'×'.join(map(str, each.shape))}" for each in outputs)
-    count, size = (
-        (f"{most:,}", _size(most * row))
-        if least == most
-        else (f"{least:,} to {most:,}", f"{_size(least * row)} to {_size(most * row)}")
-    )
-    words = f"{count} images × ({what}) in {outputs[0].kept}: {size}, {_size(free)} are free"
+    upto = "up to " if not least else f"{least:,} to " if least < most else ""
+    size = f"{_size(least * row)} to {_size(most * row)}" if 0 < least < most else f"{upto}{_size(most * row)}"
+    images_said = "1 image" if most == 1 else f"{most:,} images"
+    words = f"{upto}{images_said} × ({what}) in {outputs[0].kept}: {size}, {_size(free)} are free"
     emit(Noted(f"store    {words}"))
     if not images.labelled:
         emit(Noted("labels   none: the data has no class folders and no column 'label' (--columns label=…)", "warning"))
@@ -180,7 +192,7 @@ def _asked(
     frozen = named.frozen
     size = settings.batch_size or (before.batch_size if before else PassSettings().batch_size_on(frozen.device))
     sample = None if before else first_pixels(images, frozen.preprocessing, size)
-    readout = readout_of(tuple(NodeRequest(each.node, each.reduction) for each in outputs))  # type: ignore[arg-type]
+    readout = _readout(outputs)
     runtime, reason = chosen_runtime(
         settings.runtime, before.runtime if before else None, frozen, readout, sample, images=len(images)
     )
@@ -205,12 +217,16 @@ def _tell_start(start: int, images: ImageList, *, emit: Emit) -> None:
 def _agreement(report: dict[str, Any]) -> str:
     """The worst figures of any output."""
     words = []
-    for name, text in (("to_float32", "with float32"), ("to_batch_of_one", "with a batch of one")):
+    for name, text, count in (
+        ("to_float32", "with float32", report["images"]),
+        ("to_batch_of_one", "with a batch of one", report["images_alone"]),
+    ):
         found = [each[name] for each in report["outputs"].values()]
         if any(value is None for each in found for value in each.values()):
             return "not measurable: there are features that are not finite"
         cosine = min(each["least_cosine"] for each in found)
         error = max(each["largest_relative_error"] for each in found)
+        text += f" on {count} images" if count > 1 else " on 1 image"
         words.append(f"{text}: cosine {cosine:.6f} at least, relative error {error:.1e} at most")
     return "; ".join(words)
 

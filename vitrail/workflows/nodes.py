@@ -1,11 +1,11 @@
 """`vitrail nodes`: what can be taken out of a model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vitrail.basics.errors import InputError
 from vitrail.features.node_names import ModuleNames
@@ -50,7 +50,7 @@ def nodes(
     model: str | nn.Module,
     patterns: Sequence[str] = (),
     *,
-    example: Tensor | None = None,
+    example: Any = None,
     depth: int | None = None,
     architecture: str | None = None,
 ) -> NodesResult:
@@ -59,15 +59,17 @@ def nodes(
     Args:
         model: a module of PyTorch, or what `fit` takes: timm name, hub name, folder, weights file.
         patterns: names or patterns of modules; none: all modules.
-        example: what a module of PyTorch takes, e.g. images (B, C, H, W).
+        example: what a module of PyTorch takes, e.g. images (B, C, H, W); several things as a tuple, or as a dictionary
+            by name.
         depth: most parts that a name may have; None: any.
         architecture: timm name, for a bare weights file.
 
     Raises:
-        InputError: no such model, no module matches, or the example is missing.
+        InputError: no such model, no module matches, the example is missing or does not fit, or the model is compiled
+            or scripted.
     """
     network, taken = _given(model, example) if isinstance(model, nn.Module) else _built(model, architecture)
-    found = inside(network, taken)
+    found = inside(network, **taken) if isinstance(taken, Mapping) else inside(network, *taken)
     if patterns:
         names = ModuleNames(network)
         wanted = {name for pattern in patterns for name in names.matching(pattern)}
@@ -77,16 +79,16 @@ def nodes(
     return NodesResult(name, replace(found, modules=shown), hidden=len(found.modules) - len(shown))
 
 
-def _given(model: nn.Module, example: Tensor | None) -> tuple[nn.Module, Tensor]:
+def _given(model: nn.Module, example: Any) -> tuple[nn.Module, Any]:
     if example is None:
         raise InputError(
             f"what {type(model).__name__} takes is not known, an example was expected",
             hint="e.g. vitrail.nodes(model, example=torch.zeros(1, 3, 224, 224))",
         )
-    return model, example
+    return model, example if isinstance(example, tuple | Mapping) else (example,)
 
 
-def _built(name: str, architecture: str | None) -> tuple[nn.Module, Tensor]:
+def _built(name: str, architecture: str | None) -> tuple[nn.Module, Any]:
     built = build_model(ModelSettings.parse(name=name, architecture=architecture, pretrained=False))
     expected = built.preprocessing
-    return built.model, torch.zeros(1, expected.channels, expected.height, expected.width)
+    return built.model, (torch.zeros(1, expected.channels, expected.height, expected.width),)

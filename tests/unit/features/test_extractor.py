@@ -7,6 +7,7 @@ import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 
+import jaxtyping
 import pytest
 import timm
 import torch
@@ -120,22 +121,55 @@ def test_a_module_that_is_not_called_is_an_error_and_never_left_out(layered: Lay
     with pytest.raises(InputError) as error:
         create_feature_extractor(layered, ["first", "idle"])(x)
     assert str(error.value) == (
-        "'idle' means call 1 of 'idle', which this forward called 0 times\n"
-        "hint: `vitrail nodes MODEL` lists how often each module is called"
+        "'idle' was not called for this input\n"
+        "hint: ask for the module around it, or another; `vitrail nodes MODEL` lists how often each one is called"
     )
-    with pytest.raises(InputError, match="'first#3' means call 3 of 'first', which this forward called 2 times"):
+    with pytest.raises(InputError, match="'first#3' means call 3 of 'first', which was called 2 times for this input"):
         create_feature_extractor(layered, ["first#3"])(x)
     vit = timm.create_model("test_vit", img_size=32, depth=2).eval()
-    with pytest.raises(InputError, match=r"'blocks.1#2' means call 2 of 'blocks.1', which this forward called 1 times"):
+    with pytest.raises(
+        InputError, match=r"'blocks.1#2' means call 2 of 'blocks.1', which was called once for this input"
+    ):
         create_feature_extractor(vit, ["blocks.1#2"])(torch.zeros(1, 3, 32, 32))
     assert not hooks_of(layered)
+
+
+@torch.no_grad()
+def test_a_pattern_leaves_out_what_is_not_called_and_a_name_beside_it_does_not(
+    layered: Layered, x: torch.Tensor
+) -> None:
+    called = ["first", "twice", "twice_1", "parts.0"]
+    for route in ("hooks", "graph"):
+        found = create_feature_extractor(layered, ["first", "i*", "twice*", "parts.*"], route=route)
+        assert list(found(x)) == called
+    vit, pictures = timm.create_model("test_vit", img_size=32, depth=2).eval(), torch.zeros(1, 3, 32, 32)
+    assert "blocks.0.attn.attn_drop" not in create_feature_extractor(vit, ["blocks.0.attn.*"])(pictures)
+    for nodes in (["i*", "idle"], ["i*"]):
+        with pytest.raises(InputError, match="'idle' was not called for this input"):
+            create_feature_extractor(layered, nodes, route="hooks")(x)
+    assert not hooks_of(layered)
+
+
+def test_what_is_no_module_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Outside of these tests nobody checks types before us.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    expected = (
+        "the model was given as str, a module of PyTorch was expected\n"
+        "hint: build it first, e.g. timm.create_model('vit_tiny_patch16_224', pretrained=True)"
+    )
+    with pytest.raises(InputError) as error:
+        create_feature_extractor("resnet18", ["layer4"])
+    assert str(error.value) == expected
+    with pytest.raises(InputError) as error:
+        get_graph_node_names("resnet18")
+    assert str(error.value) == expected
 
 
 def test_names_that_mean_nothing_or_two_things_are_refused(layered: Layered) -> None:
     listing = "`vitrail nodes MODEL` lists the names"
     model = timm.create_model("test_vit").eval()
     assert refusal(model, ["blocks.3.atn"]) == (
-        "there is no node 'blocks.3.atn': no module is called so, and in training no operation either\n"
+        "there is no node 'blocks.3.atn': no module or operation is called so\n"
         f"hint: did you mean blocks.3.attn, blocks.5.attn, blocks.4.attn? {listing}"
     )
     assert refusal(model, "blocks.*.atn") == (

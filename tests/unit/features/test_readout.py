@@ -11,6 +11,8 @@ from vitrail.features.node_requests import NodeRequest, parse_nodes
 from vitrail.features.readout import output_shapes, readout_of, without_patterns
 from vitrail.models.heads import features_and_logits
 
+SIZE = {"channels": 3, "height": 32, "width": 32}
+
 
 @pytest.fixture
 def vit() -> nn.Module:
@@ -54,13 +56,18 @@ def test_pooled_features_and_logits_are_read_in_one_pass(vit: nn.Module) -> None
 
 
 def test_a_node_of_a_pattern_that_is_also_asked_for_otherwise_is_refused(vit: nn.Module) -> None:
-    assert without_patterns(parse_nodes("blocks.?=cls,pooled,blocks.1=cls"), vit) == (
+    assert without_patterns(parse_nodes("blocks.?=cls,pooled,blocks.1=cls"), vit, **SIZE) == (
         *(NodeRequest(f"blocks.{number}", "cls") for number in range(3)),
         NodeRequest("pooled"),
     )
     with pytest.raises(InputError) as error:
-        without_patterns(parse_nodes("blocks.?=mean,blocks.1=cls"), vit)
+        without_patterns(parse_nodes("blocks.?=mean,blocks.1=cls"), vit, **SIZE)
     assert str(error.value) == (
         "'blocks.1' is asked for as mean and as cls, its name can stand for one output only\n"
         "hint: ask for blocks.1=tokens, which holds both, or write two stores"
     )
+
+
+def test_a_pattern_leaves_out_modules_that_are_not_called(vit: nn.Module) -> None:
+    found = [each.node for each in without_patterns(parse_nodes("blocks.0.attn.*=mean"), vit, **SIZE)]
+    assert "blocks.0.attn.qkv" in found and "blocks.0.attn.attn_drop" not in found

@@ -193,6 +193,25 @@ def test_a_model_that_does_not_say_which_tokens_are_patches_is_asked() -> None:
     assert torch.equal(found, model[0](x)[:, 1:].mean(1))
 
 
+def test_the_class_token_of_a_model_of_ones_own_is_found_when_it_is_named_as_the_hint_says() -> None:
+    model, x = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)), torch.randn(2, 5, 4)
+    assert message(model, "0", x, reduce="cls") == (
+        "'cls' cannot be taken of a tensor of shape (2, 5, 4): Sequential is not known to have a class token\n"
+        "hint: where the first token is one, set model.cls_token (to its parameter) and model.num_prefix_tokens (1, or "
+        "more where others follow before the patches)"
+    )
+    model.cls_token, model.num_prefix_tokens = nn.Parameter(torch.zeros(1, 1, 4)), 1
+    found = create_feature_extractor(model, ["0"], reduce="cls")(x)["0"]
+    assert torch.equal(found, model[0](x)[:, 0])
+
+
+def test_a_refusal_names_the_reduction_that_was_asked_for() -> None:
+    model, x = built("vit"), images("vit")
+    assert message(model, "blocks.0.attn.q_norm", x, reduce="mean").startswith(
+        "'mean' cannot be taken of a tensor of shape (2, 3, 17, 64): neither its middle nor its last two sides"
+    )
+
+
 def test_a_model_of_timm_that_does_not_count_its_class_token_is_asked_and_so_is_one_made_of_timms_blocks() -> None:
     pit = timm.create_model("pit_ti_224").eval()
     assert message(pit, "norm", torch.randn(1, 3, 224, 224), reduce="mean").startswith(

@@ -222,7 +222,10 @@ def test_a_name_that_has_no_weights_says_so() -> None:
 
 def test_a_folder_without_its_parts_names_the_missing_one(tmp_path: Path, vit_folder: Path) -> None:
     assert_refused(tmp_path, "is not a timm folder: config.json is missing")
-    assert_refused(f"local-dir:{tmp_path / 'gone'}", "is not a timm folder: config.json is missing")
+    assert_refused(
+        f"local-dir:{tmp_path / 'gone'}",
+        f"{tmp_path / 'gone'} does not exist\nhint: check the path; local-dir: is followed by a timm folder",
+    )
     (vit_folder / "model.safetensors").unlink()
     assert_refused(vit_folder, "is not a complete timm folder: model.safetensors is missing")
     assert build(vit_folder, pretrained=False).weights.used == 0
@@ -243,7 +246,29 @@ def test_a_bare_file_without_architecture_and_a_name_with_one_are_refused(tmp_pa
     path = weights_file(tmp_path / "mine.safetensors", random_model("test_vit"))
     assert_refused(path, "holds weights only; the architecture they belong to was expected")
     assert_refused("test_vit", "architecture 'test_vit2' was given beside 'test_vit'", architecture="test_vit2")
-    assert_refused(tmp_path / "gone.pth", "gone.pth: no such weights file", architecture="test_vit")
+    for architecture in ({}, {"architecture": "test_vit"}):
+        gone = tmp_path / "gone.pth"
+        assert_refused(gone, f"{gone} does not exist\nhint: check the path", **architecture)
+
+
+def test_what_is_there_and_is_no_model_is_not_looked_for_on_the_hub(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\n")
+    assert_refused(
+        table,
+        f"{table} is no model: a folder or a file with weights was expected\n"
+        "hint: files with weights end in .safetensors, .npz, .pth, .pt, .bin, .tar",
+    )
+    with pytest.raises(InputError) as error:
+        build(tmp_path / "models" / "gone")
+    assert str(error.value).endswith("\nhint: check the path")
+    with pytest.raises(InputError) as error:
+        ModelSettings.parse(name=random_model("test_vit"))
+    assert str(error.value) == (
+        "the model was given as VisionTransformer; a name, a folder or a weights file was expected\n"
+        "hint: a model in memory is for vitrail.create_feature_extractor; timm.models.save_for_hf writes it into a "
+        "folder, which is named local-dir:FOLDER"
+    )
 
 
 def test_without_a_network_the_fault_is_plain_and_quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

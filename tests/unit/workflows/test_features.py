@@ -1,6 +1,7 @@
 """`vitrail.write_features` in this process, on a tiny model with random weights."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -95,7 +96,24 @@ def test_the_report_tells_how_far_a_faster_runtime_and_half_precision_are_off(wr
     assert 0 < figures["largest_relative_error"] == pytest.approx(error, rel=0.01)
     assert store.numpy().dtype == np.float16
     lines = [event.text for event in told if isinstance(event, Noted)]
-    assert any(line.startswith("agrees   with float32: cosine 0.99") for line in lines)
+    assert any(line.startswith("agrees   with float32 on 4 images: cosine 0.99") for line in lines)
+
+
+def test_a_misspelled_runtime_is_refused_before_the_model_is_loaded(tmp_path):
+    with pytest.raises(InputError, match=r"^there is no runtime 'openvno': did you mean openvino"):
+        write("no such data", tmp_path / "store", model="no such model", runtime="openvno")
+    assert not (tmp_path / "store").exists()
+
+
+def test_one_file_name_from_another_encoding_is_one_failure(write_images, tmp_path):
+    folder = write_images({"cat": 3})
+    os.rename(folder / "cat" / "000.png", os.fsencode(folder / "cat") + b"/b\xe4r.png")
+    result = write(folder, tmp_path / "store", on_bad_image="skip")
+    assert (result.counted.added, result.manifest.failures) == (2, 1)
+    name = f"{folder}/cat/b\\xe4r.png"
+    assert result.first_failures() == [f"{name}: its file name is not valid UTF-8"]
+    with pytest.raises(FindingsError, match=r"^1 image could not be read and is missing from the store; "):
+        result.refuse_failures()
 
 
 def test_tokens_are_kept_beside_the_table(write_images, tmp_path):
@@ -119,7 +137,9 @@ def test_an_image_that_cannot_be_read_or_vanished_is_told_and_tried_again(write_
         write(table, tmp_path / "store")
     assert str(fault.value) == (
         "2 images could not be read and are missing from the store; "
-        f"{tmp_path / 'store' / 'failures.parquet'} lists them with reasons\n"
+        f"{tmp_path / 'store' / 'failures.parquet'} has all reasons:\n"
+        f"  {broken}: is not an image but text: it begins with 'no image'\n"
+        f"  {gone}: does not exist\n"
         "hint: mend them and run the same command again, it tries them only; or accept this with --on-bad-image skip"
     )
     store = vitrail.open_features(tmp_path / "store")
@@ -209,7 +229,7 @@ def test_the_size_that_is_told_never_hides_images_that_are_new(write_images, tmp
 
     assert told(write_images({"cat": 5})) == "store    5 images × (pooled 64) in float32: 2.03 kB"
     more = write_images({"cat": 3}, under="more", seed=40)
-    assert told(more) == "store    0 to 3 images × (pooled 64) in float32: 0 B to 1.22 kB"
+    assert told(more) == "store    up to 3 images × (pooled 64) in float32: up to 1.22 kB"
 
 
 def test_identical_images_of_one_data_set_each_have_their_row(write_images, tmp_path):

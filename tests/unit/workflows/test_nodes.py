@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 
 import pytest
 import torch
@@ -72,7 +73,7 @@ def test_calls_parts_sizes_and_shares_are_counted() -> None:
     assert found.share(shared) == 1.0
     assert (split.extractable, split.shapes["[1][twice]"]) == (["split[0]", "split[1][twice]"], (2, 3, 4))
     assert (idle.calls, idle.extractable, found.share(idle)) == (0, [], 0.0)
-    assert found.operations == ("x", "split.add", "split.mul", "relu")
+    assert found.operations == ("split.add", "split.mul", "relu")
     assert all(module.training and not module._forward_hooks for module in model.modules())
 
 
@@ -108,8 +109,70 @@ def test_the_command_prints_a_tree_and_json() -> None:
     assert lines[0].split() == ["module", "output", "parameters", "work", "calls", "kind"]
     assert re.fullmatch(r"patch_embed +1×10×10×64 +49,216 +\d\d\.\d% +1 +PatchEmbed", lines[1])
     assert "billion multiplications an image" in text and "modules lie deeper" in text
-    assert "operations can be taken too" in text
+    assert re.fullmatch(r"\d+ operations can be taken too, e\.g\. expand, \w+, \w+; --json lists all", lines[-1])
     told = json.loads(CliRunner().invoke(app, ["nodes", "test_vit", "blocks.*", "--json"]).stdout)
     assert told["modules"][0]["outputs"] == {"blocks.0": [1, 101, 64]}
     assert told["modules"][0]["extract"] == ["blocks.0"]
-    assert told["operations"][0] == "x" and told["why_no_operations"] is None
+    assert told["operations"][0] == "patch_embed.permute" and told["why_no_operations"] is None
+
+
+@pytest.mark.parametrize("name", ["torchvision resnet", "torchvision vit", "vit", "swin", "convnext", "in place"])
+@torch.no_grad()
+def test_every_operation_that_is_listed_can_be_extracted(name: str) -> None:
+    model, x = built(name), images(name)
+    listed = list(vitrail.nodes(model, example=x).found.operations)
+    assert listed and "x" not in listed and not any("_assert" in each for each in listed)
+    assert list(create_feature_extractor(model, listed, suppress_diff_warning=True)(x)) == listed
+
+
+def test_operations_of_evaluation_only_inputs_and_weights_are_not_listed_and_tuples_by_their_parts() -> None:
+    class Parting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(4))
+
+        def forward(self, x: torch.Tensor, shift: torch.Tensor, times: int = 2) -> torch.Tensor:
+            left, right = (x * self.scale + shift).chunk(2, dim=-1)
+            return left - right if self.training else left + right * times
+
+    given = {"x": torch.zeros(2, 4), "shift": torch.zeros(4)}
+    expected = ("mul", "add", "chunk[0]", "chunk[1]", "getitem", "getitem_1")
+    assert vitrail.nodes(Parting(), example=tuple(given.values())).found.operations == expected
+    assert vitrail.nodes(Parting(), example=given).found.operations == expected
+
+
+def test_compiled_and_scripted_models_are_refused_as_the_extractor_refuses_them() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer versions of PyTorch ask to stop scripting
+        scripted = torch.jit.script(model)
+    parted = nn.Sequential(nn.Linear(2, 2))
+    parted[0].compile(backend="eager")
+    for closed, fault in (
+        (torch.compile(model, backend="eager"), "OptimizedModule cannot be looked into: the model is compiled"),
+        (scripted, "RecursiveScriptModule cannot be looked into: the model is scripted"),
+        (parted, "Sequential cannot be looked into: 0 is compiled"),
+    ):
+        with pytest.raises(InputError) as error:
+            vitrail.nodes(closed, example=torch.zeros(1, 2))
+        assert str(error.value) == (
+            f"{fault}, its inside no longer runs as Python\nhint: give the model as it was before that"
+        )
+
+
+def test_an_example_that_the_model_does_not_take_is_refused_in_our_words() -> None:
+    class Picky(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise ValueError(f"{tuple(x.shape)} is not my shape\nand more lines")
+
+    for model, example, fault in (
+        (Picky(), torch.zeros(1, 3), "ValueError: (1, 3) is not my shape"),
+        (Branching(), (), "TypeError: Branching.forward() missing 1 required positional argument: 'x'"),
+    ):
+        with pytest.raises(InputError) as error:
+            vitrail.nodes(model, example=example)
+        assert str(error.value) == (
+            f"{type(model).__name__} does not take this example: {fault}\n"
+            "hint: the example is what the model is called with: a tensor, a tuple of several, or a dictionary by name"
+        )
+        assert all(module.training and not module._forward_hooks for module in model.modules())

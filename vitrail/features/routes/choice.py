@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from vitrail.basics.errors import InputError, did_you_mean
-from vitrail.features.node_names import ModuleNames, Node, Request, uncallable, unknown_node
+from vitrail.features.node_names import ModuleNames, Node, Request, unknown_node
 from vitrail.features.routes.graph import GraphRoute, pruned
 from vitrail.features.routes.hooks import HooksRoute
 from vitrail.features.routes.own import OwnRoute, why_not_own
+from vitrail.features.routes.reach import refuse_no_module, refuse_unreachable
 from vitrail.features.routes.tracing import Trace, traces, warn_of_differences
 
 Requests = dict[bool, tuple[Request, ...]]
@@ -58,9 +58,10 @@ def choose(
             f"there is no route {route!r}; auto, own, hooks and graph are known",
             hint=did_you_mean(route, ["auto", "own", "hooks", "graph"]) or "leave it out",
         )
+    refuse_no_module(model)
     names = ModuleNames(model)
     asked = _asked(names, return_nodes)
-    _check_reachable(model, names, asked)
+    refuse_unreachable(model, names, _nodes(asked))
     traced = _Traced(lambda: traces(model, tracer_kwargs, concrete_args))
     requests: Requests = {mode: tuple(_settled(r, names, traced, mode) for r in asked[mode]) for mode in asked}
     operations = [node.name for node in _nodes(requests) if not node.is_module]
@@ -69,6 +70,7 @@ def choose(
         if route == "auto":
             reason = f"{operations[0]!r} is an operation, not a module" if operations else "concrete_args were given"
         found = traced.found()
+        requests = {mode: _called(found[mode], requests[mode]) for mode in requests}
         if operations and return_nodes["both"] is not None and not suppress_diff_warning:
             warn_of_differences(found)
         _check_in_graph(found, requests)
@@ -140,12 +142,22 @@ def _settled(request: Request, names: ModuleNames, traced: _Traced, mode: bool) 
     spot = trace.find(node)
     if spot is None:
         when = "in training" if mode else "in evaluation"
-        raise unknown_node(
-            node.name, [*names.modules, *trace.names], f"no module is called so, and {when} no operation either"
+        is_elsewhere = traced.found()[not mode].find(node) is not None
+        detail = (
+            f"no module is called so, and {when} no operation either"
+            if is_elsewhere
+            else "no module or operation is called so"
         )
+        raise unknown_node(node.name, [*names.modules, *trace.names], detail)
     is_module = node.is_module and trace.counts(node.base) >= node.call
     base = node.base if is_module or not node.is_module else f"{node.base}_{node.call - 1}"
     return replace(request, node=replace(node, base=base, is_module=is_module, is_certain=True))
+
+
+def _called(trace: Trace, requests: tuple[Request, ...]) -> tuple[Request, ...]:
+    """Without what stood for a pattern and is not called, unless nothing else was asked for."""
+    kept = tuple(each for each in requests if not each.is_optional or trace.find(each.node) is not None)
+    return kept or requests
 
 
 def _check_in_graph(found: dict[bool, Trace], requests: Requests) -> None:
@@ -157,47 +169,6 @@ def _check_in_graph(found: dict[bool, Trace], requests: Requests) -> None:
                     "called, or stands inside a module that is not traced",
                     hint="use route='hooks', or another node",
                 )
-
-
-def _check_reachable(model: nn.Module, names: ModuleNames, asked: Requests) -> None:
-    """Refuse nodes that no Python code passes: inside compiled or scripted modules, or never called at all."""
-    for node in _nodes(asked):
-        _check_runs_as_python(node, "the model", model)
-        for name in _path(node.base):
-            if name in names.modules:
-                _check_runs_as_python(node, name, names.modules[name])
-        if node.is_module and uncallable(names.modules[node.base]):
-            last = next(reversed([n for n in names.modules if n.startswith(f"{node.base}.")]), None)
-            raise InputError(
-                f"{node.name!r} only holds modules and is never called, so it has no output",
-                hint="`vitrail nodes MODEL` lists the names"
-                if last is None
-                else f"ask for what it holds, e.g. {node.base}.*",
-            )
-
-
-def _check_runs_as_python(node: Node, place: str, module: nn.Module) -> None:
-    """Refuse a module, at or around a node, whose inside hooks and traces cannot see."""
-    is_compiled = isinstance(module, torch._dynamo.OptimizedModule) or module._compiled_call_impl is not None
-    if isinstance(module, torch.jit.ScriptModule):
-        what, hint = (
-            "scripted, its inside no longer runs as Python",
-            "make the extractor of the model before it is scripted",
-        )
-    elif is_compiled:
-        what = "compiled, its inside no longer runs as Python"
-        hint = "make the extractor of the model before it is compiled, then torch.compile the extractor"
-    elif isinstance(module, nn.DataParallel):
-        what = "a DataParallel, which runs copies of what is inside"
-        hint = "make the extractor of its .module, and one process for each device"
-    else:
-        return
-    raise InputError(f"{node.name!r} cannot be taken out: {place} is {what}", hint=hint)
-
-
-def _path(name: str) -> list[str]:
-    parts = name.split(".")
-    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 def _nodes(requests: Requests) -> tuple[Node, ...]:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_map
 from torchvision.models.feature_extraction import DualGraphModule
 
 from vitrail.features.node_names import Request
+from vitrail.features.outputs import tensors_in
 from vitrail.features.routes.hooks import Finish
 from vitrail.features.routes.tracing import Spot, Trace, modes_kept
 
@@ -62,6 +63,44 @@ def pruned(model: nn.Module, found: dict[bool, Trace], requests: dict[bool, tupl
         is_training = model.training
         module.train(is_training)
     return module
+
+
+def extractable_operations(model: nn.Module, trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+    """Names of all tensors that operations give while the graph answers one example, in running order.
+
+    Sizes, conditions and whatever else is no tensor has no name that an extractor takes.
+
+    Args:
+        model: as it was traced.
+        trace: in the mode that the model is in.
+        args: what the model takes.
+        kwargs: what the model takes by name.
+    """
+    watching = _Watching(model, trace, kwargs)
+    with _attributes(model, trace.constants):
+        watching.run(*args)
+    return watching.found
+
+
+class _Watching(fx.Interpreter):
+    """Runs a graph and notes what each operation gives, without keeping it."""
+
+    def __init__(self, model: nn.Module, trace: Trace, given: dict[str, Any]) -> None:
+        super().__init__(model, graph=trace.graph)
+        self.found: list[str] = []
+        self._names = {node: name for name, node in trace.operations.items()}
+        self._given = given
+
+    def placeholder(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """An input: by its name, or in its turn."""
+        return self._given[target] if target in self._given else super().placeholder(target, args, kwargs)
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Run one node."""
+        output = super().run_node(n)
+        if n in self._names:
+            self.found += [f"{self._names[n]}{suffix}" for suffix in tensors_in(output)]
+        return output
 
 
 @contextmanager

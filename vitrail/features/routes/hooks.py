@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
-from vitrail.features.node_names import Request
+from vitrail.features.node_names import Node, Request
 
 Finish = Callable[[Request, object], Tensor]
 """Makes the tensor that is given back from what a node's module returned."""
@@ -47,7 +47,8 @@ def capture(
 
     What is captured is copied, so that layers behind it which work in place cannot change it; only the very last
     tensor needs no copy, because the forward ends there. Several threads may do this with one model at once: each
-    takes only what passes in its own call. Under `torch.compile` the forward is not stopped, the compiler removes
+    takes only what passes in its own call. What stood for a pattern and is not called is left out, and known only when
+    the forward is over. Under `torch.compile` the forward is not stopped, the compiler removes
     what nothing depends on.
 
     Args:
@@ -71,7 +72,7 @@ def capture(
             if enough.capture is not caught:
                 raise
     caught.check_complete()
-    return {request.output: caught.found[request.output] for request in requests}
+    return {request.output: caught.found[request.output] for request in requests if request.output in caught.found}
 
 
 class _Enough(BaseException):
@@ -98,13 +99,10 @@ class _Capture:
 
     def check_complete(self) -> None:
         """Refuse to give back less than was asked for."""
-        for request in self._requests:
-            if request.output not in self.found:
-                node, times = request.node, self._calls[request.node.base]
-                raise InputError(
-                    f"{node.name!r} means call {node.call} of {node.base!r}, which this forward called {times} times",
-                    hint="`vitrail nodes MODEL` lists how often each module is called",
-                )
+        missing = [request for request in self._requests if request.output not in self.found]
+        for request in missing:
+            if not request.is_optional or len(missing) == len(self._requests):
+                raise _not_called(request.node, self._calls[request.node.base])
 
     def _hook(self, name: str) -> Hook:
         def hook(_module: nn.Module, _arguments: Any, output: Any) -> None:
@@ -121,6 +119,17 @@ class _Capture:
         tensor = self._finish(request, output)
         ends_here = self._stop and len(self.found) == len(self._requests) - 1
         self.found[request.output] = tensor if ends_here else tensor.clone()
+
+
+def _not_called(node: Node, times: int) -> InputError:
+    if times:
+        often = "once" if times == 1 else f"{times} times"
+        what = f"{node.name!r} means call {node.call} of {node.base!r}, which was called {often} for this input"
+    else:
+        what = f"{node.name!r} was not called for this input"
+    return InputError(
+        what, hint="ask for the module around it, or another; `vitrail nodes MODEL` lists how often each one is called"
+    )
 
 
 @contextmanager

@@ -74,9 +74,9 @@ class Trace:
         return found
 
     @property
-    def operations(self) -> list[str]:
-        """Names of operations, in running order."""
-        return list(self._operations)
+    def operations(self) -> dict[str, fx.Node]:
+        """What is computed between modules, by name and in running order; inputs and weights are not computed."""
+        return {name: node for name, node in self._operations.items() if node.op in ("call_function", "call_method")}
 
     def counts(self, module: str) -> int:
         """How often a module is called."""
