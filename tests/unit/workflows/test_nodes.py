@@ -176,3 +176,19 @@ def test_an_example_that_the_model_does_not_take_is_refused_in_our_words() -> No
             "hint: the example is what the model is called with: a tensor, a tuple of several, or a dictionary by name"
         )
         assert all(module.training and not module._forward_hooks for module in model.modules())
+
+
+def test_a_graph_that_does_not_take_the_example_has_no_operations_and_says_why() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+            return self.layer(x if mask is None else x * mask).relu()
+
+    found = vitrail.nodes(Masked(), example=torch.zeros(1, 4)).found
+    assert [node.name for node in found.modules] == ["layer"]
+    assert found.operations == ()
+    assert found.why_no_operations is not None
+    assert found.why_no_operations.startswith("the graph of Masked does not take this example: TypeError: ")
