@@ -37,13 +37,14 @@ def staged(
     quiet: Quiet = False,
 ) -> None:
     """Is training in stages better than training everything at once? The literature says by 10 to 15 %."""
-    from vitrail.workflows.fit import gathered
+    from vitrail.workflows.fit_model import gathered
     from vitrail.workflows.study_staged import study_staged
 
-    chosen = gathered(model, {"stages": stages, "on_bad_image": on_bad_image, **parsed(settings or [])})
+    values = {"stages": stages, "on_bad_image": on_bad_image, **parsed(settings or [])}
+    chosen = gathered(model, values, run=out)
     tables = [with_columns(each, columns) if Path(each).is_file() else each for each in data]
     with TerminalProgress(quiet=quiet) as progress:
-        result = study_staged(tables, chosen, seeds=seeds, out=out, workers=workers, emit=progress)
+        result = study_staged(tables, chosen.settings, seeds=seeds, out=out, workers=workers, emit=progress)
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
         return

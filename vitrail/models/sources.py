@@ -28,7 +28,8 @@ STARTER_FOLDER = Path(__file__).parent / STARTER
 
 _WEIGHT_SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".bin", ".tar")
 _STARTER_FILES = ("config.json", "model.safetensors")
-_IN_FOLDER = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
+IN_FOLDER = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
+"""Names of weights files, in the order in which they are looked for."""
 _OFFLINE_HINT = (
     f"--model {STARTER} needs no network, nor does a folder that was downloaded before (--model local-dir:PATH)"
 )
@@ -151,7 +152,7 @@ def _folder(path: Path, pretrained: bool) -> ModelSource:
     source = _parsed_config(config, str(config))
     weights = None
     if pretrained:
-        found = [path / name for name in _IN_FOLDER if (path / name).is_file()]
+        found = [path / name for name in IN_FOLDER if (path / name).is_file()]
         weights = next(iter(found or sorted(path.glob("*.safetensors"))), None)
         if weights is None:
             raise InputError(
@@ -164,7 +165,7 @@ def _folder(path: Path, pretrained: bool) -> ModelSource:
 def _hub(name: str, pretrained: bool) -> ModelSource:
     config = _hub_file(name, ("config.json",))
     source = _parsed_config(config, f"hf-hub:{name}/config.json")
-    weights = _hub_file(name, _IN_FOLDER) if pretrained else None
+    weights = _hub_file(name, IN_FOLDER) if pretrained else None
     return replace(source, weights=weights, label=f"hf-hub:{name}")
 
 
@@ -173,7 +174,7 @@ def _registry(name: str, pretrained: bool) -> ModelSource:
     weights = None
     if pretrained and described["hf_hub_id"]:
         filename = described["hf_hub_filename"]
-        weights = _hub_file(described["hf_hub_id"], (filename,) if filename else _IN_FOLDER)
+        weights = _hub_file(described["hf_hub_id"], (filename,) if filename else IN_FOLDER)
     elif pretrained and described["url"]:
         with _network(described["url"]):
             weights = Path(download_cached_file(described["url"], check_hash=True))
