@@ -122,7 +122,7 @@ def plan(
     from vitrail.workflows.fit_model import gathered
     from vitrail.workflows.plan import finish_plan
 
-    return finish_plan(started, gathered(model, settings, run=started.out), emit=emit)
+    return finish_plan(started, gathered(model, settings, run=started.out).settings, emit=emit)
 
 
 def pretrain_formula(

@@ -34,7 +34,7 @@ def hub(tmp_path, monkeypatch):
 class Answering(http.server.BaseHTTPRequestHandler):
     """Has every file."""
 
-    def do_HEAD(self):  # noqa: N802
+    def do_HEAD(self):
         self.send_response(200)
         self.send_header("ETag", '"abc"')
         self.send_header("Content-Length", "1")
@@ -47,7 +47,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
 class Missing(Answering):
     """Has no file."""
 
-    def do_HEAD(self):  # noqa: N802
+    def do_HEAD(self):
         self.send_error(404)
 
 

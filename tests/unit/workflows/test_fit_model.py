@@ -41,7 +41,7 @@ def test_an_interrupted_run_keeps_its_model_whatever_the_network_does_now(name, 
         run.note("default model", name=name, why="it was so")
         (run.work / "something").touch()
     chosen = gathered(None, {"pretrained": False}, run=tmp_path / "run")
-    assert (chosen.settings.model.name, monkeyed.why_model) == (name, "it was so")
+    assert (chosen.settings.model.name, chosen.why_model) == (name, "it was so")
 
 
 def test_a_finished_run_decides_nothing_for_the_one_that_replaces_it(no_network, tmp_path):
