@@ -16,7 +16,6 @@ from vitrail.data.columns import in_split, labels_of, places_of
 from vitrail.data.loader import pixel_batches
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.catalogue import BuiltModel, ModelSettings, build_model
-from vitrail.models.heads import feature_width, set_linear_head
 from vitrail.models.mimetic import mimetic_initialisation
 from vitrail.training.scratch import ScratchSettings, as_input, train_from_scratch
 from vitrail.workflows.study_starter_settings import StarterStudySettings
@@ -52,6 +51,9 @@ def read_pictures(rows: pa.Table, preprocessing: Preprocessing, *, workers: int)
 def begun(arm: str, settings: StarterStudySettings, *, classes: int, seed: int) -> BuiltModel:
     """The network as an arm begins: with the studied weights, mimetic weights, timm's own or those of the reference.
 
+    The classifier is timm's own in every arm. One of zeros would be a handicap for random weights: mimetic ones reached
+    46 instead of 86 % on 400 digits within 12 epochs.
+
     Raises:
         InputError: mimetic weights are asked for a network that is no plain ViT.
     """
@@ -59,7 +61,7 @@ def begun(arm: str, settings: StarterStudySettings, *, classes: int, seed: int) 
     chosen = ModelSettings(name=name, image_size=settings.image_size, pretrained=arm in (STARTER, REFERENCE))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "weights"))
-        built = build_model(chosen)
+        built = build_model(chosen, num_classes=classes)
         if arm == MIMETIC:
             if not isinstance(built.model, VisionTransformer):
                 raise InputError(
@@ -67,7 +69,6 @@ def begun(arm: str, settings: StarterStudySettings, *, classes: int, seed: int) 
                     hint=f"leave --model out to study {STARTER}",
                 )
             mimetic_initialisation(built.model)
-    set_linear_head(built.model, torch.zeros(classes, feature_width(built.model)), torch.zeros(classes))
     return built
 
 
