@@ -78,7 +78,8 @@ def fit(
 
     Args:
         data: as for `check`.
-        model: timm name, `hf-hub:org/name`, `local-dir:FOLDER`, a folder, or a weights file.
+        model: `starter`, timm name, `hf-hub:org/name`, `local-dir:FOLDER`, a folder, or a weights file; None: the
+            usual one where its weights are on this machine or the hub answers, else `starter`.
         out: the run folder; None: `runs/NAME-OF-THE-DATA`.
         overwrite: replace a run that stands there.
         workers: processes that read images; None: one per core.
@@ -95,9 +96,10 @@ def fit(
 
     # The images are read in other processes while this one imports torch, timm and scikit-learn.
     started = start_fit(data, out=out, overwrite=overwrite, workers=workers)
-    from vitrail.workflows.fit import finish_fit, gathered
+    from vitrail.workflows.fit import finish_fit
+    from vitrail.workflows.fit_model import gathered
 
-    return finish_fit(started, gathered(model, settings), command=command, emit=emit)
+    return finish_fit(started, gathered(model, settings, run=started.out), command=command, emit=emit)
 
 
 def plan(
@@ -117,10 +119,10 @@ def plan(
     from vitrail.workflows.fit_start import start_fit
 
     started = start_fit(data, out=None, overwrite=False, workers=workers)
-    from vitrail.workflows.fit import gathered
+    from vitrail.workflows.fit_model import gathered
     from vitrail.workflows.plan import finish_plan
 
-    return finish_plan(started, gathered(model, settings), emit=emit)
+    return finish_plan(started, gathered(model, settings, run=started.out).settings, emit=emit)
 
 
 def pretrain_formula(

@@ -67,7 +67,9 @@ def test_the_demo_of_the_readme_runs(tmp_path):
         assert ran.returncode == 0, ran.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["check"], ["fit"], ["predict"], ["nodes"], ["demo"], ["study", "staged"]])
+@pytest.mark.parametrize(
+    "command", [[], ["check"], ["fit"], ["predict"], ["nodes"], ["demo"], ["study", "staged"], ["study", "starter"]]
+)
 def test_help_is_there_at_once_without_anything_heavy(command):
     code = (
         f"import sys; from vitrail.cli import main; sys.argv = ['vitrail', *{command!r}, '--help']\n"

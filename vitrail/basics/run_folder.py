@@ -180,6 +180,12 @@ def refuse_occupied(path: Path, *, overwrite: bool) -> None:
         )
 
 
+def interrupted_note(path: Path, decision: str) -> dict[str, Any] | None:
+    """The last journal line with this decision of an interrupted run in `path`; None where there is none."""
+    lines = [line for line in _journal(path) if line["decision"] == decision]
+    return lines[-1] if lines and _has_begun(path) else None
+
+
 def unused_run_path(name: str, *, parent: Path) -> Path:
     """`parent/name`, or `parent/name-2`, `-3` … when a finished run stands there."""
     candidate, number = parent / name, 1

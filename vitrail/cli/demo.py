@@ -1,13 +1,15 @@
 """`vitrail demo`: see the whole path once, on data that is built in."""
 
-import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vitrail.cli.fit import show_result
 from vitrail.cli.progress import TerminalProgress
+
+if TYPE_CHECKING:
+    from vitrail.measures.intervals import Measure
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +22,7 @@ def demo(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demo.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """The whole path on 1,797 built-in handwritten digits: check, train, judge, package, predict. Under two minutes."""
+    """The whole path on built-in handwritten digits: check, train, judge, package, predict. Under two minutes."""
     from vitrail.workflows.fit_start import start_fit
 
     with TerminalProgress(quiet=quiet) as progress:
@@ -33,9 +35,17 @@ def demo(
         typer.echo(f"  a {truth}: the model says {prediction.label} ({prediction.probability:.1%})")
     typer.echo("")
     show_result(result.fit)
-    typer.echo(
-        "\nThis model started from nothing, because no pretrained weights come with Vitrail. On photographs, features\n"
-        "pretrained on millions of images make the difference. With weights at hand, on your own folder of classes:\n"
-        f"         vitrail fit {shlex.quote('PHOTOS')} --model vit_small_patch16_224   (timm name: needs a network)\n"
-        "         vitrail fit PHOTOS --model local-dir:WEIGHTS_FOLDER       (no network needed)"
-    )
+    for line in _gain_lines(result.from_nothing, result.gain):
+        typer.echo(line)
+
+
+def _gain_lines(from_nothing: "Measure", gain: "Measure") -> list[str]:
+    """What the starter weights gained, and what to do next."""
+    span = "" if gain.low is None or gain.high is None else f" ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+    return [
+        f"\nfrom nothing, with as many steps, the same network reaches {from_nothing.text()}:",
+        f"the starter weights, for which no photograph was used, gained {100 * (gain.value or 0):+.1f} points{span}.",
+        "\non your own folder of classes:",
+        "         vitrail fit PHOTOS                     (weights that know photographs, where there is a network)",
+        "         vitrail fit PHOTOS --model starter     (no network needed)",
+    ]

@@ -30,7 +30,10 @@ def fit(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="timm name, `hf-hub:org/name`, `local-dir:FOLDER`, or a .safetensors or .npz file."
+            "--model",
+            "-m",
+            help="`starter` (comes with Vitrail), timm name, `hf-hub:org/name`, `local-dir:FOLDER`, or a .safetensors "
+            "or .npz file; default: a ViT-Small that knows photographs, or `starter` where there is no network.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/NAME-OF-THE-DATA.")] = None,

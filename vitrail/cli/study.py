@@ -1,6 +1,8 @@
 """`vitrail study`: claims of the literature, measured on your images."""
 
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -37,15 +39,58 @@ def staged(
     quiet: Quiet = False,
 ) -> None:
     """Is training in stages better than training everything at once? The literature says by 10 to 15 %."""
-    from vitrail.workflows.fit import gathered
+    from vitrail.workflows.fit_model import gathered
     from vitrail.workflows.study_staged import study_staged
 
-    chosen = gathered(model, {"stages": stages, "on_bad_image": on_bad_image, **parsed(settings or [])})
+    values = {"stages": stages, "on_bad_image": on_bad_image, **parsed(settings or [])}
+    chosen = gathered(model, values, run=out)
     tables = [with_columns(each, columns) if Path(each).is_file() else each for each in data]
     with TerminalProgress(quiet=quiet) as progress:
-        result = study_staged(tables, chosen, seeds=seeds, out=out, workers=workers, emit=progress)
+        result = study_staged(tables, chosen.settings, seeds=seeds, out=out, workers=workers, emit=progress)
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
         return
     for line in result.lines():
+        typer.echo(line)
+
+
+@study.command()
+def starter(
+    data: Annotated[list[str], typer.Argument(help="One or more data sets, as for `vitrail fit`.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="The weights that are studied: a plain ViT.")] = "starter",
+    reference: Annotated[str | None, typer.Option(help="Other weights beside them, named as for `--model`.")] = None,
+    columns: Columns = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs per data set and way to begin.")] = 5,
+    image_size: Annotated[int, typer.Option(min=8, help="Side of the images in pixels.")] = 64,
+    epochs: Annotated[int, typer.Option(min=1, help="Walks through the training images.")] = 20,
+    rates: Annotated[
+        str, typer.Option(help="Learning rates; each way to begin takes the one that suits it best.")
+    ] = "5e-4,1e-3",
+    train: Annotated[int | None, typer.Option(help="Training images that are used; default: all.")] = None,
+    labels_per_class: Annotated[int | None, typer.Option(help="Training images of every class; default: all.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the study; the same call continues in it.")] = Path(
+        "runs/study-starter"
+    ),
+    on_bad_image: Annotated[str, typer.Option(help="`stop` at unreadable images, or `skip` them.")] = "stop",
+    workers: Workers = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """What are the starter weights worth on your images, against the same network from nothing?"""
+    from vitrail.workflows.study_starter import study_starter
+    from vitrail.workflows.study_starter_settings import StarterStudySettings
+
+    chosen = StarterStudySettings.parse(
+        model=model, reference=reference, seeds=seeds, image_size=image_size, epochs=epochs, rates=rates, train=train,
+        labels_per_class=labels_per_class, on_bad_image=on_bad_image, **parsed(settings or []),
+    )  # fmt: skip
+    tables = [with_columns(each, columns) if Path(each).is_file() else each for each in data]
+    command = shlex.join(["vitrail", *sys.argv[1:]])
+    with TerminalProgress(quiet=quiet) as progress:
+        result = study_starter(tables, chosen, out=out, workers=workers, command=command, emit=progress)
+    if as_json:
+        typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+        return
+    for line in (*result.lines(), f"report   {result.report}"):
         typer.echo(line)

@@ -16,7 +16,8 @@ class ModelSettings(Settings):
     """Which network, which weights, and how the network is bent before training."""
 
     name: str
-    """timm name with or without tag, `hf-hub:org/name`, `local-dir:PATH`, or the path of a folder or weights file."""
+    """`starter`, timm name with or without tag, `hf-hub:org/name`, `local-dir:PATH`, or a folder's or weights file's
+    path."""
     architecture: str | None = None
     """timm name of the network; only for a bare weights file, which does not say it itself."""
     image_size: int | tuple[int, int] | None = None

@@ -15,12 +15,17 @@ from vitrail.models.package import timm_config
 from vitrail.models.seal import seal_folder
 
 WEIGHTS = "model.safetensors"
+FIT_WHOLE = {"stages": ["all"], "epochs_factor": 6.0, "learning_rate": 1e-3, "layer_decay": 0.75}
+"""What a fit from such weights does unless told otherwise: frozen features that know formula images only are weak, so
+the whole network is trained, and longer."""
 
 
 def write_pretrained(
     folder: Path, built: BuiltModel, *, card: str, facts: Mapping[str, Any], dtype: torch.dtype
 ) -> None:
     """Write `config.json`, `model.safetensors`, `README.md` and `pretraining.json`, sealed, and without the classifier.
+
+    `fit` in `config.json` tells a fit how to start from such weights; timm does not look at it.
 
     Args:
         folder: must not exist yet; it appears under its name only when it is whole.
@@ -41,7 +46,7 @@ def write_pretrained(
     }
     with atomic_folder(folder) as beginning:
         write_bytes(beginning / WEIGHTS, safetensors.torch.save(state, metadata={"format": "pt"}))
-        write_json(beginning / "config.json", timm_config(bare, built.preprocessing, ()))
+        write_json(beginning / "config.json", {**timm_config(bare, built.preprocessing, ()), "fit": FIT_WHOLE})
         write_json(beginning / "pretraining.json", dict(facts))
         write_bytes(beginning / "README.md", card.encode())
         seal_folder(beginning)

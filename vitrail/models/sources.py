@@ -1,4 +1,4 @@
-"""Where a model comes from: a timm name, a hub name, a folder or a bare weights file, all brought to one form."""
+"""Where a model comes from: `starter`, a timm name, a hub name, a folder or a weights file, all brought to one form."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,23 @@ from huggingface_hub import constants, errors
 from timm.models import PretrainedCfg, get_arch_pretrained_cfgs, get_pretrained_cfg, is_model, split_model_name_tag
 from timm.models._hub import _parse_model_cfg, download_cached_file, hf_split
 
-from vitrail.basics.errors import InputError, SystemFault, did_you_mean
+from vitrail.basics.errors import InputError, PackageError, SystemFault, did_you_mean
 from vitrail.models.seal import SEAL, sealed_digests
 from vitrail.models.weights import PLACES
 
+STARTER = "starter"
+"""The name of the weights that come with this package."""
+STARTER_FOLDER = Path(__file__).parent / STARTER
+
 _WEIGHT_SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".bin", ".tar")
-_IN_FOLDER = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
-_OFFLINE_HINT = "give a folder (local-dir:PATH) that was downloaded before, or start without pretrained weights"
-_CONNECT_SECONDS = 5.0
-_CLIENT_FAULT = errors.HfHubHTTPError.__bases__[0]
+_STARTER_FILES = ("config.json", "model.safetensors")
+IN_FOLDER = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
+"""Names of weights files, in the order in which they are looked for."""
+_OFFLINE_HINT = (
+    f"--model {STARTER} needs no network, nor does a folder that was downloaded before (--model local-dir:PATH)"
+)
+CONNECT_SECONDS = 5.0
+CLIENT_FAULT = errors.HfHubHTTPError.__bases__[0]
 """The base error of the HTTP client that this version of the hub library uses."""
 
 
@@ -45,14 +53,16 @@ class ModelSource:
     """The file that holds the weights; None when none were asked for."""
     label: str
     """Name for reports; never a full path."""
+    fit: dict[str, Any] = field(default_factory=dict)
+    """Settings of training that a fit from these weights takes unless told otherwise: the `fit` of its config.json."""
 
 
 def find_source(name: str, *, architecture: str | None, pretrained: bool) -> ModelSource:
     """Find out what `name` means, and fetch its weights when they are wanted.
 
     Args:
-        name: a timm name with or without tag, `hf-hub:org/name`, `local-dir:PATH`, or the path of a timm folder or
-            of a weights file.
+        name: `starter`, a timm name with or without tag, `hf-hub:org/name`, `local-dir:PATH`, or the path of a timm
+            folder or of a weights file.
         architecture: timm name of the network; needed with a bare weights file, refused elsewhere.
         pretrained: whether weights are wanted; without them nothing is downloaded.
 
@@ -71,6 +81,8 @@ def find_source(name: str, *, architecture: str | None, pretrained: bool) -> Mod
         )
     if bare_file:
         return _bare_file(path, architecture, pretrained)
+    if name == STARTER:
+        return _starter(pretrained)
     if prefix == "local-dir" or path.is_dir():
         return _folder(path, pretrained)
     if prefix == "hf-hub":
@@ -124,6 +136,17 @@ def _bare_file(path: Path, architecture: str | None, pretrained: bool) -> ModelS
     )
 
 
+def _starter(pretrained: bool) -> ModelSource:
+    try:
+        sealed_digests(STARTER_FOLDER, required=_STARTER_FILES)
+    except PackageError as error:
+        raise PackageError(
+            f"the {STARTER} weights of this installation are damaged: {error.message}",
+            hint="install vitrail again (pip install --force-reinstall --no-deps), or name another --model",
+        ) from error
+    return _folder(STARTER_FOLDER, pretrained)
+
+
 def _folder(path: Path, pretrained: bool) -> ModelSource:
     config = path / "config.json"
     if not path.exists():
@@ -135,24 +158,24 @@ def _folder(path: Path, pretrained: bool) -> ModelSource:
         )
     if (path / SEAL).is_file():
         sealed_digests(path, required=(config.name,))
-    architecture, model_args, described = _parsed_config(config, str(config))
+    source = _parsed_config(config, str(config))
     weights = None
     if pretrained:
-        found = [path / name for name in _IN_FOLDER if (path / name).is_file()]
+        found = [path / name for name in IN_FOLDER if (path / name).is_file()]
         weights = next(iter(found or sorted(path.glob("*.safetensors"))), None)
         if weights is None:
             raise InputError(
                 f"{path} is not a complete timm folder: model.safetensors is missing",
                 hint="copy the weights beside config.json, or start without pretrained weights",
             )
-    return ModelSource(architecture, model_args, described, weights, path.resolve().name)
+    return replace(source, weights=weights, label=path.resolve().name)
 
 
 def _hub(name: str, pretrained: bool) -> ModelSource:
     config = _hub_file(name, ("config.json",))
-    architecture, model_args, described = _parsed_config(config, f"hf-hub:{name}/config.json")
-    weights = _hub_file(name, _IN_FOLDER) if pretrained else None
-    return ModelSource(architecture, model_args, described, weights, f"hf-hub:{name}")
+    source = _parsed_config(config, f"hf-hub:{name}/config.json")
+    weights = _hub_file(name, IN_FOLDER) if pretrained else None
+    return replace(source, weights=weights, label=f"hf-hub:{name}")
 
 
 def _registry(name: str, pretrained: bool) -> ModelSource:
@@ -160,7 +183,7 @@ def _registry(name: str, pretrained: bool) -> ModelSource:
     weights = None
     if pretrained and described["hf_hub_id"]:
         filename = described["hf_hub_filename"]
-        weights = _hub_file(described["hf_hub_id"], (filename,) if filename else _IN_FOLDER)
+        weights = _hub_file(described["hf_hub_id"], (filename,) if filename else IN_FOLDER)
     elif pretrained and described["url"]:
         with _network(described["url"]):
             weights = Path(download_cached_file(described["url"], check_hash=True))
@@ -173,9 +196,12 @@ def _registry(name: str, pretrained: bool) -> ModelSource:
     return ModelSource(described["architecture"], {}, _without_places(described), weights, label)
 
 
-def _parsed_config(config: Path, shown: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _parsed_config(config: Path, shown: str) -> ModelSource:
+    """What a model description says, still without weights and label."""
     try:
-        described, architecture, model_args = _parse_model_cfg(json.loads(config.read_bytes()), {})
+        everything = json.loads(config.read_bytes())
+        fit = dict(everything.get("fit") or {})
+        described, architecture, model_args = _parse_model_cfg(everything, {})
         known = {field.name for field in dataclasses.fields(PretrainedCfg)}
         given = {name: value for name, value in described.items() if name in known}
         full = dataclasses.asdict(PretrainedCfg(**given))
@@ -185,7 +211,8 @@ def _parsed_config(config: Path, shown: str) -> tuple[str, dict[str, Any], dict[
             hint="it is JSON with architecture, model_args and pretrained_cfg (timm.models.save_for_hf writes it)",
         ) from error
     checked_architecture(architecture)
-    return architecture, dict(model_args), _without_places({**full, "architecture": architecture})
+    cleaned = _without_places({**full, "architecture": architecture})
+    return ModelSource(architecture, dict(model_args), cleaned, None, "", fit)
 
 
 def _without_places(described: dict[str, Any]) -> dict[str, Any]:
@@ -221,7 +248,7 @@ def _network(url: str, name: str = "") -> Iterator[None]:
         yield
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
         raise InputError(f"hf-hub:{wanted} does not exist, or needs a login", hint="check the name") from error
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, _CLIENT_FAULT, OSError) as error:
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, CLIENT_FAULT, OSError) as error:
         host = urllib.parse.urlsplit(url).hostname
         raise SystemFault(
             f"no network: the weights of {wanted} are not on this machine and {host} does not answer",
@@ -235,4 +262,4 @@ def _knock(url: str) -> None:
     if constants.HF_HUB_OFFLINE or urllib.request.getproxies() or parts.hostname is None:
         return
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    socket.create_connection((parts.hostname, port), timeout=_CONNECT_SECONDS).close()
+    socket.create_connection((parts.hostname, port), timeout=CONNECT_SECONDS).close()

@@ -32,6 +32,8 @@ class ScratchSettings(Settings):
     """Part of the steps over which the learning rate rises."""
     most_shift_pixels: int = 1
     """Training images are shifted by up to so many pixels in each direction."""
+    bfloat16: bool = False
+    """Multiply in bfloat16; weights stay in float32."""
 
 
 def train_from_scratch(
@@ -67,7 +69,8 @@ def train_from_scratch(
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * rate_at(step, total_steps, settings.warmup_fraction)
         shifted = _shifted(images[batch], settings.most_shift_pixels, generator)
-        loss = nn.functional.cross_entropy(model(shifted), labels[batch])
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.bfloat16):
+            loss = nn.functional.cross_entropy(model(shifted), labels[batch])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -75,7 +75,10 @@ def planned_stages(settings: TrainingSettings, chain: Chain, *, images: int) -> 
     names = settings.stages if settings.stages is not None else tuple(defaults)
     usual = defaults or default_epochs("standard", images)
     fallback = {"head": 10, "top": 5, "all": 5, **usual}
-    epochs = {name: getattr(settings, f"{name}_epochs") or fallback[name] for name in names}
+    epochs = {
+        name: getattr(settings, f"{name}_epochs") or max(1, round(fallback[name] * settings.epochs_factor))
+        for name in names
+    }
     # One number for all stages, so that they can share what is cached.
     shortest = min((epochs[name] for name in names if name != "all"), default=0)
     views = settings.views or max(1, min(MOST_VIEWS, -(-shortest // EPOCHS_PER_VIEW)))

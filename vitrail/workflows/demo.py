@@ -1,4 +1,4 @@
-"""`vitrail demo`: the whole path on the built-in digits, without any pretrained weights."""
+"""`vitrail demo`: the whole path on a few of the built-in digits, from the starter weights and from nothing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,91 +9,99 @@ import torch
 
 from vitrail.basics.events import Emit, Noted, nobody
 from vitrail.basics.run_folder import RunFolder
-from vitrail.data.columns import in_split, labels_of, places_of
-from vitrail.data.loader import pixel_batches
+from vitrail.data.columns import in_split, labels_of
 from vitrail.features.feature_pass import FrozenModel
 from vitrail.features.neighbours import fit_neighbours
+from vitrail.measures.classification import accuracy
+from vitrail.measures.intervals import Measure
+from vitrail.measures.transfer import transfer_gain
 from vitrail.models.catalogue import BuiltModel
-from vitrail.models.small_vit import small_vit
 from vitrail.prediction.predictor import Prediction, load
-from vitrail.training.scratch import ScratchSettings, as_input, train_from_scratch
 from vitrail.workflows.fit import FitResult
 from vitrail.workflows.fit_data import FitImages, usable_rows
 from vitrail.workflows.fit_outcome import Fitted, pack, report
 from vitrail.workflows.fit_preparation import Prepared
+from vitrail.workflows.fit_scratch import gain_sentences
 from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.fit_start import StartedFit
 from vitrail.workflows.judging import Answers, judge_splits
+from vitrail.workflows.study_starter_runs import SCRATCH, STARTER, Pictures, begun, few, read_pictures, trained_logits
+from vitrail.workflows.study_starter_settings import StarterStudySettings
 
-DIGIT_PIXELS, PATCH_PIXELS = 8, 2
+BUDGET = StarterStudySettings(image_size=32, epochs=12, rates=(5e-4,), train=400)
+"""What both trainings may use: a minute in all on two processor cores."""
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The finished run, and what its package says of some validation images; `truths` are their labels."""
+    """The finished run, what its package says of some validation images (`truths` are their labels), and how often
+    the same network is right that began from nothing, with what the starter weights gained over it."""
 
     fit: FitResult
     predictions: list[Prediction]
     truths: list[str]
+    from_nothing: Measure
+    gain: Measure
 
 
 def finish_demo(started: StartedFit, *, emit: Emit = nobody) -> DemoResult:
-    """Train a small ViT from scratch on the digits, judge it beside nearest neighbours, package it and use it."""
-    settings = FitSettings.gather(name="vit_tiny_patch16_224", pretrained=False, image_size=DIGIT_PIXELS)
-    training = ScratchSettings()
+    """Train the starter on few digits, and the same network from nothing; judge, package and use the first."""
+    settings = FitSettings.gather(name=BUDGET.model, image_size=BUDGET.image_size)
     watch = started.watch
     with RunFolder.open(started.out, settings.model_dump(mode="json"), overwrite=started.overwrite) as run:
         inspection = started.check.pending.result(emit)
-        rows = usable_rows(inspection, settings, emit=emit)
+        whole = usable_rows(inspection, settings, emit=emit)
+        rows = pa.concat_tables([few(whole, BUDGET, seed=settings.seed), in_split(whole, "val")])
         classes = sorted(set(rows["label"].to_pylist()))
-        built = small_vit(
-            image_pixels=DIGIT_PIXELS, patch_pixels=PATCH_PIXELS, num_classes=len(classes), seed=settings.seed
-        )
-        pixels = {split: _pixels(in_split(rows, split), built) for split in ("train", "val")}
+        begins = {arm: begun(arm, BUDGET, classes=len(classes), seed=settings.seed) for arm in (STARTER, SCRATCH)}
+        built = begins[STARTER]
+        pictures = read_pictures(rows, built.preprocessing, workers=0)
         watch.lap("check")
-        emit(Noted(f"model    a small ViT from scratch, {_parameters(built):,} parameters, {training.epochs} epochs"))
-        labels = labels_of(in_split(rows, "train"), classes)
-        train_from_scratch(
-            built.model, _inputs(pixels["train"], built), torch.from_numpy(labels), training,
-            seed=settings.seed, emit=emit,
-        )  # fmt: skip
+        emit(Noted(_plan(built)))
+        logits = {arm: _logits(each, pictures, rows, settings.seed, emit) for arm, each in begins.items()}
         watch.lap("training")
-        judged = judge_splits({"val": _answers(built, pixels, labels)}, rows, classes, seed=settings.seed)
-        trained = f"from scratch on {len(labels):,} images, {training.epochs} epochs of AdamW, last weights kept"
+        answers = Answers(logits[STARTER], _neighbours(pictures, rows))
+        judged = judge_splits({"val": answers}, rows, classes, seed=settings.seed)
+        from_nothing, gain = _gained(logits, labels_of(in_split(rows, "val"), classes), len(classes))
+        (sentence,) = gain_sentences({
+            "accuracy": from_nothing.as_json(), "measured_on": "val", "gain": {"absolute_improvement": gain.as_json()},
+        })  # fmt: skip
+        trained = f"all of it on {BUDGET.train} images, {BUDGET.epochs} epochs of AdamW, last weights kept"
         frozen = FrozenModel(built.model, built.preprocessing, built.weights_sha256, torch.device("cpu"))
         ready = Prepared(built, frozen, FitImages(rows, classes, 0), inspection.findings)
-        fitted = Fitted("digits", ready, judged, (f"{trained}.", _WITHOUT_WEIGHTS), trained)
+        fitted = Fitted("digits", ready, judged, (sentence,), trained)
         package = pack(fitted, run.cleared("package"), settings)
         page = report(fitted, run.path, settings, command="vitrail demo", timings=watch.laps)
         run.finish()
     fit = FitResult(run.path, package, page, judged.quality, judged.neighbours, watch.total)
-    return DemoResult(fit, *_tried(package, in_split(rows, "val")))
+    return DemoResult(fit, *_tried(package, in_split(rows, "val")), from_nothing, gain)
 
 
-_WITHOUT_WEIGHTS = (
-    "No pretrained weights were used: a transformer that starts from nothing on so few images is hardly better than "
-    "comparing raw pixels with the nearest neighbours. Pretrained features make the difference on photographs."
-)
+def _plan(built: BuiltModel) -> str:
+    parameters = sum(parameter.numel() for parameter in built.model.parameters())
+    return (
+        f"model    the starter weights, {parameters:,} parameters, trained whole on {BUDGET.train} digits, "
+        f"{BUDGET.epochs} epochs; then the same network from nothing"
+    )
 
 
-def _pixels(part: pa.Table, built: BuiltModel) -> np.ndarray:
-    return np.concatenate(list(pixel_batches(places_of(part), built.preprocessing, batch_size=256, workers=0)))
+def _logits(built: BuiltModel, pictures: Pictures, rows: pa.Table, seed: int, emit: Emit) -> np.ndarray:
+    parts = in_split(rows, "train"), in_split(rows, "val")
+    return trained_logits(built, pictures, parts, BUDGET, rate=BUDGET.rates[0], seed=seed, emit=emit)
 
 
-def _inputs(pixels: np.ndarray, built: BuiltModel) -> torch.Tensor:
-    return as_input(pixels, built.preprocessing.mean, built.preprocessing.std)
+def _gained(logits: dict[str, np.ndarray], labels: np.ndarray, classes: int) -> tuple[Measure, Measure]:
+    """How often the network from nothing is right, and how much more often the starter is."""
+    predicted = {arm: values.argmax(axis=1) for arm, values in logits.items()}
+    gain = transfer_gain(predicted[STARTER] == labels, predicted[SCRATCH] == labels, classes=classes)
+    return accuracy(labels, predicted[SCRATCH]), gain.absolute_improvement
 
 
-def _parameters(built: BuiltModel) -> int:
-    return sum(parameter.numel() for parameter in built.model.parameters())
-
-
-def _answers(built: BuiltModel, pixels: dict[str, np.ndarray], labels: np.ndarray) -> Answers:
-    """The model's logits, and what nearest neighbours on raw pixels say."""
-    with torch.inference_mode():
-        logits = built.model(_inputs(pixels["val"], built)).numpy()
-    flat = {split: values.reshape(len(values), -1).astype(np.float32) for split, values in pixels.items()}
-    return Answers(logits, fit_neighbours(flat["train"], labels).predict(flat["val"]))
+def _neighbours(pictures: Pictures, rows: pa.Table) -> np.ndarray:
+    """What nearest neighbours on raw pixels say."""
+    training, judged = (in_split(rows, split) for split in ("train", "val"))
+    flat = [pictures.of(part).reshape(part.num_rows, -1).astype(np.float32) for part in (training, judged)]
+    return fit_neighbours(flat[0], labels_of(training, pictures.classes)).predict(flat[1])
 
 
 def _tried(package: Path, part: pa.Table) -> tuple[list[Prediction], list[str]]:

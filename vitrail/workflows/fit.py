@@ -14,10 +14,10 @@ from vitrail.models.heads import set_linear_head
 from vitrail.training.sinks import Watchers
 from vitrail.workflows.fit_features import compute_features
 from vitrail.workflows.fit_heads import learn_heads, probe_sentence, probe_words, tell_first_figures
+from vitrail.workflows.fit_model import ChosenFit
 from vitrail.workflows.fit_outcome import Fitted, pack, report
 from vitrail.workflows.fit_preparation import prepare, refuse_other_data
 from vitrail.workflows.fit_scratch import gain_sentences, gained_by_pretraining
-from vitrail.workflows.fit_settings import DEFAULT_MODEL, FitSettings
 from vitrail.workflows.fit_start import StartedFit
 from vitrail.workflows.fit_tuning import tune
 from vitrail.workflows.judging import judge_splits
@@ -56,13 +56,13 @@ class FitResult:
 
 
 def finish_fit(
-    started: StartedFit, settings: FitSettings, *, command: str = "vitrail.fit(...)", emit: Emit = nobody
+    started: StartedFit, chosen: ChosenFit, *, command: str = "vitrail.fit(...)", emit: Emit = nobody
 ) -> FitResult:
     """Fit a linear probe on frozen pretrained features, judge it, package it and write the report.
 
     Args:
         started: a fit whose images are being read while this function builds the model.
-        settings: everything that can be chosen.
+        chosen: everything that can be set, and why this model.
         command: how the user called it, for the report.
         emit: receives progress.
 
@@ -70,13 +70,14 @@ def finish_fit(
         FindingsError: the check found something that must be mended first.
         VitrailError: see the parts. Whatever happens, the same call continues where it was.
     """
-    watch, name = started.watch, started.check.images.name
+    watch, name, settings = started.watch, started.check.images.name, chosen.settings
     with (
         RunFolder.open(started.out, settings.model_dump(mode="json"), overwrite=started.overwrite) as run,
         Watchers(emit, settings.log, folder=run.path, name=name) as emit,
     ):
         ready = prepare(started, settings, emit=emit)
         refuse_other_data(run, ready, overwrite=started.overwrite)
+        chosen.tell(run, emit)
         watch.lap("check")
         features = compute_features(run, ready.frozen, ready.images, settings.pass_, emit=emit)
         watch.lap("features")
@@ -90,6 +91,7 @@ def finish_fit(
         watch.lap("scratch")
         judged = judge_splits(tuning.answers, ready.images.rows, ready.images.classes, seed=settings.seed)
         told = (
+            *chosen.sentences,
             f"Training features in {features.reason}.",
             probe_sentence(probe),
             *tuning.decisions,
@@ -101,12 +103,3 @@ def finish_fit(
         page = report(fitted, run.path, settings, command=command, timings=watch.laps)
         run.finish()
     return FitResult(run.path, package, page, judged.quality, judged.neighbours, watch.total)
-
-
-def gathered(model: str | None, values: dict[str, Any]) -> FitSettings:
-    """The settings of a fit from what a caller typed.
-
-    Raises:
-        SettingsError: names that do not exist or values that are refused, all of them.
-    """
-    return FitSettings.gather(name=model or DEFAULT_MODEL, **values)

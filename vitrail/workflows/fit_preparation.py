@@ -76,8 +76,14 @@ def refuse_other_data(run: RunFolder, ready: Prepared, *, overwrite: bool) -> No
         run.note("data", **now)
 
 
-def seeded_model(settings: ModelSettings, seed: int) -> BuiltModel:
-    """The model; whatever of it is random depends on the seed alone, and torch's own generator is left as it was."""
+def seeded_model(settings: ModelSettings, seed: int, *, num_classes: int | None = None) -> BuiltModel:
+    """The model; whatever of it is random depends on the seed alone, and torch's own generator is left as it was.
+
+    Args:
+        settings: which model.
+        seed: of the run.
+        num_classes: width of its classifier; None: the weights' own.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "weights"))
-        return build_model(settings)
+        return build_model(settings, num_classes=num_classes)

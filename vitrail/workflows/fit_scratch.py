@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import torch
 
 from vitrail.basics.events import Emit, Noted
 from vitrail.basics.run_folder import RunFolder, RunPart
@@ -12,7 +11,6 @@ from vitrail.features.feature_pass import FrozenModel
 from vitrail.measures.classification import accuracy
 from vitrail.measures.intervals import Measure
 from vitrail.measures.transfer import transfer_gain
-from vitrail.models.heads import feature_width, set_linear_head
 from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.training.plan import duration
 from vitrail.workflows.fit_choice import Candidates, cross_fitted_epochs
@@ -54,10 +52,9 @@ def gained_by_pretraining(
         return None
     plan, answers = tuning.plan, tuning.answers
     part = RunPart(run, "scratch")
-    model = seeded_model(settings.model.model_copy(update={"pretrained": False}), settings.seed).model
-    classes = len(ready.images.classes)
-    width = feature_width(model)
-    set_linear_head(model, torch.zeros(classes, width), torch.zeros(classes))
+    nothing = settings.model.model_copy(update={"pretrained": False})
+    # The classifier is timm's own: one of zeros would be a handicap for random weights.
+    model = seeded_model(nothing, settings.seed, num_classes=len(ready.images.classes)).model
     frozen = FrozenModel(model, ready.frozen.preprocessing, "", ready.frozen.device)
     epochs = sum(stage.epochs for stage in plan.stages) or EPOCHS_BESIDE_A_PROBE
     own = _own_settings(settings, epochs)

@@ -1,9 +1,8 @@
 """`vitrail study staged`: is training in stages better than training everything at once? Measured, with the probe."""
 
-import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,9 @@ from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit, Noted
 from vitrail.basics.files import write_json
 from vitrail.basics.run_folder import RunFolder, RunPart
-from vitrail.data.columns import in_split
 from vitrail.data.tables import NamedColumns
-from vitrail.evaluation.quality import judge
 from vitrail.evaluation.report import HEADLINE_ORDER
-from vitrail.measures.paired import PairedComparison, compare_losses
+from vitrail.measures.paired import PairedComparison
 from vitrail.models.heads import feature_width, set_linear_head
 from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.workflows.fit_choice import Candidates, cross_fitted_epochs
@@ -30,8 +27,9 @@ from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.fit_start import start_fit
 from vitrail.workflows.fit_training import answers_of, train_stages, use_weights
 from vitrail.workflows.fit_tuning import stage_rows
-from vitrail.workflows.judging import group_numbers, predictions_of
+from vitrail.workflows.judging import group_numbers
 from vitrail.workflows.plan_words import tell_plan
+from vitrail.workflows.study_results import gain_over_seeds, judged_arms, kept, mean_figure
 
 CLAIM = (0.10, 0.15)
 """What the articles Vitrail grew from say that staged training gains in accuracy over one-shot training."""
@@ -89,19 +87,20 @@ def study_staged(
     by_data = {}
     for source in data:
         name = Path(NamedColumns.of(source).data).stem
-        folders = [out / name / f"seed-{seed}" for seed in range(seeds)]
-        for seed, folder in enumerate(folders):
-            if not (folder / "result.json").exists():
-                emit(Noted(f"study    {name}, seed {seed}"))
-                own = settings.model_copy(update={"seed": seed})
-                write_json(folder / "result.json", _one_seed(source, own, folder / "run", workers, emit))
-        by_data[name] = _summary([json.loads((folder / "result.json").read_text()) for folder in folders])
+        results = []
+        for seed in range(seeds):
+            folder, own = out / name / f"seed-{seed}", settings.model_copy(update={"seed": seed})
+            emit(Noted(f"study    {name}, seed {seed}"))
+            results.append(kept(
+                folder / "result.json", partial(_one_seed, source, own, folder / "run", workers=workers, emit=emit)
+            ))  # fmt: skip
+        by_data[name] = _summary(results)
     study = StagedStudy(by_data)
     write_json(out / "study.json", study.as_json())
     return study
 
 
-def _one_seed(source: Any, settings: FitSettings, folder: Path, workers: int | None, emit: Emit) -> dict[str, Any]:
+def _one_seed(source: Any, settings: FitSettings, folder: Path, *, workers: int | None, emit: Emit) -> dict[str, Any]:
     """What every arm answered about the held-out images, and how good that is."""
     started = start_fit(source, out=folder, overwrite=True, workers=workers)
     with RunFolder.open(folder, settings.model_dump(mode="json"), overwrite=True) as run:
@@ -119,7 +118,7 @@ def _one_seed(source: Any, settings: FitSettings, folder: Path, workers: int | N
         one_shot, _ = _arm(RunPart(run, "one-shot"), anew, own, split, features.runtime, emit)
         run.finish()
     arms = {"probe": answers[split].logits, "staged": staged, "one-shot": one_shot}
-    return _judged(ready, arms, split, settings.seed)
+    return judged_arms(ready.images, arms, split, seed=settings.seed)
 
 
 def _arm(
@@ -141,49 +140,17 @@ def _arm(
     return answers_of(ready.frozen, ready.images, split, settings), trained.state.epochs
 
 
-def _judged(ready: Prepared, arms: dict[str, np.ndarray], split: str, seed: int) -> dict[str, Any]:
-    """Figures of every arm, and which images each got right, by image."""
-    part = in_split(ready.images.rows, split)
-    labels = ready.images.labelled(split).labels
-    figures = {}
-    for arm, logits in arms.items():
-        quality = judge(predictions_of(part, logits, ready.images.classes, split), seed=seed)
-        figures[arm] = {"accuracy": quality.accuracy.as_json(), "auc": quality.auc.as_json()}
-    return {
-        "seed": seed,
-        "measured_on": split,
-        "figures": figures,
-        "ids": part["id"].to_pylist(),
-        "groups": part["group"].to_pylist(),
-        "right": {arm: (logits.argmax(axis=1) == labels).tolist() for arm, logits in arms.items()},
-    }
-
-
 def _summary(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Figures by arm and seed, and the gain of stages: every image's mean over the seeds that held it out."""
-    wrong: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
-    for result in results:
-        pairs = zip(result["right"]["staged"], result["right"]["one-shot"], strict=True)
-        for identity, group, (staged, one_shot) in zip(result["ids"], result["groups"], pairs, strict=True):
-            wrong[identity, group or identity].append((1.0 - staged, 1.0 - one_shot))
-    means = np.array([np.mean(pairs, axis=0) for pairs in wrong.values()])
-    groups = np.unique([group for _, group in wrong], return_inverse=True)[1]
-    grouped = groups if len(set(groups.tolist())) < len(groups) else None
-    gain = compare_losses(means[:, 1], means[:, 0], groups=grouped)
+    """Figures by arm and seed, and the gain of stages."""
+    gain = gain_over_seeds(results, "staged", "one-shot")
     return {
         "measured_on": results[0]["measured_on"],
         "arms": {arm: [result["figures"][arm] for result in results] for arm in ARMS},
-        "mean_accuracy": {arm: _mean(results, arm, "accuracy") for arm in ARMS},
-        "mean_auc": {arm: _mean(results, arm, "auc") for arm in ARMS},
+        "mean_accuracy": {arm: mean_figure(results, arm, "accuracy") for arm in ARMS},
+        "mean_auc": {arm: mean_figure(results, arm, "auc") for arm in ARMS},
         "gain": gain.as_json(),
         "verdict": _verdict(gain),
     }
-
-
-def _mean(results: list[dict[str, Any]], arm: str, figure: str) -> float | None:
-    """Over the seeds; None where a seed has no such figure."""
-    values = [result["figures"][arm][figure]["value"] for result in results]
-    return None if None in values else float(np.mean(values))
 
 
 def _verdict(gain: PairedComparison) -> str:

@@ -283,7 +283,7 @@ def test_without_a_network_the_fault_is_plain_and_quick(monkeypatch: pytest.Monk
         with pytest.raises(SystemFault) as raised:
             build(name)
         assert str(raised.value).startswith("no network: the weights of timm/")
-        assert "are not on this machine and 127.0.0.1 does not answer\nhint: give a folder (local-dir:PATH)" in str(
+        assert "are not on this machine and 127.0.0.1 does not answer\nhint: --model starter needs no network" in str(
             raised.value
         )
 

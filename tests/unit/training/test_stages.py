@@ -90,6 +90,15 @@ def test_defaults_follow_the_preset_and_the_number_of_images(preset, images, epo
     assert {stage.name: stage.epochs for stage in planned(images, preset=preset)} == epochs
 
 
+def test_a_factor_makes_the_defaults_longer_and_leaves_numbers_that_were_asked_for():
+    (stage,) = planned(stages="all", epochs_factor=2.5)
+    assert stage.epochs == 12
+    (stage,) = planned(stages="all", epochs_factor=2.5, all_epochs=7)
+    assert stage.epochs == 7
+    (stage,) = planned(stages="all", epochs_factor=0.01)
+    assert stage.epochs == 1
+
+
 def test_a_stage_that_the_preset_leaves_out_can_be_asked_for():
     def epochs(**settings):
         return {stage.name: stage.epochs for stage in planned(**settings)}

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from tests.unit.models.folders import SMALL, random_model, timm_folder
+from vitrail.basics.errors import InputError, SettingsError
+from vitrail.data import columns
+from vitrail.workflows.study_results import gain_over_seeds
+from vitrail.workflows.study_starter_runs import MIMETIC, SCRATCH, STARTER, begun, divided, few
+from vitrail.workflows.study_starter_settings import StarterStudySettings
+
+
+def table(**counts: int):
+    """An image table with so many training images of every class, and one validation image of each."""
+    labels = [label for label, count in counts.items() for _ in range(count)]
+    names = [*(f"{index}.png" for index in range(len(labels))), *(f"{label}-val.png" for label in counts)]
+    splits = ["train"] * len(labels) + ["val"] * len(counts)
+    return columns.rows(path=names, label=[*labels, *counts], split=splits)
+
+
+def counted(rows) -> dict[str, int]:
+    labels = rows["label"].to_pylist()
+    return {label: labels.count(label) for label in dict.fromkeys(sorted(labels))}
+
+
+def test_few_training_images_keep_every_class_and_the_proportions():
+    rows = table(a=60, b=30, c=10)
+    assert counted(few(rows, StarterStudySettings(), seed=0)) == {"a": 60, "b": 30, "c": 10}
+    assert counted(few(rows, StarterStudySettings(train=50), seed=0)) == {"a": 30, "b": 15, "c": 5}
+    assert counted(few(rows, StarterStudySettings(train=3), seed=0)) == {"a": 1, "b": 1, "c": 1}
+    assert counted(few(rows, StarterStudySettings(labels_per_class=20), seed=0)) == {"a": 20, "b": 20, "c": 10}
+
+
+def test_every_seed_draws_its_own_few_images_and_the_same_ones_again():
+    rows, settings = table(a=60, b=30), StarterStudySettings(train=20)
+    one, again, other = (few(rows, settings, seed=seed)["path"].to_pylist() for seed in (0, 0, 1))
+    assert one == again != other
+
+
+@pytest.mark.parametrize("count", [1 + 1, 101])
+def test_more_images_than_there_are_or_fewer_than_classes_are_refused(count):
+    with pytest.raises(InputError) as caught:
+        few(table(a=60, b=30, c=10), StarterStudySettings(train=count), seed=0)
+    assert str(caught.value) == (
+        f"{count} training images were asked for; there are 100 of 3 classes\nhint: --train 50, or leave it out"
+    )
+
+
+def test_few_labels_are_asked_for_in_one_way_only():
+    with pytest.raises(SettingsError, match="either train or labels_per_class was expected, not both"):
+        StarterStudySettings.parse(train=10, labels_per_class=2)
+
+
+def test_a_rate_is_chosen_on_a_fifth_of_every_class_that_it_was_not_trained_on():
+    training, choosing = divided(few(table(a=50, b=10), StarterStudySettings(), seed=0))
+    assert counted(training) == {"a": 40, "b": 8} and counted(choosing) == {"a": 10, "b": 2}
+    assert not set(training["path"].to_pylist()) & set(choosing["path"].to_pylist())
+
+
+def test_arms_share_the_network_and_differ_in_what_they_begin_with():
+    settings = StarterStudySettings(image_size=32)
+    models = {arm: begun(arm, settings, classes=3, seed=0).model.state_dict() for arm in (STARTER, MIMETIC, SCRATCH)}
+    assert len({tuple((name, tuple(t.shape)) for name, t in state.items()) for state in models.values()}) == 1
+    for one, other in ((STARTER, MIMETIC), (STARTER, SCRATCH), (MIMETIC, SCRATCH)):
+        assert not np.allclose(models[one]["pos_embed"], models[other]["pos_embed"])
+        assert not np.allclose(models[one]["blocks.0.attn.qkv.weight"], models[other]["blocks.0.attn.qkv.weight"])
+    again, other = (begun(SCRATCH, settings, classes=3, seed=seed).model.state_dict() for seed in (0, 1))
+    assert np.array_equal(again["pos_embed"], models[SCRATCH]["pos_embed"])
+    assert not np.array_equal(other["pos_embed"], models[SCRATCH]["pos_embed"])
+
+
+def test_a_network_that_is_no_plain_vit_is_refused(tmp_path):
+    folder = timm_folder(tmp_path / "net", random_model("resnet18"))
+    with pytest.raises(InputError) as caught:
+        begun(MIMETIC, StarterStudySettings(model=str(folder)), classes=3, seed=0)
+    assert str(caught.value) == (
+        f"{folder} is ResNet, a plain ViT was expected\nhint: leave --model out to study starter"
+    )
+    vit = timm_folder(tmp_path / "vit", random_model("vit_tiny_patch16_224", **SMALL), **SMALL)
+    assert begun(MIMETIC, StarterStudySettings(model=str(vit), image_size=48), classes=3, seed=0).model.num_classes == 3
+
+
+def test_a_gain_is_the_mean_over_seeds_of_every_image():
+    results = [
+        {"ids": ["x", "y"], "groups": [None, None], "right": {"starter": [True, True], "scratch": [False, True]}},
+        {"ids": ["y", "z"], "groups": [None, None], "right": {"starter": [True, False], "scratch": [False, False]}},
+    ]
+    gain = gain_over_seeds(results, "starter", "scratch")
+    assert gain.difference.value == pytest.approx((1 + 0.5 + 0) / 3)
+    assert gain.n == 3
