@@ -1,4 +1,4 @@
-"""Dead leaves: shapes fallen over one another until nothing of the ground is left, as things hide things in the world."""
+"""Dead leaves: shapes fallen over one another until the ground is gone, as things hide things in the world."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -24,8 +24,8 @@ _TEXTURES = 4
 class DeadLeaves:
     """Leaves of radius r between two bounds, with a density that falls like r^-3, at uniform places, later ones above.
 
-    A leaf's outline, in its own axes, is r (a cos theta, sin theta / a) at `corners` angles, every other one drawn in by
-    `waist`. The law of radii makes images that look alike at every scale, like photographs.
+    A leaf's outline, in its own axes, is r (a cos theta, sin theta / a) at `corners` angles, every other one drawn in
+    by `waist`. The law of radii makes images that look alike at every scale, like photographs.
 
     Attributes:
         corners: 3 to 8, or 24 for ovals.

@@ -33,11 +33,11 @@ class PenStrokes:
     Learning through Probabilistic Program Induction", Science 2015; numbers and variation are ours.
 
     Attributes:
-        strokes: points of each stroke, x and y.
+        strokes: points (P, 2) of each stroke, x and y.
         tremble: standard deviation of a point between two renderings.
     """
 
-    strokes: tuple[Float[np.ndarray, "P 2"], ...]
+    strokes: tuple[np.ndarray, ...]
     tremble: float
 
     @classmethod
