@@ -128,6 +128,7 @@ def plan(
 def pretrain_formula(
     *,
     out: str | Path = "runs/formula",
+    recipe: str | Path | None = None,
     images: str | Path | None = None,
     overwrite: bool = False,
     workers: int | None = None,
@@ -139,12 +140,14 @@ def pretrain_formula(
 
     Args:
         out: the run folder; an interrupted run with the same settings is continued.
+        recipe: settings of another run: its `settings.json`, or the `pretraining.json` of its weights.
         images: where formula images are kept, for all runs; None: in Vitrail's cache.
         overwrite: replace a run that stands there.
         workers: processes that render images; None: one per core.
         command: how the run is described in its report.
         emit: receives progress events.
-        settings: any of `PretrainSettings`' names, e.g. `steps=20_000`, `classes=1000`, `width=192`.
+        settings: any of `PretrainSettings`' names, e.g. `steps=20_000`, `classes=1000`, `width=192`; they stand above
+            the recipe's.
 
     Raises:
         InputError: settings are not as expected, or another run stands there.
@@ -152,10 +155,12 @@ def pretrain_formula(
         TrainingFault: the loss is no longer finite.
     """
     from vitrail.workflows.pretrain import pretrain_formula as run
+    from vitrail.workflows.pretrain_recipe import recipe_values
     from vitrail.workflows.pretrain_settings import PretrainSettings
 
+    values = {**({} if recipe is None else recipe_values(Path(recipe))), **settings}
     return run(
-        PretrainSettings.gather(**settings), out=Path(out), images=None if images is None else Path(images),
+        PretrainSettings.gather(**values), out=Path(out), images=None if images is None else Path(images),
         overwrite=overwrite, workers=workers, command=command, emit=emit,
     )  # fmt: skip
 

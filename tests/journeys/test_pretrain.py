@@ -77,6 +77,15 @@ def ended(out, rendered, *typed, kind="never", step=-1, strikes="SIGKILL"):
     return done.returncode, done.stdout + done.stderr
 
 
+def on_one_thread(*arguments):
+    """Exit code of a command that computes on one thread, and what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "vitrail", *map(str, arguments)], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
 def outcome(run):
     """Hash of the weights, what every epoch measured, and the loss of every step."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -132,6 +141,42 @@ def test_ctrl_c_is_answered_between_two_steps_and_the_same_command_continues(und
     assert (run / "work" / "training" / "stage0-step000000008.safetensors").exists()
     assert ended(run, rendered, *SELDOM)[0] == 0
     assert outcome(run) == outcome(undisturbed[0])
+
+
+def test_the_recipe_that_the_weights_keep_makes_the_same_weights_again(undisturbed, rendered, tmp_path):
+    recipe = undisturbed[0] / "package" / "pretraining.json"
+    run = tmp_path / "run"
+    arguments = ["pretrain", "formula", "--recipe", recipe, "--out", run, "--images", rendered, "--quiet"]
+    code, printed = on_one_thread(*arguments)
+    assert code == 0, printed
+    assert outcome(run) == outcome(undisturbed[0])
+
+
+def test_the_first_steps_are_replayed_and_compared_with_the_log(undisturbed, rendered, tmp_path):
+    run = undisturbed[0]
+    replay = [
+        "pretrain",
+        "replay",
+        run / "settings.json",
+        "--steps",
+        "9",
+        "--images",
+        rendered,
+        "--quiet",
+        "--workers",
+        "0",
+    ]
+    code, printed = on_one_thread(*replay, run / "metrics.jsonl")
+    assert (code, printed) == (0, "the losses of all 9 steps are the same, bit for bit\n")
+    other = tmp_path / "log"
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines[0]["losses"][0] *= 1.5
+    other.write_text("\n".join(map(json.dumps, lines)))
+    code, printed = on_one_thread(*replay, other)
+    assert code == 1
+    assert printed == (
+        "the losses of 9 steps differ by up to 33.33% (allowed: 2%; the first 0 are the same bit for bit)\n"
+    )
 
 
 def test_a_fit_starts_from_the_weights(undisturbed, tmp_path, vitrail):

@@ -14,6 +14,10 @@ from vitrail.cli.progress import TerminalProgress
 if TYPE_CHECKING:
     from vitrail.workflows.pretrain import PretrainResult
 
+Images = Annotated[
+    Path | None, typer.Option(help="Where formula images are kept, for all runs; default: Vitrail's cache.")
+]
+
 pretrain = typer.Typer(help="Make weights to start from.", no_args_is_help=True)
 
 
@@ -30,11 +34,14 @@ def _root() -> None:
 @pretrain.command()
 def formula(
     out: Annotated[Path, typer.Option(help="Run folder; the same call continues in it.")] = Path("runs/formula"),
-    steps: Annotated[int | None, typer.Option(help="Steps of the run, rounded up to whole epochs.")] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="Where formula images are kept, for all runs; default: Vitrail's cache.")
+    recipe: Annotated[
+        Path | None, typer.Option(help="Settings of another run: its settings.json, or its weights' pretraining.json.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and views.")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Steps of the run, rounded up to whole epochs.")] = None,
+    images: Images = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of weights, order and views; default: the recipe's, or 0.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that stands there.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes that render; default: one per core.")] = None,
     settings: Settings = None,
@@ -47,16 +54,40 @@ def formula(
     """
     import vitrail
 
-    values: dict[str, Any] = {"seed": seed, **({} if steps is None else {"steps": steps}), **parsed(settings or [])}
+    named: dict[str, Any] = {"seed": seed, "steps": steps}
+    values = {**{name: value for name, value in named.items() if value is not None}, **parsed(settings or [])}
     command = shlex.join(["vitrail", *sys.argv[1:]])
     with TerminalProgress(quiet=quiet) as progress:
         result = vitrail.pretrain_formula(
-            out=out, images=images, overwrite=overwrite, workers=workers, command=command, emit=progress, **values
-        )
+            out=out, recipe=recipe, images=images, overwrite=overwrite, workers=workers, command=command,
+            emit=progress, **values,
+        )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
     else:
         show_result(result)
+
+
+@pretrain.command()
+def replay(
+    recipe: Annotated[Path, typer.Argument(help="settings.json of the run, or pretraining.json of its weights.")],
+    log: Annotated[Path, typer.Argument(help="metrics.jsonl of the run.")],
+    steps: Annotated[int, typer.Option(min=1, help="Steps that are done again.")] = 200,
+    images: Images = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that render; default: one per core.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Do the first steps of a pretraining run again and compare their losses with its log; exit code 1 if they differ.
+
+    On a processor of the same kind, with the same versions and number of threads, they are the same bit for bit.
+    """
+    from vitrail.workflows.pretrain_replay import replay_formula
+
+    with TerminalProgress(quiet=quiet) as progress:
+        found = replay_formula(recipe, log, steps=steps, images=images, workers=workers, emit=progress)
+    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else found.words())
+    raise typer.Exit(0 if found.agrees else 1)
 
 
 def show_result(result: "PretrainResult") -> None:

@@ -10,7 +10,9 @@ from jaxtyping import UInt8
 from vitrail.basics.errors import InputError, SettingsError
 from vitrail.basics.seeds import derived_seed
 from vitrail.data.formula.colours import laid_over, tinted_greys
+from vitrail.data.formula.dead_leaves import DeadLeaves
 from vitrail.data.formula.iterated_functions import IteratedFunctionSystem
+from vitrail.data.formula.pen_strokes import PenStrokes
 from vitrail.data.formula.plasma import plasma
 from vitrail.data.formula.radial_contours import RadialContour
 from vitrail.data.formula.settings import Family, FormulaSettings
@@ -40,6 +42,8 @@ _DRAWN: dict[Family, Callable[[np.random.Generator], Formula]] = {
     "fractal": IteratedFunctionSystem.drawn,
     "visual_atom": VisualAtom.drawn,
     "radial_contour": RadialContour.drawn,
+    "pen_strokes": PenStrokes.drawn,
+    "dead_leaves": DeadLeaves.drawn,
 }
 
 

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from vitrail.basics.settings import Settings
 
-Family = Literal["fractal", "visual_atom", "radial_contour"]
+Family = Literal["fractal", "visual_atom", "radial_contour", "pen_strokes", "dead_leaves"]
 """A kind of formula; its classes differ in the numbers of the formula."""
 
 FAMILIES: tuple[Family, ...] = get_args(Family)
