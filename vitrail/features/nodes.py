@@ -146,6 +146,6 @@ def _operations(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any])
     known = found[True].operations
     try:
         names = extractable_operations(model, found[False], args, kwargs)
-    except Exception as error:  # what was decided while the graph was drawn may not hold for this example
+    except Exception as error:  # noqa: BLE001 - what was decided while the graph was drawn may not hold for this example
         return (), f"the graph of {type(model).__name__} does not take this example: {type(error).__name__}: {error}"
     return tuple(name for name in names if name.partition("[")[0] in known), None
