@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,13 @@ A small Vision Transformer ({parameters:,} parameters, patches of {patch} pixels
 computed images and not a single photograph, drawing or scan: nobody's picture, licence or bias is in it. It comes with
 `pip install vitrail` and needs no network.
 
-- images: {classes:,} classes ({families}), {renderings:,} renderings of each
+- images: {classes:,} classes, {renderings:,} renderings of each: {families}
 - how: {steps:,} steps of {images_per_step} images at {sizes} pixels, seed {seed}; all settings: `pretraining.json`; the
   loss of every step: `metrics.jsonl`
 - afterwards: {accuracy:.1%} of held-out renderings told apart, and {digits:.1%} of 800 handwritten digits by a linear
   probe on frozen features
 - training took {hours:.2f} hours, {precision}
-- sizes: made for {image_size} pixels; the position table is resampled for others, 32 to 224 were tried
+- sizes: made for {image_size} pixels; the position table is resampled for others, from 32 to 224
 - kept in float16, without a classifier
 
 ## What they are
@@ -91,7 +92,10 @@ def card(built: BuiltModel, facts: dict[str, Any], image_size: int) -> str:
         patch=settings["network"]["patch"],
         images_seen=training["steps"] * training["images_per_step"],
         classes=images["classes"],
-        families=", ".join(family.replace("_", " ") for family in images["families"]),
+        families=", ".join(
+            family.replace("_", " ") + (", twice as many" if count > 1 else "")
+            for family, count in Counter(images["families"]).items()
+        ),
         renderings=images["renderings"],
         steps=training["steps"],
         images_per_step=training["images_per_step"],
