@@ -12,8 +12,8 @@ from pathlib import Path
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vitrail.basics.errors import UnreadableImageError
+from vitrail.basics.quiet import quiet
 from vitrail.data.picture_modes import as_seen
-from vitrail.data.quiet_pillow import quiet_pillow
 
 # Written out, so that what counts as an image does not change with Pillow's version: what Pillow decodes by itself.
 IMAGE_EXTENSIONS = frozenset({
@@ -132,7 +132,7 @@ def opened_image(content: bytes, *, name: str, frame: int = 0, max_pixels: int =
         UnreadableImageError: also for errors of decoding inside the block.
     """
     try:
-        with quiet_pillow, Image.open(io.BytesIO(content)) as image:
+        with quiet(module=r"PIL\."), Image.open(io.BytesIO(content)) as image:
             if image.format in _FOREIGN_FORMATS:
                 raise _fault(name, f"is a {image.format} file, which is not decoded here", "convert it to PNG")
             if image.width * image.height > max_pixels:
@@ -199,7 +199,7 @@ def _not_an_image(name: str, content: bytes) -> UnreadableImageError:
 def _stated_size(content: bytes) -> tuple[int, int] | None:
     """Width and height from the header; Pillow's own refusal does not tell them."""
     for kind in _formats_that_begin_like(content):
-        with quiet_pillow, contextlib.suppress(*PILLOW_ERRORS):
+        with quiet(module=r"PIL\."), contextlib.suppress(*PILLOW_ERRORS):
             return Image.OPEN[kind][0](io.BytesIO(content), "").size
     return None
 

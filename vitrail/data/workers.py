@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -19,6 +18,7 @@ import loky
 from loky.process_executor import TerminatedWorkerError
 
 from vitrail.basics.errors import SystemFault
+from vitrail.basics.quiet import quiet
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -108,8 +108,7 @@ def _executor(workers: int) -> Any:
     """The process pool of this process, shared by all calls; idle workers leave after a minute."""
     # The processes are the parallelism: numeric libraries inside a worker keep to one thread.
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+    with quiet(UserWarning):
         pool = loky.get_reusable_executor(
             max_workers=workers, timeout=60, reuse=True, initializer=_begin_worker, initargs=(os.getpid(),),
             env=one_thread,

@@ -1,6 +1,5 @@
 """The linear probe: L2 logistic regression on frozen features, which, folded into a head, is a model."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit, nobody, watched
+from vitrail.basics.quiet import quiet
 from vitrail.basics.settings import Settings
 
 Fold = tuple[np.ndarray, np.ndarray]
@@ -106,8 +106,7 @@ def _folds(
         splitter, of_groups = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32), names
     else:
         splitter, of_groups = StratifiedKFold(count, shuffle=True, random_state=seed % 2**32), None
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")
+    with quiet(message="The least populated class"):
         pairs = list(splitter.split(np.zeros(len(chosen)), labels[chosen], of_groups))
     return [(chosen[train], chosen[held_out]) for train, held_out in pairs if len(np.unique(labels[chosen[train]])) > 1]
 
@@ -143,9 +142,8 @@ def _fitted(
     scaled: np.ndarray, labels: np.ndarray, strength: float, *, classes: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weight (K, D) and bias (K,); a class without images gets a logit that no other falls below."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Line Search failed")  # at the optimum there is nothing to gain
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a step more or less is far below the choice of strength
+    # At the optimum there is nothing to gain, and a step more or less is far below the choice of strength.
+    with quiet(message="Line Search failed"), quiet(ConvergenceWarning):
         # Newton's method needs some ten steps here where L-BFGS needs a hundred: ten times as fast, measured.
         regression = LogisticRegression(C=strength, solver="newton-cg", tol=1e-6, max_iter=200).fit(scaled, labels)
     weight, bias = regression.coef_, regression.intercept_

@@ -2,7 +2,6 @@
 
 import pickle
 import struct
-import warnings
 from pathlib import Path
 
 import safetensors
@@ -12,6 +11,7 @@ from timm.models import load_state_dict
 from torch import Tensor
 
 from vitrail.basics.errors import InputError
+from vitrail.basics.quiet import quiet
 
 Tensors = dict[str, Tensor]
 _PICKLE_FAULTS = (
@@ -65,8 +65,7 @@ def _read_safetensors(path: Path) -> Tensors:
 
 def _read_pickle(path: Path) -> Tensors:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # torch's remarks on odd pickles; refusal says it better
+        with quiet(UserWarning):  # torch's remarks on odd pickles; refusal says it better
             content = load_state_dict(str(path), weights_only=True)
     except _PICKLE_FAULTS as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__

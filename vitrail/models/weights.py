@@ -3,7 +3,6 @@
 import functools
 import inspect
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from timm.models._builder import load_pretrained
 from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
+from vitrail.basics.quiet import quiet
 from vitrail.models.weight_files import Tensors, read_weights
 
 __all__ = ["PLACES", "WeightReport", "load_weights", "read_weights"]
@@ -125,8 +125,7 @@ def _converted(model: Any, tensors: Mapping[str, Tensor], architecture: str) -> 
     convert = _filter_of(model, architecture)
     if getattr(model, "pos_embed", 0) is None:  # timm before 1.0.31 looks at the table without asking for it
         tensors = {name: tensor for name, tensor in tensors.items() if name != "pos_embed"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch's remarks on how timm indexes when it resamples tables
+    with quiet(UserWarning):  # torch's remarks on how timm indexes when it resamples tables
         converted = dict(convert(dict(tensors), model))
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     for classifier in _names(model.pretrained_cfg.get("classifier")):

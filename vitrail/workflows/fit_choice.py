@@ -1,13 +1,13 @@
 """Which model is kept: the best epoch where it beats the probe beyond chance, otherwise the probe. And what that
 choice is worth, measured on images that did not make it."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from vitrail.basics.quiet import quiet
 from vitrail.basics.seeds import derived_seed
 from vitrail.measures.calibration import fitted_temperature, log_losses
 from vitrail.measures.paired import PairedComparison, compare_losses
@@ -122,7 +122,6 @@ def _folds(candidates: Candidates) -> list[tuple[np.ndarray, np.ndarray]]:
             (np.flatnonzero(part_of[units] != part), np.flatnonzero(part_of[units] == part)) for part in range(count)
         ]
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")
+    with quiet(message="The least populated class"):
         pairs = kind(count, shuffle=True, random_state=state).split(np.zeros(len(labels)), labels, groups)
         return [(chosen_on, judged) for chosen_on, judged in pairs if len(judged) and len(chosen_on)]

@@ -1,9 +1,7 @@
 import io
 import os
 import struct
-import threading
 import time
-import warnings
 import zlib
 from pathlib import Path
 
@@ -14,7 +12,6 @@ from PIL import Image, ImageCms
 from tests.conftest import picture
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.data.inspection.examine import examine
-from vitrail.data.quiet_pillow import quiet_pillow
 from vitrail.data.reading import IMAGE_EXTENSIONS, read_image, upright
 
 ORIENTATION = 0x0112
@@ -295,28 +292,6 @@ def test_a_lower_limit_can_be_asked_for():
 def test_pillows_warnings_do_not_leak():
     # 100 million pixels: Pillow warns from 89 million on, and warnings are errors here.
     assert "is truncated" in refusal(png_header(10_000, 10_000))
-
-
-def test_overlapping_threads_leave_the_warning_filters_as_they_were():
-    before = list(warnings.filters)
-    first_is_in, second_is_in = threading.Event(), threading.Event()
-
-    def first():
-        with quiet_pillow:
-            first_is_in.set()
-            second_is_in.wait(5)
-
-    def second():
-        first_is_in.wait(5)
-        with quiet_pillow:
-            second_is_in.set()
-            one.join(5)
-
-    one, two = threading.Thread(target=first), threading.Thread(target=second)
-    one.start()
-    two.start()
-    two.join(10)
-    assert list(warnings.filters) == before
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"])

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError, VitrailError
+from vitrail.basics.quiet import quiet
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.agreement import agreement_of, refuse_disagreement
@@ -132,8 +132,7 @@ class _Session:
         module = _Whole(self._model, self._readout, self._preprocessing if pixels else None)
         example = torch.zeros(TRACED_IMAGES, *array.shape[1:], dtype=torch.uint8 if pixels else torch.float32)
         try:
-            with warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter("ignore")  # converters announce their own future, and whom they call does too
+            with quiet(), torch.no_grad():  # converters announce their own future, and whom they call does too
                 folder = cached(self._key(array), lambda place: of.convert(module, example, place))
                 return of.opened(folder, precision=self._runtime.precision, callers=self._callers, cores=self._cores)
         except VitrailError:
