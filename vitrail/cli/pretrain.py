@@ -98,4 +98,4 @@ def show_result(result: "PretrainResult") -> None:
     typer.echo(f"\npackage  {result.package}\nsha256   {result.weights_sha256}\nreport   {result.report}")
     typer.echo(f"time     {result.seconds:,.0f} s of training, {result.images_seen:,} images seen")
     folder = shlex.quote(f"local-dir:{result.package}")
-    typer.echo(f"next     vitrail fit PHOTOS --model {folder} --stages all")
+    typer.echo(f"next     vitrail fit PHOTOS --model {folder}")

@@ -59,7 +59,7 @@ def formula_weights_card(*, facts: Mapping[str, Any]) -> str:
             "", *(f"- {name.replace('_', ' ')}: {value}" for name, value in facts.items()), "",
             "## What it is", "",
             "A better beginning than random numbers for training a whole network on few images:", "",
-            "```", "vitrail fit PHOTOS --model local-dir:THIS_FOLDER --stages all", "```", "",
+            "```", "vitrail fit PHOTOS --model local-dir:THIS_FOLDER", "```", "",
             "## What it is not", "",
             "- It is no classifier: that of the formula classes was left out.",
             "- It knows no objects. Its frozen features are weak: train the whole network.",

@@ -131,6 +131,6 @@ def report(done: Pretrained, folder: Path, *, command: str, timings: Mapping[str
         speed=speed,
         timings={**timings, "training": done.state.seconds},
         versions=versions(),
-        next_commands=[f"vitrail fit PHOTOS --model {source} --stages all"],
+        next_commands=[f"vitrail fit PHOTOS --model {source}"],
     )
     return write_pretraining_report(page, folder)
