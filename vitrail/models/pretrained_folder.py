@@ -15,7 +15,9 @@ from vitrail.models.package import timm_config
 from vitrail.models.seal import seal_folder
 
 WEIGHTS = "model.safetensors"
-FIT_WHOLE = {"stages": ["all"], "epochs_factor": 6.0, "learning_rate": 1e-3, "layer_decay": 0.75}
+FIT_WHOLE = {
+    "stages": ["all"], "epochs_factor": 6.0, "learning_rate": 1e-3, "layer_decay": 0.75, "in_doubt": "trained",
+}  # fmt: skip
 """What a fit from such weights does unless told otherwise: frozen features that know formula images only are weak, so
 the whole network is trained, and longer."""
 

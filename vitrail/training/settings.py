@@ -62,6 +62,9 @@ class TrainingSettings(Settings):
     """The same for the stage of the whole network."""
     epochs_factor: float = Field(default=1.0, gt=0)
     """The default number of epochs of every stage times this; weights whose features are weak need longer."""
+    in_doubt: Literal["probe", "trained"] = "probe"
+    """What is kept where neither probe nor training is better beyond chance. The probe is the simpler model; weights
+    whose frozen features are known to be weak ask for the trained one."""
     unfreeze: int = Field(default=3, ge=1)
     """Blocks that the top stage trains, one after the other from the last one down."""
     images_per_step: int | None = Field(default=None, ge=1)

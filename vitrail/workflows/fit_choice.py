@@ -1,7 +1,8 @@
-"""Which model is kept: the best epoch where it beats the probe beyond chance, otherwise the probe. And what that
-choice is worth, measured on images that did not make it."""
+"""Which model is kept: the best epoch where it beats the probe beyond chance, otherwise the probe, or the other way
+round. And what that choice is worth, measured on images that did not make it."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -55,8 +56,8 @@ class Choice:
     cross_fitted: Float[np.ndarray, "N K"]
 
 
-def choose(candidates: Candidates) -> Choice:
-    """Keep the best epoch if training beats the probe beyond chance, else the probe.
+def choose(candidates: Candidates, *, in_doubt: Literal["probe", "trained"] = "probe") -> Choice:
+    """Keep the best epoch or the probe, whichever is better beyond chance, and where neither is, what `in_doubt` says.
 
     The best epoch has the lowest validation loss at its best temperature: a network that was trained on is too sure of
     itself, which can be mended afterwards, and must not hide that it is right more often.
@@ -65,14 +66,19 @@ def choose(candidates: Candidates) -> Choice:
     folds = _folds(candidates)
     probe, tuned = candidates.logits[0], _chosen_by_others(candidates, folds)
     comparison = _compared(candidates, tuned, everything)
-    kept = np.array(tuned if comparison.decision == "better" else probe)
+    kept = np.array(tuned if _takes(comparison, in_doubt) else probe)
     for chosen_on, judged in folds:
-        better = _compared(candidates, tuned, chosen_on).decision == "better"
-        kept[judged] = tuned[judged] if better else probe[judged]
-    if comparison.decision != "better":
+        taken = _takes(_compared(candidates, tuned, chosen_on), in_doubt)
+        kept[judged] = tuned[judged] if taken else probe[judged]
+    if not _takes(comparison, in_doubt):
         return Choice(None, 1.0, comparison, kept)
     epoch, temperature = _best_epoch(candidates, everything)
     return Choice(epoch, temperature, comparison, kept)
+
+
+def _takes(comparison: PairedComparison, in_doubt: Literal["probe", "trained"]) -> bool:
+    """Whether training is kept."""
+    return comparison.decision == "better" or (in_doubt == "trained" and comparison.decision != "worse")
 
 
 def cross_fitted_epochs(candidates: Candidates) -> Float[np.ndarray, "N K"]:

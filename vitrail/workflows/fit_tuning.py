@@ -77,7 +77,7 @@ def tune(
         np.concatenate([probe["val"].logits[None], trained.logits]), labels, group_numbers(images.rows, "val"),
         settings.seed,
     )  # fmt: skip
-    choice = choose(candidates)
+    choice = choose(candidates, in_doubt=settings.training.in_doubt)
     use_weights(frozen, trained, tuned=choice.epoch is not None)
     soften(frozen.model, choice.temperature)
     run.note("choice", epoch=choice.epoch, temperature=choice.temperature, p_value=choice.comparison.p_value)
@@ -119,18 +119,17 @@ def _sentences(choice: Choice, trained: TrainedModel, plan: FitPlan) -> list[str
     comparison = choice.comparison
     difference = comparison.difference
     measured = f"validation log loss {abs(difference.value or 0):.3f} nats"
+    lower = "lower" if (difference.value or 0) > 0 else "higher"
     if choice.epoch is not None:
+        beyond = "beyond chance" if comparison.decision == "better" else "not beyond chance; in doubt, training is kept"
         kept = (
             f"epoch {choice.epoch} of {trained.state.epochs} (stage {_stage_of(trained, choice.epoch)}): "
-            f"{measured} lower than the probe's, beyond chance (p = {comparison.p_value:.2g})."
+            f"{measured} {lower} than the probe's, {beyond} (p = {comparison.p_value:.2g})."
         )
     elif comparison.decision == "worse":
         kept = f"the probe: training made it worse ({measured} higher, p = {comparison.p_value:.2g})."
     else:
-        kept = (
-            f"the probe: training did not beat it beyond chance ({measured} "
-            f"{'lower' if (difference.value or 0) > 0 else 'higher'}, p = {comparison.p_value:.2g})."
-        )
+        kept = f"the probe: training did not beat it beyond chance ({measured} {lower}, p = {comparison.p_value:.2g})."
     lines = [
         kept[0].upper() + kept[1:],
         "Validation images chose the epoch; their figures are cross-fitted: each image is answered by the choice that "

@@ -67,6 +67,20 @@ def test_a_clear_improvement_is_kept_and_its_best_epoch_found():
         assert choice.epoch == 4 and choice.comparison.decision == "better"
 
 
+def test_in_doubt_training_is_kept_where_that_was_asked_unless_it_is_worse_beyond_chance():
+    for seed in range(6):
+        given = candidates(seed, count=150, gains={3: 0.05})
+        choice = choose(given, in_doubt="trained")
+        assert (choice.epoch is None) == (choice.comparison.decision == "worse")
+        assert choice.comparison == choose(given).comparison
+    doubtful = candidates(1, count=150, gains={3: 0.2})
+    choice = choose(doubtful, in_doubt="trained")
+    assert choice.comparison.decision not in ("better", "worse") and choice.epoch is not None
+    assert not np.isclose(choice.cross_fitted, doubtful.logits[0]).all(axis=1).any(), "the probe answers nothing"
+    worse = candidates(0, count=150, gains={0: 2.0})
+    assert choose(worse, in_doubt="trained").epoch is None
+
+
 def test_training_that_makes_it_worse_leaves_the_probe_and_its_answers():
     given = candidates(0, count=150, gains=dict.fromkeys(range(1, 7), -0.9))
     choice = choose(given)
