@@ -148,8 +148,8 @@ def test_the_package_answers_as_the_kept_epoch_did_with_its_confidence_lowered(f
 
     seen = {}
 
-    def kept_whatever_chance_says(candidates):
-        choice = fit_choice.choose(candidates)
+    def kept_whatever_chance_says(candidates, *, in_doubt):
+        choice = fit_choice.choose(candidates, in_doubt=in_doubt)
         epoch, _ = fit_choice._best_epoch(candidates, np.arange(len(candidates.labels)))
         seen["logits"] = candidates.logits[epoch]
         return fit_choice.Choice(epoch, 2.5, choice.comparison, choice.cross_fitted)

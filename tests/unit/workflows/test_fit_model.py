@@ -70,11 +70,11 @@ def test_the_starter_asks_to_be_trained_whole_and_longer(tmp_path):
 
 
 def test_what_a_user_sets_wins_over_what_weights_ask_for(tmp_path):
-    typed = {"stages": "head,all", "learning_rate": 2e-4, "layer_decay": 0.5, "epochs_factor": 1.0}
+    typed = {"stages": "head,all", "learning_rate": 2e-4, "layer_decay": 0.5, "epochs_factor": 1.0, "in_doubt": "probe"}
     chosen = gathered("starter", typed, run=tmp_path)
     training = chosen.settings.training
     assert (training.stages, training.learning_rate, training.layer_decay) == (("head", "all"), 2e-4, 0.5)
-    assert training.epochs_factor == 1.0 and chosen.advice is None
+    assert (training.epochs_factor, training.in_doubt, chosen.advice) == (1.0, "probe", None)
     assert gathered("starter", {"stages": "probe"}, run=tmp_path).settings.training.stages == ()
     assert gathered("starter", {"preset": "quick"}, run=tmp_path).settings.training.stages is None
 
