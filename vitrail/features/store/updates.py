@@ -92,6 +92,8 @@ def drop_replaced(
     Raises:
         SystemFault: the disk is full or may not be written.
     """
+    if not len(known):
+        return 0
     newer = KnownImages.write(index, (image for image in stored_images(folder, written) if known.ids(image[0])))
     dropped = 0
     for shard in shards if len(newer) else ():
