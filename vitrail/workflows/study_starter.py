@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vitrail.basics.events import Emit, Noted, WorkAdvanced, WorkEnded, WorkStarted
+from vitrail.basics.events import Emit, Noted, WorkAdvanced, WorkEnded, WorkStarted, nobody
 from vitrail.basics.files import explained_os_errors
 from vitrail.basics.locks import locked
 from vitrail.data.columns import in_split, labels_of
@@ -105,7 +105,8 @@ def _one_set(
     inspection = started.pending.result(emit)
     chosen = FitSettings.gather(name=settings.model, on_bad_image=settings.on_bad_image)
     by_seed = [
-        usable_rows(inspection, chosen.model_copy(update={"seed": seed}), emit=emit) for seed in range(settings.seeds)
+        usable_rows(inspection, chosen.model_copy(update={"seed": seed}), emit=nobody if seed else emit)
+        for seed in range(settings.seeds)
     ]
     classes = len(set(by_seed[0]["label"].to_pylist()))
     shown = begun(STARTER, settings, classes=classes, seed=0).preprocessing
