@@ -104,7 +104,7 @@ def test_the_study_of_stages_compares_both_arms_on_the_same_images_and_goes_on_w
     assert np.isclose(one["gain"]["difference"]["value"], staged - at_once)
     assert one["mean_auc"] == {arm: one["arms"][arm][0]["auc"]["value"] for arm in one["arms"]}
     assert one["verdict"] in ("confirmed", "refuted", "not enough evidence")
-    first = tmp_path / "study" / "images" / "seed-0" / "result.json"
+    (first,) = (tmp_path / "study" / "images").glob("*/seed-0/result.json")
     written = first.stat().st_mtime_ns
     two = json.loads(vitrail(*command, "--seeds", "2").out)["data"]["images"]
     assert first.stat().st_mtime_ns == written
@@ -114,6 +114,8 @@ def test_the_study_of_stages_compares_both_arms_on_the_same_images_and_goes_on_w
         assert two["arms"][arm][0] == one["arms"][arm][0]
         assert len(two["arms"][arm]) == 2
     assert two["arms"]["probe"][0] != two["arms"]["probe"][1], "every seed draws its own split"
+    vitrail(*command, "--seeds", "1", "--set", "learning_rate=0.05")
+    assert len(list((tmp_path / "study" / "images").glob("*/seed-0/result.json"))) == 2, "other settings, other runs"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,14 +44,11 @@ def staged(
 
     values = {"stages": stages, "on_bad_image": on_bad_image, **parsed(settings or [])}
     chosen = gathered(model, values, run=out)
-    tables = [with_columns(each, columns) if Path(each).is_file() else each for each in data]
     with TerminalProgress(quiet=quiet) as progress:
-        result = study_staged(tables, chosen.settings, seeds=seeds, out=out, workers=workers, emit=progress)
-    if as_json:
-        typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
-        return
-    for line in result.lines():
-        typer.echo(line)
+        result = study_staged(
+            _sources(data, columns), chosen.settings, seeds=seeds, out=out, workers=workers, emit=progress
+        )
+    _tell(result.as_json(), result.lines(), as_json=as_json)
 
 
 @study.command()
@@ -85,12 +82,18 @@ def starter(
         model=model, reference=reference, seeds=seeds, image_size=image_size, epochs=epochs, rates=rates, train=train,
         labels_per_class=labels_per_class, on_bad_image=on_bad_image, **parsed(settings or []),
     )  # fmt: skip
-    tables = [with_columns(each, columns) if Path(each).is_file() else each for each in data]
     command = shlex.join(["vitrail", *sys.argv[1:]])
     with TerminalProgress(quiet=quiet) as progress:
-        result = study_starter(tables, chosen, out=out, workers=workers, command=command, emit=progress)
-    if as_json:
-        typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
-        return
-    for line in (*result.lines(), f"report   {result.report}"):
-        typer.echo(line)
+        result = study_starter(
+            _sources(data, columns), chosen, out=out, workers=workers, command=command, emit=progress
+        )
+    _tell(result.as_json(), [*result.lines(), f"report   {result.report}"], as_json=as_json)
+
+
+def _sources(data: list[str], columns: str | None) -> list[Any]:
+    """The data sets, the tables among them with the names of their columns."""
+    return [with_columns(each, columns) if Path(each).is_file() else each for each in data]
+
+
+def _tell(values: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
+    typer.echo(json.dumps(values, indent=2, ensure_ascii=False) if as_json else "\n".join(lines))

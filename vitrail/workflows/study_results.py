@@ -1,5 +1,6 @@
 """What studies have in common: finished runs are kept, answers are judged alike, and arms are compared over seeds."""
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -8,12 +9,37 @@ from typing import Any
 
 import numpy as np
 
+from vitrail.basics.errors import InputError
 from vitrail.basics.files import write_json
 from vitrail.data.columns import in_split
+from vitrail.data.tables import NamedColumns
 from vitrail.evaluation.quality import judge
 from vitrail.measures.paired import PairedComparison, compare_losses
 from vitrail.workflows.fit_data import FitImages
 from vitrail.workflows.judging import predictions_of
+
+
+def named(data: Sequence[Any]) -> dict[str, Any]:
+    """Data sets by the last part of their path, under which the study tells of them.
+
+    Raises:
+        InputError: two of them end in the same name.
+    """
+    by_name: dict[str, Any] = {}
+    for source in data:
+        path = Path(NamedColumns.of(source).data)
+        if path.stem in by_name:
+            raise InputError(
+                f"two data sets of the study are called {path.stem!r}; the second is {path}",
+                hint="study them one after the other, each with its own --out",
+            )
+        by_name[path.stem] = source
+    return by_name
+
+
+def key_of(*facts: Any) -> str:
+    """Changes when anything does that a finished run depends on, so that runs are kept and never mixed up."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def kept(file: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

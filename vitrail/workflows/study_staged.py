@@ -10,15 +10,16 @@ import numpy as np
 import torch
 
 from vitrail.basics.errors import InputError
-from vitrail.basics.events import Emit, Noted
+from vitrail.basics.events import Emit, Noted, nobody
 from vitrail.basics.files import write_json
 from vitrail.basics.run_folder import RunFolder, RunPart
-from vitrail.data.tables import NamedColumns
 from vitrail.evaluation.report import HEADLINE_ORDER
 from vitrail.measures.paired import PairedComparison
 from vitrail.models.heads import feature_width, set_linear_head
 from vitrail.prediction.runtimes.runtime import Runtime
+from vitrail.workflows.check import begin_check
 from vitrail.workflows.fit_choice import Candidates, cross_fitted_epochs
+from vitrail.workflows.fit_data import fingerprint, usable_rows
 from vitrail.workflows.fit_features import compute_features
 from vitrail.workflows.fit_heads import learn_heads
 from vitrail.workflows.fit_plan import planned
@@ -29,7 +30,7 @@ from vitrail.workflows.fit_training import answers_of, train_stages, use_weights
 from vitrail.workflows.fit_tuning import stage_rows
 from vitrail.workflows.judging import group_numbers
 from vitrail.workflows.plan_words import tell_plan
-from vitrail.workflows.study_results import gain_over_seeds, judged_arms, kept, mean_figure
+from vitrail.workflows.study_results import gain_over_seeds, judged_arms, kept, key_of, mean_figure, named
 
 CLAIM = (0.10, 0.15)
 """What the articles Vitrail grew from say that staged training gains in accuracy over one-shot training."""
@@ -71,7 +72,8 @@ def study_staged(
 
     Both begin with the same pretrained weights and walk equally often through the same images; one-shot training
     begins with a new classifier and trains everything from the first step, with the same learning rates. Each keeps
-    its best epoch by validation. What is finished is kept in `out`; the same call continues.
+    its best epoch by validation. What is finished is kept in `out` under what it depends on: the same call continues,
+    and other settings or images never get an earlier answer.
 
     Args:
         data: as for `fit`, one or more.
@@ -82,14 +84,16 @@ def study_staged(
         emit: receives progress.
 
     Raises:
-        InputError: the settings train no stages.
+        InputError: the settings train no stages, or two data sets have the same name.
     """
     by_data = {}
-    for source in data:
-        name = Path(NamedColumns.of(source).data).stem
+    for name, source in named(data).items():
+        inspection = begin_check(source, workers=workers).pending.result(emit)
+        rows = usable_rows(inspection, settings, emit=nobody)
+        key = key_of(settings.model_dump(mode="json", exclude={"seed"}), fingerprint(rows))
         results = []
         for seed in range(seeds):
-            folder, own = out / name / f"seed-{seed}", settings.model_copy(update={"seed": seed})
+            folder, own = out / name / key / f"seed-{seed}", settings.model_copy(update={"seed": seed})
             emit(Noted(f"study    {name}, seed {seed}"))
             results.append(kept(
                 folder / "result.json", partial(_one_seed, source, own, folder / "run", workers=workers, emit=emit)

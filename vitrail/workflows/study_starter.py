@@ -1,7 +1,5 @@
 """`vitrail study starter`: what are the starter weights worth on your images, against the same network from nothing?"""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,13 +13,12 @@ from vitrail.basics.events import Emit, Noted, WorkAdvanced, WorkEnded, WorkStar
 from vitrail.basics.files import explained_os_errors
 from vitrail.basics.locks import locked
 from vitrail.data.columns import in_split, labels_of
-from vitrail.data.tables import NamedColumns
 from vitrail.evaluation.report import HEADLINE_ORDER
 from vitrail.evaluation.study_report import StudyReport, write_study_report
 from vitrail.workflows.check import begin_check
 from vitrail.workflows.fit_data import FitImages, fingerprint, usable_rows
 from vitrail.workflows.fit_settings import FitSettings
-from vitrail.workflows.study_results import gain_over_seeds, judged_arms, kept, mean_figure
+from vitrail.workflows.study_results import gain_over_seeds, judged_arms, kept, key_of, mean_figure, named
 from vitrail.workflows.study_starter_runs import (
     MIMETIC,
     REFERENCE,
@@ -83,6 +80,7 @@ def study_starter(
         FindingsError: images could not be read, or the check found what must be mended first.
         InputError: there is no such data or model, or too few images for what was asked.
     """
+    sets = named(data)
     arms = (STARTER, MIMETIC, SCRATCH, *((REFERENCE,) if settings.reference else ()))
     each = len(arms) * (settings.seeds + (len(settings.rates) if len(settings.rates) > 1 else 0))
     with explained_os_errors(out):
@@ -90,8 +88,7 @@ def study_starter(
     with locked(out, thing="study"):
         emit(WorkStarted(WORK, each * len(data), "runs"))
         by_data = {}
-        for source in data:
-            name = Path(NamedColumns.of(source).data).stem
+        for name, source in sets.items():
             by_data[name] = _one_set(source, arms, settings, folder=out / name, workers=workers, emit=emit)
         emit(WorkEnded(WORK))
         page = write_study_report(StudyReport.of(by_data, settings.model_dump(mode="json"), command), out)
@@ -122,10 +119,8 @@ def _one_set(
 
 
 def _key(arms: tuple[str, ...], settings: StarterStudySettings, rows: pa.Table) -> str:
-    """Changes when anything does that a finished run depends on, so that runs are kept and never mixed up."""
     weights = [begun(arm, settings, classes=2, seed=0).weights_sha256 for arm in arms if arm in (STARTER, REFERENCE)]
-    facts = [settings.model_dump(mode="json", exclude={"seeds"}), weights, fingerprint(rows)]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    return key_of(settings.model_dump(mode="json", exclude={"seeds"}), weights, fingerprint(rows))
 
 
 @dataclass(frozen=True)

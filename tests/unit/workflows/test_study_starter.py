@@ -4,7 +4,7 @@ import pytest
 from tests.unit.models.folders import SMALL, random_model, timm_folder
 from vitrail.basics.errors import InputError, SettingsError
 from vitrail.data import columns
-from vitrail.workflows.study_results import gain_over_seeds
+from vitrail.workflows.study_results import gain_over_seeds, key_of, named
 from vitrail.workflows.study_starter_runs import MIMETIC, SCRATCH, STARTER, begun, divided, few
 from vitrail.workflows.study_starter_settings import StarterStudySettings
 
@@ -87,3 +87,18 @@ def test_a_gain_is_the_mean_over_seeds_of_every_image():
     gain = gain_over_seeds(results, "starter", "scratch")
     assert gain.difference.value == pytest.approx((1 + 0.5 + 0) / 3)
     assert gain.n == 3
+
+
+def test_two_data_sets_of_one_name_are_refused():
+    assert named(["a/photos", "b/scans.csv"]) == {"photos": "a/photos", "scans": "b/scans.csv"}
+    with pytest.raises(InputError) as caught:
+        named(["a/photos", "b/photos"])
+    assert str(caught.value) == (
+        "two data sets of the study are called 'photos'; the second is b/photos\n"
+        "hint: study them one after the other, each with its own --out"
+    )
+
+
+def test_a_key_changes_with_any_fact():
+    assert key_of({"a": 1, "b": 2}, ["x"]) == key_of({"b": 2, "a": 1}, ["x"])
+    assert len({key_of(*facts) for facts in ([1, 2], [1], [2, 1], [{"a": 1}], [{"a": 2}])}) == 5
