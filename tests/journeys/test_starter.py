@@ -77,6 +77,9 @@ def test_a_study_that_was_killed_goes_on_where_it_was(write_images, tmp_path):
     assert {arm: len(runs) for arm, runs in found["arms"].items()} == {"starter": 2, "mimetic": 2, "scratch": 2}
     assert set(found["rates"].values()) <= {5e-4, 1e-3}
     for arm in ("mimetic", "scratch"):
-        assert found["gains"][arm]["decision"] in ("better", "worse", "not enough evidence")
+        for figure in ("accuracy", "auc"):
+            gain, mean = found["gains"][arm][figure], found[f"mean_{figure}"]
+            assert gain["decision"] in ("better", "worse", "not enough evidence")
+            assert gain["difference"]["value"] == pytest.approx(mean["starter"] - mean[arm])
     page = (tmp_path / "study" / "report.html").read_text()
     assert "What the starter weights are worth" in page and "images" in page

@@ -71,14 +71,18 @@ class Settings(BaseModel):
 
 def _explain(cls: type[Settings], error: ValidationError) -> SettingsError:
     known = cls.names()
-    faults = []
+    faults, hint = [], None
     for fault in error.errors(include_url=False):
-        name = str(fault["loc"][-1]) if fault["loc"] else cls.__name__
+        name = next((part for part in reversed(fault["loc"]) if part in known), None)
         if fault["type"] == "extra_forbidden":
-            suggestion = did_you_mean(name, known)
-            faults.append(f"unknown setting {name!r}" + (f" - {suggestion}" if suggestion else ""))
+            unknown = str(fault["loc"][-1])
+            suggestion = did_you_mean(unknown, known)
+            faults.append(f"unknown setting {unknown!r}" + (f" - {suggestion}" if suggestion else ""))
+            hint = f"known settings: {', '.join(sorted(known))}"
         else:
-            faults.append(f"{name}: {fault['msg']}, got {fault['input']!r}")
+            expected = str(fault["ctx"]["error"]) if fault["type"] == "value_error" else fault["msg"]
+            # A validator of the whole has no name, and its input is everything.
+            faults.append(f"{name}: {expected}, got {fault['input']!r}" if name else expected)
     count = f"{len(faults)} settings are wrong" if len(faults) > 1 else "a setting is wrong"
     lines = "\n".join(f"  - {fault}" for fault in faults)
-    return SettingsError(f"{count}:\n{lines}", hint=f"known settings: {', '.join(sorted(known))}")
+    return SettingsError(f"{count}:\n{lines}", hint=hint)

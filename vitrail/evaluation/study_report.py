@@ -12,7 +12,7 @@ from vitrail.basics.versions import versions
 from vitrail.pages.frame import render_page
 from vitrail.pages.window import stained_window
 
-FORMAT = 1
+FORMAT = 2
 """Version of this kind of `report.json`; raised when a field changes its meaning or goes."""
 
 

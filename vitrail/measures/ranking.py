@@ -115,6 +115,27 @@ def macro_roc_auc(
     return replace(measure, low=low, high=high, method="Newcombe, mean over classes")
 
 
+def auc_pseudo_values(labels: Int[np.ndarray, "N"], probabilities: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N"]:
+    """Every image's part in the AUC, the mean over classes of each against all others: their mean is that AUC.
+
+    The AUC of images drawn with replacement is, to first order, the mean of their pseudo-values; so the AUCs of two
+    models on the same images can be compared image by image, as losses are. Values may lie outside [0, 1]: those of a
+    rare class's images weigh much.
+
+    Args:
+        labels: class numbers; each of the K classes has an image, and there are two classes or more.
+        probabilities: (N, K), higher for more likely; for two classes either column ranks alike.
+
+    Source: E. R. DeLong et al. (1988), Biometrics 44, p. 837, of which they are the structural components;
+    A. C. Davison and D. V. Hinkley (1997), section 2.7.
+
+    >>> auc_pseudo_values(np.array([1, 1, 0]), np.array([[0.1, 0.9], [0.6, 0.4], [0.5, 0.5]]))
+    array([ 1.25, -0.25,  0.5 ])
+    """
+    value, influence = _influence(labels[:, None] == np.arange(probabilities.shape[1]), probabilities)
+    return value + len(labels) * influence
+
+
 def _without_spread(measure: Measure) -> bool:
     return measure.low is not None and measure.high is not None and measure.high - measure.low < NO_SPREAD
 
@@ -167,6 +188,14 @@ def _mean_auc(belongs: Bool[np.ndarray, "N K"], probabilities: Float[np.ndarray,
 
 def _linear_mean_auc(belongs: Bool[np.ndarray, "N K"], probabilities: Float[np.ndarray, "N K"]) -> Statistic:
     """The mean AUC plus what each image, drawn once more or once less, changes about it to first order."""
+    value, influence = _influence(belongs, probabilities)
+    return lambda weights: value + weights @ influence
+
+
+def _influence(
+    belongs: Bool[np.ndarray, "N K"], probabilities: Float[np.ndarray, "N K"]
+) -> tuple[float, Float[np.ndarray, "N"]]:
+    """The mean AUC, and what each image changes about it."""
     value, influence = 0.0, np.zeros(len(belongs))
     K = belongs.shape[1]
     for own, scores in zip(belongs.T, probabilities.T, strict=True):
@@ -174,7 +203,7 @@ def _linear_mean_auc(belongs: Bool[np.ndarray, "N K"], probabilities: Float[np.n
         auc = float(wins[own].mean())
         value += auc / K
         influence += (wins - auc) / np.where(own, own.sum(), (~own).sum()) / K
-    return lambda weights: value + weights @ influence
+    return value, influence
 
 
 def _wins(positive: Bool[np.ndarray, "N"], scores: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:

@@ -106,7 +106,7 @@ def checked_architecture(name: str) -> dict[str, Any]:
         looks_like_path = "/" in name or "\\" in name
         hub = f"; a model on the hub is hf-hub:{name}" if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) else ""
         other = f"check the path{hub}"
-        suggestion = did_you_mean(name, [*timm.list_models(), *timm.list_pretrained()])
+        suggestion = did_you_mean(name, [STARTER, *timm.list_models(), *timm.list_pretrained()])
         raise InputError(
             f"{name!r} is neither a folder nor a model that timm {timm.__version__} knows"
             + (f": {suggestion}" if suggestion else ""),

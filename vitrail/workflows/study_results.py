@@ -15,6 +15,7 @@ from vitrail.data.columns import in_split
 from vitrail.data.tables import NamedColumns
 from vitrail.evaluation.quality import judge
 from vitrail.measures.paired import PairedComparison, compare_losses
+from vitrail.measures.ranking import auc_pseudo_values
 from vitrail.workflows.fit_data import FitImages
 from vitrail.workflows.judging import predictions_of
 
@@ -37,9 +38,13 @@ def named(data: Sequence[Any]) -> dict[str, Any]:
     return by_name
 
 
+FORMAT = 2
+"""Version of what a finished run holds; raised when earlier ones lack something."""
+
+
 def key_of(*facts: Any) -> str:
     """Changes when anything does that a finished run depends on, so that runs are kept and never mixed up."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps([FORMAT, *facts], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def kept(file: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -50,7 +55,7 @@ def kept(file: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def judged_arms(images: FitImages, arms: dict[str, np.ndarray], split: str, *, seed: int) -> dict[str, Any]:
-    """Figures of every arm, and which images each got right, by image.
+    """Figures of every arm, and by image what it adds to them, so that arms can be compared image by image.
 
     Args:
         images: the image table with its splits.
@@ -59,32 +64,56 @@ def judged_arms(images: FitImages, arms: dict[str, np.ndarray], split: str, *, s
         seed: of the run.
     """
     part, labels = in_split(images.rows, split), images.labelled(split).labels
-    figures = {}
+    figures: dict[str, Any] = {}
+    by_image: dict[str, Any] = {}
     for arm, logits in arms.items():
-        quality = judge(predictions_of(part, logits, images.classes, split), seed=seed)
+        predictions = predictions_of(part, logits, images.classes, split)
+        quality = judge(predictions, seed=seed)
         figures[arm] = {"accuracy": quality.accuracy.as_json(), "auc": quality.auc.as_json()}
+        defined = quality.auc.value is not None
+        by_image[arm] = {
+            "accuracy": (logits.argmax(axis=1) == labels).tolist(),
+            "auc": auc_pseudo_values(labels, predictions.probabilities).tolist() if defined else None,
+        }
     return {
         "seed": seed,
         "measured_on": split,
         "figures": figures,
         "ids": part["id"].to_pylist(),
         "groups": part["group"].to_pylist(),
-        "right": {arm: (logits.argmax(axis=1) == labels).tolist() for arm, logits in arms.items()},
+        "by_image": by_image,
     }
 
 
-def gain_over_seeds(results: Sequence[dict[str, Any]], arm: str, against: str) -> PairedComparison:
-    """How much more often `arm` is right than `against`: every image's mean over the seeds that held it out,
-    bootstrapped over images, or over groups where there are any."""
-    wrong: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+def gain_over_seeds(
+    results: Sequence[dict[str, Any]], arm: str, against: str, figure: str = "accuracy"
+) -> PairedComparison:
+    """How much higher a figure of `arm` is than that of `against`, as the mean over the seeds.
+
+    An image counts once, with what it adds to the mean in all seeds that held it out; test and bootstrap draw images,
+    or groups where there are any.
+
+    Args:
+        results: of `judged_arms`, by seed.
+        arm: the one that is judged.
+        against: the one it is compared with.
+        figure: `accuracy` or `auc`, one that every seed has.
+    """
+    shares: dict[tuple[str, str], float] = defaultdict(float)
+    total = 0.0
     for result in results:
-        pairs = zip(result["right"][arm], result["right"][against], strict=True)
-        for identity, group, (mine, other) in zip(result["ids"], result["groups"], pairs, strict=True):
-            wrong[identity, group or identity].append((1.0 - mine, 1.0 - other))
-    means = np.array([np.mean(pairs, axis=0) for pairs in wrong.values()])
-    groups = np.unique([group for _, group in wrong], return_inverse=True)[1]
+        mine, other = (np.array(result["by_image"][name][figure], float) for name in (arm, against))
+        differences = mine - other
+        total += differences.mean() / len(results)
+        around = (differences - differences.mean()) / len(differences) / len(results)
+        for identity, group, share in zip(result["ids"], result["groups"], around.tolist(), strict=True):
+            shares[identity, group or identity] += share
+    gains = total + len(shares) * np.array(list(shares.values()))
+    # An image that both arms answer alike is a tie, whatever the sums' last digits.
+    gains[np.abs(gains) < 1e-12] = 0.0
+    groups = np.unique([group for _, group in shares], return_inverse=True)[1]
     grouped = groups if len(set(groups.tolist())) < len(groups) else None
-    return compare_losses(means[:, 1], means[:, 0], groups=grouped)
+    return compare_losses(gains, np.zeros_like(gains), groups=grouped)
 
 
 def mean_figure(results: Sequence[dict[str, Any]], arm: str, figure: str) -> float | None:

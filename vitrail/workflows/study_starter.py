@@ -35,6 +35,9 @@ from vitrail.workflows.study_starter_settings import StarterStudySettings
 
 WORK = "study"
 
+FIGURES = {"accuracy": ("accuracy", "{:+.1f}", 100, " points"), "auc": ("AUC", "{:+.3f}", 1, "")}
+"""In which figures arms are compared, and how a difference is told: name, format, scale, unit."""
+
 
 @dataclass(frozen=True)
 class StarterStudy:
@@ -42,8 +45,8 @@ class StarterStudy:
 
     Attributes:
         by_data: per data set `arms` (accuracy and AUC by seed), `mean_accuracy`, `mean_auc`, `rates`, and `gains`: of
-            the starter over every other arm, in accuracy, each image's mean over seeds, with its interval, `decision`
-            and how many `seeds_won`.
+            the starter over every other arm, in `accuracy` and in `auc` (None where a seed has none), the mean over
+            the seeds, with its interval, `decision` and how many `seeds_won`.
         report: the page.
     """
 
@@ -114,7 +117,7 @@ def _one_set(
     for seed, rows in enumerate(by_seed):
         images = FitImages(rows, study.pictures.classes, started.workers)
         runs = [study.run(arm, images, rate=rates[arm], seed=seed) for arm in arms]
-        results.append({**runs[0], **{part: _merged(runs, part) for part in ("figures", "right")}})
+        results.append({**runs[0], **{part: _merged(runs, part) for part in ("figures", "by_image")}})
     return _summary(results, arms, rates, few(by_seed[0], settings, seed=0).num_rows)
 
 
@@ -180,21 +183,29 @@ def _merged(runs: list[dict[str, Any]], part: str) -> dict[str, Any]:
 def _summary(
     results: list[dict[str, Any]], arms: tuple[str, ...], rates: dict[str, float], images: int
 ) -> dict[str, Any]:
-    gains = {}
-    for other in arms[1:]:
-        pairs = [[result["figures"][arm]["accuracy"]["value"] for arm in (STARTER, other)] for result in results]
-        won = sum(mine > theirs for mine, theirs in pairs)
-        gains[other] = {**gain_over_seeds(results, STARTER, other).as_json(), "seeds_won": won}
+    gains = {
+        other: {figure: _gain(results, other, figure) for figure in ("accuracy", "auc")}
+        for other in arms
+        if other != STARTER
+    }
     return {
         "measured_on": results[0]["measured_on"],
         "training_images": images,
-        "judged_images": len(results[0]["ids"]),
+        "judged_images": len({identity for result in results for identity in result["ids"]}),
         "rates": rates,
         "arms": {arm: [result["figures"][arm] for result in results] for arm in arms},
         "mean_accuracy": {arm: mean_figure(results, arm, "accuracy") for arm in arms},
         "mean_auc": {arm: mean_figure(results, arm, "auc") for arm in arms},
         "gains": gains,
     }
+
+
+def _gain(results: list[dict[str, Any]], other: str, figure: str) -> dict[str, Any] | None:
+    pairs = [[result["figures"][arm][figure]["value"] for arm in (STARTER, other)] for result in results]
+    if any(None in pair for pair in pairs):
+        return None
+    won = sum(mine > theirs for mine, theirs in pairs)
+    return {**gain_over_seeds(results, STARTER, other, figure).as_json(), "seeds_won": won}
 
 
 def _lines(name: str, found: dict[str, Any]) -> list[str]:
@@ -207,14 +218,19 @@ def _lines(name: str, found: dict[str, Any]) -> list[str]:
         auc = found["mean_auc"][arm]
         told = "" if auc is None else f", AUC {auc:.3f}"
         lines.append(f"  {arm:<9} accuracy {100 * value:.1f} %{told}   rate {found['rates'][arm]:g}")
-    return [*lines, *(f"  {gain_words(other, gain, seeds)}" for other, gain in found["gains"].items())]
+    for other, gains in found["gains"].items():
+        words = [gain_words(figure, gain, seeds) for figure, gain in gains.items() if gain is not None]
+        heads = [f"starter against {other}:", *[""] * len(words)]
+        lines += [f"  {head:<27} {said}" for head, said in zip(heads, words, strict=False)]
+    return lines
 
 
-def gain_words(other: str, gain: dict[str, Any], seeds: int) -> str:
-    """The starter against another arm, in a line."""
+def gain_words(figure: str, gain: dict[str, Any], seeds: int) -> str:
+    """What the starter gains over another arm in one figure, in a line."""
+    name, shown, scale, unit = FIGURES[figure]
     difference = gain["difference"]
-    span = "" if difference["low"] is None else f" ({100 * difference['low']:+.1f} to {100 * difference['high']:+.1f})"
-    return (
-        f"starter against {other}: {100 * difference['value']:+.1f} points{span}, p = {gain['p_value']:.2g}, "
-        f"{gain['decision']}; ahead in {gain['seeds_won']} of {seeds} seeds"
-    )
+    value, *limits = (None if end is None else shown.format(scale * end) for end in
+                      (difference["value"], difference["low"], difference["high"]))  # fmt: skip
+    span = "" if None in limits else f" ({limits[0]} to {limits[1]})"
+    ahead = f"ahead in {gain['seeds_won']} of {seeds} seeds"
+    return f"{name} {value}{unit}{span}, p = {gain['p_value']:.2g}, {gain['decision']}; {ahead}"

@@ -1,6 +1,7 @@
 import pickle
 
 import pytest
+from pydantic import field_validator, model_validator
 
 from vitrail.basics.errors import FindingsError, InputError, SettingsError, nearest_names
 from vitrail.basics.settings import Settings
@@ -9,6 +10,25 @@ from vitrail.basics.settings import Settings
 class Loop(Settings):
     epochs: int = 5
     learning_rate: float = 1e-3
+
+
+class Rates(Settings):
+    rates: tuple[float, ...] = (1e-3,)
+    most: int | None = None
+    least: int | None = None
+
+    @field_validator("most")
+    @classmethod
+    def _even(cls, value: int) -> int:
+        if value % 2:
+            raise ValueError("an even number was expected")
+        return value
+
+    @model_validator(mode="after")
+    def _one(self) -> "Rates":
+        if self.most and self.least:
+            raise ValueError("either most or least was expected, not both")
+        return self
 
 
 class Whole(Settings):
@@ -38,6 +58,17 @@ def test_gather_reports_faults_of_all_parts_together():
     assert "unknown setting 'sed' - did you mean seed?" in error.value.message
     assert "epochs: Input should be a valid integer" in error.value.message
     assert "got 'many'" in error.value.message
+
+
+@pytest.mark.parametrize(("values", "fault"), [
+    ({"rates": ["fast"]}, "rates: Input should be a valid number, unable to parse string as a number, got 'fast'"),
+    ({"most": 3}, "most: an even number was expected, got 3"),
+    ({"most": 2, "least": 1}, "either most or least was expected, not both"),
+])  # fmt: skip
+def test_a_wrong_value_is_told_with_the_name_of_its_setting_and_without_a_list_of_all(values, fault):
+    with pytest.raises(SettingsError) as error:
+        Rates.parse(**values)
+    assert str(error.value) == f"a setting is wrong:\n  - {fault}"
 
 
 def test_settings_cannot_be_changed_after_they_are_made():

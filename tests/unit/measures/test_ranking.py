@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from vitrail.measures.ranking import macro_roc_auc, newcombe_limits, roc_auc
+from vitrail.measures.ranking import auc_pseudo_values, macro_roc_auc, newcombe_limits, roc_auc
 
 
 def test_auc_agrees_with_scikit_learn_with_and_without_ties() -> None:
@@ -116,6 +116,21 @@ def test_the_linearised_bootstrap_agrees_with_the_full_one(monkeypatch: pytest.M
     linear = macro_roc_auc(labels, probabilities, classes=list("abcd"), seed=1)
     assert (linear.low, linear.high) == pytest.approx((full.low, full.high), abs=0.002)
     assert linear.value == full.value and linear.low != full.low
+
+
+def test_the_mean_of_the_pseudo_values_is_the_auc_and_their_spread_is_delongs() -> None:
+    labels, probabilities = drawn(200, 4, 1.5, np.random.default_rng(7))
+    expected = macro_roc_auc(labels, probabilities, classes=list("abcd")).value
+    assert auc_pseudo_values(labels, probabilities).mean() == pytest.approx(expected)
+
+    random = np.random.default_rng(8)
+    positive = random.random(300) < 0.3
+    scores = np.round(random.normal(size=300) + positive, 1)
+    parts = auc_pseudo_values(positive.astype(np.int64), np.stack([-scores, scores], axis=1))
+    assert parts.mean() == pytest.approx(sklearn.metrics.roc_auc_score(positive, scores))
+    ranked = (scores[positive][:, None] > scores[~positive]) + (scores[positive][:, None] == scores[~positive]) / 2
+    variance = ranked.mean(1).var(ddof=1) / positive.sum() + ranked.mean(0).var(ddof=1) / (~positive).sum()
+    assert parts.std() / np.sqrt(300) == pytest.approx(np.sqrt(variance), rel=0.01)
 
 
 def test_the_interval_of_the_mean_covers_the_truth() -> None:

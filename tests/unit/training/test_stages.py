@@ -32,10 +32,10 @@ def test_stages_are_read_from_text_and_lists(text, stages):
 def test_stages_in_another_order_twice_or_unknown_are_refused():
     order = "stages go from head to top to all, each once"
     for text in ("top,head", "head,head", "all,head,top"):
-        assert refusal(stages=text) == f"a setting is wrong:\n  - stages: Value error, {order}, got {text!r}"
+        assert refusal(stages=text) == f"a setting is wrong:\n  - stages: {order}, got {text!r}"
     for text, unknown in (("heads", "heads"), ("head,probe", "probe"), ("head,,all", "")):
         why = f"{unknown!r} is no stage; stages are head, top and all, or probe alone"
-        assert refusal(stages=text) == f"a setting is wrong:\n  - stages: Value error, {why}, got {text!r}"
+        assert refusal(stages=text) == f"a setting is wrong:\n  - stages: {why}, got {text!r}"
 
 
 @pytest.mark.parametrize(("text", "seconds"), [
@@ -48,7 +48,7 @@ def test_times_are_read_in_hours_minutes_and_seconds(text, seconds):
 @pytest.mark.parametrize("text", ["soon", "20x", "-5m", "1:30", "", "m20", "1e3", "1h30"])
 def test_other_times_are_refused(text):
     why = "a time such as 90s, 20m or 1h30m was expected"
-    assert refusal(time=text) == f"a setting is wrong:\n  - time: Value error, {why}, got {text!r}"
+    assert refusal(time=text) == f"a setting is wrong:\n  - time: {why}, got {text!r}"
 
 
 def test_no_time_at_all_is_refused():

@@ -54,5 +54,5 @@ def test_a_run_is_continued_in_the_runtime_of_its_journal_and_refused_where_that
 
 def test_a_misspelled_runtime_is_refused_with_the_other_settings(write_images):
     folder = write_images({"cat": 10, "dog": 10})
-    with pytest.raises(SettingsError, match=r"runtime: Value error, there is no runtime 'onx': did you mean onnx"):
+    with pytest.raises(SettingsError, match=r"runtime: there is no runtime 'onx': did you mean onnx"):
         vitrail.fit(folder, **{**CALL, "runtime": "onx"})

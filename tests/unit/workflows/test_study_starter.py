@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from tests.unit.models.folders import SMALL, random_model, timm_folder
 from vitrail.basics.errors import InputError, SettingsError
 from vitrail.data import columns
+from vitrail.measures.paired import compare_losses
+from vitrail.measures.ranking import auc_pseudo_values
 from vitrail.workflows.study_results import gain_over_seeds, key_of, named
+from vitrail.workflows.study_starter import gain_words
 from vitrail.workflows.study_starter_runs import MIMETIC, SCRATCH, STARTER, begun, divided, few
 from vitrail.workflows.study_starter_settings import StarterStudySettings
 
@@ -79,14 +83,60 @@ def test_a_network_that_is_no_plain_vit_is_refused(tmp_path):
     assert begun(MIMETIC, StarterStudySettings(model=str(vit), image_size=48), classes=3, seed=0).model.num_classes == 3
 
 
-def test_a_gain_is_the_mean_over_seeds_of_every_image():
+def seed_of(ids, figure="accuracy", groups=None, **answers):
+    """What `judged_arms` keeps of a seed."""
+    by_image = {arm: {figure: values} for arm, values in answers.items()}
+    return {"ids": ids, "groups": groups or [None] * len(ids), "by_image": by_image}
+
+
+def test_a_gain_is_the_mean_over_seeds_and_counts_every_image_once():
     results = [
-        {"ids": ["x", "y"], "groups": [None, None], "right": {"starter": [True, True], "scratch": [False, True]}},
-        {"ids": ["y", "z"], "groups": [None, None], "right": {"starter": [True, False], "scratch": [False, False]}},
+        seed_of(["x", "y"], starter=[True, True], scratch=[False, True]),
+        seed_of(["y", "z"], starter=[True, False], scratch=[False, False]),
+        seed_of(["y"], starter=[True], scratch=[True]),
     ]
     gain = gain_over_seeds(results, "starter", "scratch")
-    assert gain.difference.value == pytest.approx((1 + 0.5 + 0) / 3)
+    assert gain.difference.value == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
     assert gain.n == 3
+
+
+def test_a_gain_on_the_same_images_is_every_images_mean_over_the_seeds():
+    ids = [f"{number}.png" for number in range(6)]
+    mine, other = np.random.default_rng(0).integers(0, 2, (2, 3, 6)).astype(bool).tolist()
+    results = [seed_of(ids, starter=a, scratch=b) for a, b in zip(mine, other, strict=True)]
+    expected = compare_losses(1 - np.mean(other, axis=0), 1 - np.mean(mine, axis=0))
+    gain = gain_over_seeds(results, "starter", "scratch")
+    assert (gain.p_value, gain.decision, gain.n) == (expected.p_value, expected.decision, 6)
+    found, wanted = gain.difference, expected.difference
+    assert (found.value, found.low, found.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
+
+
+def test_images_of_a_group_are_drawn_together():
+    results = [seed_of(list("abcd"), groups=["p", "p", None, "q"], starter=[1, 1, 1, 0], scratch=[0, 0, 1, 0])]
+    gain = gain_over_seeds(results, "starter", "scratch")
+    assert (gain.groups, gain.n) == (3, 4)
+    assert (
+        gain.p_value == 1.0
+        and gain_over_seeds([{**results[0], "groups": [None] * 4}], "starter", "scratch").p_value == 0.5
+    )
+
+
+def test_a_gain_in_auc_is_the_difference_of_the_aucs_and_delongs_test_agrees():
+    random = np.random.default_rng(5)
+    labels = random.integers(0, 2, 400)
+    scores = labels + random.normal(0, 1.0, 400)
+    worse = labels + random.normal(0, 2.0, 400)
+    parts = {
+        arm: auc_pseudo_values(labels, np.stack([-values, values], axis=1)).tolist()
+        for arm, values in (("starter", scores), ("scratch", worse))
+    }
+    gain = gain_over_seeds([seed_of([str(n) for n in range(400)], "auc", **parts)], "starter", "scratch", "auc")
+    assert gain.difference.value == pytest.approx(roc_auc_score(labels, scores) - roc_auc_score(labels, worse))
+    # DeLong's variance of a difference, from the two models' structural components.
+    differences = np.subtract(parts["starter"], parts["scratch"])
+    placed = [differences[labels == one] * (labels == one).mean() for one in (0, 1)]
+    deviation = np.sqrt(sum(values.var(ddof=1) / len(values) for values in placed))
+    assert (gain.difference.high - gain.difference.low) / 2 / 1.96 == pytest.approx(deviation, rel=0.1)
 
 
 def test_two_data_sets_of_one_name_are_refused():
@@ -102,3 +152,14 @@ def test_two_data_sets_of_one_name_are_refused():
 def test_a_key_changes_with_any_fact():
     assert key_of({"a": 1, "b": 2}, ["x"]) == key_of({"b": 2, "a": 1}, ["x"])
     assert len({key_of(*facts) for facts in ([1, 2], [1], [2, 1], [{"a": 1}], [{"a": 2}])}) == 5
+
+
+@pytest.mark.parametrize(("figure", "low", "told"), [
+    ("accuracy", 0.011, "accuracy +2.4 points (+1.1 to +5.0), p = 0.012, better; ahead in 4 of 5 seeds"),
+    ("accuracy", None, "accuracy +2.4 points, p = 0.012, better; ahead in 4 of 5 seeds"),
+    ("auc", 0.011, "AUC +0.024 (+0.011 to +0.050), p = 0.012, better; ahead in 4 of 5 seeds"),
+])  # fmt: skip
+def test_a_gain_is_told_in_its_own_unit(figure, low, told):
+    difference = {"value": 0.024, "low": low, "high": 0.05}
+    gain = {"difference": difference, "p_value": 0.0123, "decision": "better", "seeds_won": 4}
+    assert gain_words(figure, gain, seeds=5) == told

@@ -135,7 +135,7 @@ def test_bad_settings_are_told_together():
         FormulaSettings.parse(classes=0, families="fractal,square", image_size=8, tnt=1)
     assert str(fault.value) == (
         "4 settings are wrong:\n"
-        "  - families: Value error, 'square' is no family; families are fractal, visual_atom, radial_contour, "
+        "  - families: 'square' is no family; families are fractal, visual_atom, radial_contour, "
         "pen_strokes, dead_leaves, got 'fractal,square'\n"
         "  - classes: Input should be greater than or equal to 2, got 0\n"
         "  - image_size: Input should be greater than or equal to 16, got 8\n"
