@@ -14,7 +14,7 @@ Filling = Literal["flat", "shaded", "striped", "cloudy"]
 FILLINGS: tuple[Filling, ...] = ("flat", "shaded", "striped", "cloudy")
 
 MOST_LEAVES = 250
-"""Of an image; what they leave uncovered shows the ground's grey."""
+"""Of an image, at most 255; what they leave uncovered shows the ground's grey."""
 
 _TEXTURES = 4
 """Different fillings within one image."""
@@ -77,19 +77,26 @@ class DeadLeaves:
 
     def ink(self, size: int, placement: Placement, dice: np.random.Generator) -> UInt8[np.ndarray, "S S"]:
         """Draw an instance. Leaves cover the whole image: of the placement only the size counts."""
-        image = Image.new("L", (size, size), self._grey(dice))
-        fillings = [self._filled(size, dice) for _ in range(_TEXTURES)]
+        greys, textured = [self._grey(dice)], [False]
+        fillings = np.stack([self._filled(size, dice) for _ in range(_TEXTURES)])
         outlines = self._outlines(dice) * (size * placement.extent / 0.9) + dice.uniform(0, size, (MOST_LEAVES, 1, 2))
-        for number, outline in enumerate(outlines.astype(np.float32)):
-            mask = Image.new("L", (size, size))
-            ImageDraw.Draw(mask).polygon(outline.ravel().tolist(), fill=255)
-            image.paste(fillings[number % _TEXTURES] if dice.random() < 0.8 else self._grey(dice), (0, 0), mask)
+        # The number of the uppermost leaf at every place, 0 for the ground, and then their greys at once: several times
+        # as fast as to paint leaf over leaf.
+        uppermost = Image.new("L", (size, size))
+        pen = ImageDraw.Draw(uppermost)
+        for number, outline in enumerate(outlines.astype(np.float32).reshape(MOST_LEAVES, -1).tolist(), start=1):
+            pen.polygon(outline, fill=number)
+            textured.append(dice.random() < 0.8)
+            greys.append(0 if textured[-1] else self._grey(dice))
+        leaf = np.asarray(uppermost).astype(np.intp)
+        texture = np.take_along_axis(fillings, (leaf[None] - 1) % _TEXTURES, axis=0)[0]
+        ink = np.where(np.array(textured)[leaf], texture, np.array(greys, np.uint8)[leaf])
         if self.blur:
-            image = image.filter(ImageFilter.GaussianBlur(self.blur * size))
-        return np.maximum(np.asarray(image), 1)
+            ink = np.asarray(Image.fromarray(ink).filter(ImageFilter.GaussianBlur(self.blur * size)))
+        return np.maximum(ink, 1)
 
     def _grey(self, dice: np.random.Generator) -> int:
-        return int(np.clip(dice.normal(*self.greys), 0, 1) * 255)
+        return int(min(max(dice.normal(*self.greys), 0), 1) * 255)
 
     def _outlines(self, dice: np.random.Generator) -> Float[np.ndarray, "L V 2"]:
         """Outlines around (0, 0) of all leaves, in shares of the side."""
@@ -103,7 +110,7 @@ class DeadLeaves:
         along, across = x * np.cos(turns) - y * np.sin(turns), x * np.sin(turns) + y * np.cos(turns)
         return radii[:, None, None] * np.stack([along, across], axis=2)
 
-    def _filled(self, size: int, dice: np.random.Generator) -> Image.Image:
+    def _filled(self, size: int, dice: np.random.Generator) -> UInt8[np.ndarray, "S S"]:
         """A square of the class's filling, around a grey of its own."""
         grey, strength = self._grey(dice), 255 * dice.uniform(0.1, 0.4)
         angle, phase = dice.normal(self.direction, self.disorder), dice.uniform(0, 2 * np.pi)
@@ -115,4 +122,4 @@ class DeadLeaves:
             relief = 2 * plasma(size, decay=self.decay, dice=dice) - 1
         else:
             relief = 2 * along if self.filling == "shaded" else np.zeros((size, size))
-        return Image.fromarray(np.clip(grey + strength * relief, 0, 255).astype(np.uint8))
+        return np.clip(grey + strength * relief, 0, 255).astype(np.uint8)
