@@ -97,17 +97,11 @@ def drop_replaced(
     newer = KnownImages.write(index, (image for image in stored_images(folder, written) if known.ids(image[0])))
     dropped = 0
     for shard in shards if len(newer) else ():
-        stale = np.array([_is_stale(image, newer) for image in stored_images(folder, [shard])], bool)
+        stale = np.array([bool(newer.ids(place)) for place, _ in stored_images(folder, [shard])], bool)
         if stale.any():
             keep_in_shard(folder, shard, outputs, np.flatnonzero(~stale))
             dropped += int(stale.sum())
     return dropped
-
-
-def _is_stale(image: tuple[Place, str], newer: KnownImages) -> bool:
-    place, identity = image
-    ids = newer.ids(place)
-    return bool(ids) and identity not in ids
 
 
 def _said_now(group: pa.Table, images: ImageList, places: PlaceMap) -> tuple[pa.Table, int]:
