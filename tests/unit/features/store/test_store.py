@@ -243,6 +243,21 @@ def test_a_process_that_dies_while_it_replaces_rows_is_followed_by_one_that_fini
     assert content(tmp_path / "killed") == content(tmp_path / "calm")
 
 
+def test_rows_are_dropped_from_every_group_of_a_shard(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "GROUP_ROWS", 64)
+    write(tmp_path / "store", 150, made=dataclasses.replace(MADE, rows_per_shard=200))
+    kept = np.array([0, 63, 64, 70, 127, 149])
+    shards.keep_in_shard(tmp_path / "store", 0, OUTPUTS, kept)
+    groups = list(shards.shard_groups(tmp_path / "store", 0))
+    assert [group["path"].to_pylist() for group in groups] == [
+        ["/0.png", "/63.png"], ["/64.png", "/70.png", "/127.png"], ["/149.png"]
+    ]  # fmt: skip
+    vectors = np.concatenate([np.stack(group["norm"].to_numpy()) for group in groups])
+    np.testing.assert_array_equal(vectors, np.stack([numbers_of(n)[0].numpy() for n in kept]))
+    maps = safetensors.numpy.load_file(shards.maps_file(tmp_path / "store", 0))
+    np.testing.assert_array_equal(maps["blocks.1"], np.stack([numbers_of(n)[1].half().numpy() for n in kept]))
+
+
 def test_a_shard_whose_rows_are_all_replaced_stays_as_an_empty_one(tmp_path):
     write(tmp_path / "store", 8)
     with StoreWriter.open(tmp_path / "store") as writer:
