@@ -68,6 +68,13 @@ class Settings(BaseModel):
         own = [name for name in cls.model_fields if name not in parts]
         return own + [name for kind in parts.values() for name in kind.model_fields]
 
+    @classmethod
+    def meaning(cls, name: str) -> str | None:
+        """A setting and what stands under it in its class, in one line."""
+        kinds = [cls, *cls.parts().values()]
+        said = next(kind.model_fields[name].description for kind in kinds if name in kind.model_fields)
+        return f"{name}: {' '.join(said.split())}" if said else None
+
 
 def _explain(cls: type[Settings], error: ValidationError) -> SettingsError:
     known = cls.names()
@@ -83,6 +90,7 @@ def _explain(cls: type[Settings], error: ValidationError) -> SettingsError:
             expected = str(fault["ctx"]["error"]) if fault["type"] == "value_error" else fault["msg"]
             # A validator of the whole has no name, and its input is everything.
             faults.append(f"{name}: {expected}, got {fault['input']!r}" if name else expected)
+            hint = hint or (cls.meaning(str(name)) if name else None)
     count = f"{len(faults)} settings are wrong" if len(faults) > 1 else "a setting is wrong"
     lines = "\n".join(f"  - {fault}" for fault in faults)
     return SettingsError(f"{count}:\n{lines}", hint=hint)

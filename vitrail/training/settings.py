@@ -57,9 +57,9 @@ class TrainingSettings(Settings):
     head_epochs: int | None = Field(default=None, ge=1)
     """Walks through the training images in the head stage; None: by preset and number of images."""
     top_epochs: int | None = Field(default=None, ge=1)
-    """The same for the stage of the top blocks."""
+    """Walks through the training images in the stage of the top blocks; None: by preset and number of images."""
     all_epochs: int | None = Field(default=None, ge=1)
-    """The same for the stage of the whole network."""
+    """Walks through the training images in the stage of the whole network; None: by preset and number of images."""
     epochs_factor: float = Field(default=1.0, gt=0)
     """The default number of epochs of every stage times this; weights whose features are weak need longer."""
     in_doubt: Literal["probe", "trained"] = "probe"

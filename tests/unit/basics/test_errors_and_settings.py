@@ -14,6 +14,8 @@ class Loop(Settings):
 
 class Rates(Settings):
     rates: tuple[float, ...] = (1e-3,)
+    """Learning rates of AdamW, one after
+    the other. The best one is kept."""
     most: int | None = None
     least: int | None = None
 
@@ -65,10 +67,15 @@ def test_gather_reports_faults_of_all_parts_together():
     ({"most": 3}, "most: an even number was expected, got 3"),
     ({"most": 2, "least": 1}, "either most or least was expected, not both"),
 ])  # fmt: skip
-def test_a_wrong_value_is_told_with_the_name_of_its_setting_and_without_a_list_of_all(values, fault):
+def test_a_wrong_value_is_told_with_the_name_of_its_setting_and_what_it_means(values, fault):
     with pytest.raises(SettingsError) as error:
         Rates.parse(**values)
-    assert str(error.value) == f"a setting is wrong:\n  - {fault}"
+    hint = (
+        "\nhint: rates: Learning rates of AdamW, one after the other. The best one is kept."
+        if "rates" in values
+        else ""
+    )
+    assert str(error.value) == f"a setting is wrong:\n  - {fault}{hint}"
 
 
 def test_settings_cannot_be_changed_after_they_are_made():
