@@ -1,5 +1,6 @@
 """One process at a time in a folder."""
 
+import shutil
 from pathlib import Path
 
 import filelock
@@ -27,3 +28,9 @@ def locked(folder: Path, *, thing: str) -> filelock.FileLock:
             f"{folder}: another process is working on this {thing}", hint="wait for it, or choose another --out"
         ) from None
     return lock
+
+
+def remove_if_unused(folder: Path) -> None:
+    """Remove a folder that holds nothing but its lock, so that what was refused leaves no trace."""
+    if [entry.name for entry in folder.iterdir()] == [LOCK_NAME]:
+        shutil.rmtree(folder, ignore_errors=True)

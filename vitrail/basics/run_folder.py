@@ -16,7 +16,7 @@ import filelock
 from vitrail.basics.differences import differences
 from vitrail.basics.errors import InputError, VitrailError
 from vitrail.basics.files import explained_os_errors, write_json
-from vitrail.basics.locks import locked
+from vitrail.basics.locks import locked, remove_if_unused
 
 _FOLDERS = ("work", "package", "tensorboard")
 _FILES = ("settings.json", "journal.jsonl", "metrics.jsonl", "metrics-scratch.jsonl", "report.html", "report.json")
@@ -281,5 +281,5 @@ def _withdraw(path: Path) -> None:
         for entry in (path / _REPLACED).iterdir():
             os.replace(entry, path / entry.name)
         (path / _REPLACED).rmdir()
-    elif [entry.name for entry in path.iterdir()] == [".lock"]:
-        shutil.rmtree(path, ignore_errors=True)
+    else:
+        remove_if_unused(path)

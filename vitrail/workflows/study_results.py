@@ -19,6 +19,9 @@ from vitrail.measures.ranking import auc_pseudo_values
 from vitrail.workflows.fit_data import FitImages
 from vitrail.workflows.judging import predictions_of
 
+FORMAT = 2
+"""Version of what a finished run holds; raised when earlier ones lack something."""
+
 
 def named(data: Sequence[Any]) -> dict[str, Any]:
     """Data sets by the last part of their path, under which the study tells of them.
@@ -36,10 +39,6 @@ def named(data: Sequence[Any]) -> dict[str, Any]:
             )
         by_name[path.stem] = source
     return by_name
-
-
-FORMAT = 2
-"""Version of what a finished run holds; raised when earlier ones lack something."""
 
 
 def key_of(*facts: Any) -> str:

@@ -1,5 +1,6 @@
 """`vitrail study starter`: what are the starter weights worth on your images, against the same network from nothing?"""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from vitrail.basics.events import Emit, Noted, WorkAdvanced, WorkEnded, WorkStarted, nobody
 from vitrail.basics.files import explained_os_errors
-from vitrail.basics.locks import locked
+from vitrail.basics.locks import locked, remove_if_unused
 from vitrail.data.columns import in_split, labels_of
 from vitrail.evaluation.report import HEADLINE_ORDER
 from vitrail.evaluation.study_report import StudyReport, write_study_report
@@ -88,7 +89,8 @@ def study_starter(
     each = len(arms) * (settings.seeds + (len(settings.rates) if len(settings.rates) > 1 else 0))
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    with locked(out, thing="study"):
+    with locked(out, thing="study"), contextlib.ExitStack() as ending:
+        ending.callback(remove_if_unused, out)
         emit(WorkStarted(WORK, each * len(data), "runs"))
         by_data = {}
         for name, source in sets.items():
@@ -118,7 +120,7 @@ def _one_set(
         images = FitImages(rows, study.pictures.classes, started.workers)
         runs = [study.run(arm, images, rate=rates[arm], seed=seed) for arm in arms]
         results.append({**runs[0], **{part: _merged(runs, part) for part in ("figures", "by_image")}})
-    return _summary(results, arms, rates, few(by_seed[0], settings, seed=0).num_rows)
+    return summarised(results, arms, rates, few(by_seed[0], settings, seed=0).num_rows)
 
 
 def _key(arms: tuple[str, ...], settings: StarterStudySettings, rows: pa.Table) -> str:
@@ -180,14 +182,19 @@ def _merged(runs: list[dict[str, Any]], part: str) -> dict[str, Any]:
     return {arm: value for run in runs for arm, value in run[part].items()}
 
 
-def _summary(
+def summarised(
     results: list[dict[str, Any]], arms: tuple[str, ...], rates: dict[str, float], images: int
 ) -> dict[str, Any]:
-    gains = {
-        other: {figure: _gain(results, other, figure) for figure in ("accuracy", "auc")}
-        for other in arms
-        if other != STARTER
-    }
+    """What the runs of a data set say together: figures by arm, their means, and what the starter gains.
+
+    Args:
+        results: of `judged_arms`, by seed.
+        arms: in the order in which they are shown, the starter among them.
+        rates: learning rate of each.
+        images: that a run was trained on.
+    """
+    others = [arm for arm in arms if arm != STARTER]
+    gains = {other: {figure: _gain(results, other, figure) for figure in FIGURES} for other in others}
     return {
         "measured_on": results[0]["measured_on"],
         "training_images": images,

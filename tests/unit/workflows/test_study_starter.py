@@ -1,14 +1,17 @@
+import hashlib
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from tests.unit.models.folders import SMALL, random_model, timm_folder
 from vitrail.basics.errors import InputError, SettingsError
+from vitrail.basics.events import nobody
 from vitrail.data import columns
 from vitrail.measures.paired import compare_losses
 from vitrail.measures.ranking import auc_pseudo_values
 from vitrail.workflows.study_results import gain_over_seeds, key_of, named
-from vitrail.workflows.study_starter import gain_words
+from vitrail.workflows.study_starter import gain_words, study_starter, summarised
 from vitrail.workflows.study_starter_runs import MIMETIC, SCRATCH, STARTER, begun, divided, few
 from vitrail.workflows.study_starter_settings import StarterStudySettings
 
@@ -111,6 +114,32 @@ def test_a_gain_on_the_same_images_is_every_images_mean_over_the_seeds():
     assert (found.value, found.low, found.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
 
 
+def test_images_that_both_ways_answer_alike_are_ties_whatever_their_sums_round_to():
+    ids = [f"{number}.png" for number in range(21)]
+    mine, other = [True] * 21, [False] * 2 + [True] * 19
+    gain = gain_over_seeds([seed_of(ids, starter=mine, scratch=other)] * 3, "starter", "scratch")
+    assert (gain.p_value, gain.method) == (0.5, "exact sign-flip test over images")
+
+
+def test_a_summary_counts_seeds_won_and_every_judged_image_once():
+    def figures(accuracy, auc):
+        return {"accuracy": {"value": accuracy}, "auc": {"value": auc}}
+
+    def result(ids, starter, scratch):
+        by_image = {arm: {"accuracy": [True] * 2, "auc": [0.5] * 2} for arm in ("starter", "scratch")}
+        return {"measured_on": "val", "ids": ids, "groups": [None] * 2, "by_image": by_image,
+                "figures": {"starter": figures(*starter), "scratch": figures(*scratch)}}  # fmt: skip
+
+    results = [result(["a", "b"], (0.9, 0.8), (0.8, 0.9)), result(["b", "c"], (0.7, 0.8), (0.6, 0.7)),
+               result(["d", "a"], (0.5, 0.6), (0.5, 0.9))]  # fmt: skip
+    found = summarised(results, ("starter", "scratch"), {}, 10)
+    gains = found["gains"]["scratch"]
+    assert (gains["accuracy"]["seeds_won"], gains["auc"]["seeds_won"]) == (2, 1)
+    assert (found["training_images"], found["judged_images"]) == (10, 4)
+    results[0]["figures"]["scratch"]["auc"]["value"] = None
+    assert summarised(results, ("starter", "scratch"), {}, 10)["gains"]["scratch"]["auc"] is None
+
+
 def test_images_of_a_group_are_drawn_together():
     results = [seed_of(list("abcd"), groups=["p", "p", None, "q"], starter=[1, 1, 1, 0], scratch=[0, 0, 1, 0])]
     gain = gain_over_seeds(results, "starter", "scratch")
@@ -149,8 +178,17 @@ def test_two_data_sets_of_one_name_are_refused():
     )
 
 
+def test_a_refused_study_leaves_no_trace(tmp_path):
+    for data, settings in ((tmp_path / "nowhere", {}), ("digits", {"train": 5, "image_size": 8})):
+        with pytest.raises(InputError):
+            study_starter([str(data)], StarterStudySettings(**settings), out=tmp_path / "study", workers=0, command="",
+                          emit=nobody)  # fmt: skip
+        assert not (tmp_path / "study").exists()
+
+
 def test_a_key_changes_with_any_fact():
     assert key_of({"a": 1, "b": 2}, ["x"]) == key_of({"b": 2, "a": 1}, ["x"])
+    assert key_of("x") != hashlib.sha256(b'["x"]').hexdigest()[:12], "what a run holds is one of its facts"
     assert len({key_of(*facts) for facts in ([1, 2], [1], [2, 1], [{"a": 1}], [{"a": 2}])}) == 5
 
 

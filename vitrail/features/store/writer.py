@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.files import explained_os_errors
-from vitrail.basics.locks import LOCK_NAME, locked
+from vitrail.basics.locks import LOCK_NAME, locked, remove_if_unused
 from vitrail.data.identity import KnownImages
 from vitrail.data.image_list import ImageList
 from vitrail.features.store.failures import write_failures
@@ -214,8 +214,7 @@ class StoreWriter:
         (self._work / _NEWLY_LISTED).unlink(missing_ok=True)
         if not (self._work / STATE).exists():
             shutil.rmtree(self._work, ignore_errors=True)
-        if [entry.name for entry in self.folder.iterdir()] == [LOCK_NAME]:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        remove_if_unused(self.folder)
 
     @property
     def _work(self) -> Path:
