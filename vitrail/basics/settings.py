@@ -80,7 +80,7 @@ def _explain(cls: type[Settings], error: ValidationError) -> SettingsError:
     known = cls.names()
     faults, hint = [], None
     for fault in error.errors(include_url=False):
-        name = next((part for part in reversed(fault["loc"]) if part in known), None)
+        name = next((part for part in fault["loc"] if part in known), None)
         if fault["type"] == "extra_forbidden":
             unknown = str(fault["loc"][-1])
             suggestion = did_you_mean(unknown, known)

@@ -17,6 +17,7 @@ class Rates(Settings):
     """Learning rates of AdamW, one after
     the other. The best one is kept."""
     most: int | None = None
+    """An even number."""
     least: int | None = None
 
     @field_validator("most")
@@ -70,12 +71,18 @@ def test_gather_reports_faults_of_all_parts_together():
 def test_a_wrong_value_is_told_with_the_name_of_its_setting_and_what_it_means(values, fault):
     with pytest.raises(SettingsError) as error:
         Rates.parse(**values)
-    hint = (
-        "\nhint: rates: Learning rates of AdamW, one after the other. The best one is kept."
-        if "rates" in values
-        else ""
-    )
+    meaning = Rates.meaning(next(iter(values))) if len(values) == 1 else None
+    hint = f"\nhint: {meaning}" if meaning else ""
     assert str(error.value) == f"a setting is wrong:\n  - {fault}{hint}"
+
+
+def test_the_hint_of_several_wrong_values_is_the_meaning_of_the_first():
+    with pytest.raises(SettingsError) as error:
+        Rates.parse(rates=["fast"], most=3)
+    assert error.value.hint == "rates: Learning rates of AdamW, one after the other. The best one is kept."
+    with pytest.raises(SettingsError) as error:
+        Rates.parse(rates=["fast"], leest=3)
+    assert error.value.hint == "known settings: least, most, rates"
 
 
 def test_settings_cannot_be_changed_after_they_are_made():

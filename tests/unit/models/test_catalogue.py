@@ -201,6 +201,7 @@ def test_a_setting_the_network_cannot_take_is_named_with_the_reason(name: str, s
 
 def test_an_unknown_name_gets_the_nearest_names() -> None:
     assert_refused("vit_tiny_patch16_22", "neither a folder nor a model that timm")
+    assert_refused("startr", "did you mean starter")
     assert_refused("vit_tiny_patch16_22", "did you mean vit_tiny_patch16_224")
     assert_refused("vit_tinny_patch16_224.augreg_in21k", "did you mean vit_tiny_patch16_224.augreg_in21k")
     assert_refused("runs/nothing", "hint: check the path; a model on the hub is hf-hub:runs/nothing")

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
-from vitrail.data.formula.dead_leaves import FILLINGS, DeadLeaves
+from vitrail.data.formula.dead_leaves import FILLINGS, MOST_LEAVES, DeadLeaves
 from vitrail.data.formula.shapes import Placement
 
 
@@ -68,3 +71,18 @@ def test_numbers_are_drawn_from_the_ranges_that_are_told():
     assert all(0.4 <= each.waist <= 1 and 1 <= each.elongation <= 2 and 0 <= each.blur <= 0.02 for each in classes)
     assert all(0.02 <= each.radii[0] <= 0.08 and 0.12 <= each.radii[1] <= 0.4 for each in classes)
     assert all(0.1 <= each.disorder <= 3 and 3 <= each.stripes <= 16 and 0.4 <= each.decay <= 0.9 for each in classes)
+
+
+@pytest.mark.parametrize("filling", FILLINGS)
+def test_leaves_lie_as_if_they_had_been_painted_one_after_the_other(filling):
+    leaves = replace(DeadLeaves.drawn(np.random.default_rng(3)), filling=filling, blur=0.0)
+    dice = np.random.default_rng(4)
+    painted = Image.new("L", (48, 48), leaves._grey(dice))
+    fillings = [Image.fromarray(leaves._filled(48, dice)) for _ in range(4)]
+    outlines = leaves._outlines(dice) * 48 + dice.uniform(0, 48, (MOST_LEAVES, 1, 2))
+    for number, outline in enumerate(outlines.astype(np.float32)):
+        mask = Image.new("L", (48, 48))
+        ImageDraw.Draw(mask).polygon(outline.ravel().tolist(), fill=255)
+        painted.paste(fillings[number % 4] if dice.random() < 0.8 else leaves._grey(dice), (0, 0), mask)
+    expected = np.maximum(np.asarray(painted), 1)
+    np.testing.assert_array_equal(leaves.ink(48, Placement(), np.random.default_rng(4)), expected)
