@@ -84,7 +84,7 @@ def test_timm_reads_the_package_with_bit_equal_logits_and_the_same_pixels(ants, 
 
 def test_the_official_split_of_covid_ct_is_judged_once_with_intervals(real_data, tmp_path):
     weights = f"local-dir:{real_data / 'vit_tiny_in1k'}"
-    result = library.fit(real_data / "covid_ct", model=weights, out=tmp_path / "covid")
+    result = library.fit(real_data / "covid_ct", model=weights, out=tmp_path / "covid", preset="quick")
     test = result.quality["test"]
     assert test.n == 203
     assert 0.68 < test.accuracy.value < 0.82

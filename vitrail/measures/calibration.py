@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq
 
 from vitrail.measures.intervals import Measure, affordable_resamples, bootstrapped, cluster_bootstrap
 
@@ -57,14 +57,22 @@ def fitted_temperature(logits: Float[np.ndarray, "N K"], labels: Int[np.ndarray,
     >>> round(4.0 / fitted_temperature(sure, np.array([0, 0, 0, 1]))[0], 3)  # ln(3): 75 % sure
     1.099
     """
-    exact = logits.astype(np.float64)
+    largest = logits.max(axis=1, keepdims=True).astype(np.float64)
+    below = logits - largest
+    missed = float((largest[:, 0] - logits[np.arange(len(labels)), labels]).mean())
 
-    def loss(log_temperature: float) -> float:
-        return float(log_losses(exact / np.exp(log_temperature), labels).mean())
+    def slope(sharpness: float) -> float:  # of the mean loss, which is convex in it
+        weights = np.exp(below * sharpness)
+        return float(((below * weights).sum(axis=1) / weights.sum(axis=1)).mean()) + missed
 
-    found = minimize_scalar(loss, bounds=(0.0, np.log(MOST_SOFTENED)), method="bounded", options={"xatol": 1e-4})
-    best = min((loss(0.0), 1.0), (loss(found.x), float(np.exp(found.x))))  # the search never tries its ends
-    return best[1], best[0]
+    if slope(1.0) <= 0:
+        sharpness = 1.0
+    elif slope(1 / MOST_SOFTENED) >= 0:
+        sharpness = 1 / MOST_SOFTENED
+    else:
+        sharpness = brentq(slope, 1 / MOST_SOFTENED, 1.0, xtol=1e-9)
+    loss = float(np.log(np.exp(below * sharpness).sum(axis=1)).mean()) + missed * sharpness
+    return 1 / sharpness, loss
 
 
 def log_loss(

@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from vitrail.basics.quiet import quiet
 from vitrail.basics.seeds import derived_seed
 from vitrail.measures.calibration import fitted_temperature, log_losses
-from vitrail.measures.paired import PairedComparison, compare_losses
+from vitrail.measures.paired import Decision, PairedComparison, compare_losses, decision_between
 
 FOLDS = 5
 
@@ -65,20 +65,23 @@ def choose(candidates: Candidates, *, in_doubt: Literal["probe", "trained"] = "p
     everything = np.arange(len(candidates.labels))
     folds = _folds(candidates)
     probe, tuned = candidates.logits[0], _chosen_by_others(candidates, folds)
-    comparison = _compared(candidates, tuned, everything)
-    kept = np.array(tuned if _takes(comparison, in_doubt) else probe)
+    losses, groups = log_losses(np.stack([probe, tuned]), candidates.labels), candidates.groups
+    comparison = compare_losses(*losses, groups=groups, seed=candidates.seed)
+    taken = _takes(comparison.decision, in_doubt)
+    kept = np.array(tuned if taken else probe)
     for chosen_on, judged in folds:
-        taken = _takes(_compared(candidates, tuned, chosen_on), in_doubt)
-        kept[judged] = tuned[judged] if taken else probe[judged]
-    if not _takes(comparison, in_doubt):
+        theirs = None if groups is None else np.unique(groups[chosen_on], return_inverse=True)[1]
+        decision = decision_between(*losses[:, chosen_on], groups=theirs, seed=candidates.seed)
+        kept[judged] = tuned[judged] if _takes(decision, in_doubt) else probe[judged]
+    if not taken:
         return Choice(None, 1.0, comparison, kept)
     epoch, temperature = _best_epoch(candidates, everything)
     return Choice(epoch, temperature, comparison, kept)
 
 
-def _takes(comparison: PairedComparison, in_doubt: Literal["probe", "trained"]) -> bool:
+def _takes(decision: Decision, in_doubt: Literal["probe", "trained"]) -> bool:
     """Whether training is kept."""
-    return comparison.decision == "better" or (in_doubt == "trained" and comparison.decision != "worse")
+    return decision == "better" or (in_doubt == "trained" and decision != "worse")
 
 
 def cross_fitted_epochs(candidates: Candidates) -> Float[np.ndarray, "N K"]:
@@ -104,15 +107,6 @@ def _best_epoch(candidates: Candidates, images: Int[np.ndarray, " n"]) -> tuple[
         found.append((loss, epoch, temperature))
     _, epoch, temperature = min(found)
     return epoch, temperature
-
-
-def _compared(
-    candidates: Candidates, tuned: Float[np.ndarray, "N K"], images: Int[np.ndarray, " n"]
-) -> PairedComparison:
-    groups = None if candidates.groups is None else np.unique(candidates.groups[images], return_inverse=True)[1]
-    labels = candidates.labels[images]
-    before, after = log_losses(candidates.logits[0, images], labels), log_losses(tuned[images], labels)
-    return compare_losses(before, after, groups=groups, seed=candidates.seed)
 
 
 def _folds(candidates: Candidates) -> list[tuple[np.ndarray, np.ndarray]]:
