@@ -2,18 +2,18 @@
 
 import contextlib
 import json
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import vitrail as library
+from tests.processes import running
+from tests.processes import vitrail as vitrail_command
 from vitrail.features.store.manifest import UNFINISHED
 
 
@@ -61,32 +61,23 @@ def test_vectors_of_real_images_are_written_told_and_tell_the_classes_apart(vitr
     assert accepted.code == 0
 
 
-PROGRAM = """
-import sys
-from vitrail.features.store import writer
-from vitrail.workflows import features
-features.SHARD_BYTES, writer.SECONDS_BETWEEN_COMMITS = 400_000, 0.05
-from vitrail.cli.main import entry
-entry()
-"""
-"""The command, with shards and pauses between commits that suit a few hundred images; in small batches, so that
-a fast machine is not done before it is killed."""
+def in_small_commits(*typed):
+    """The command, with shards and pauses between commits that suit a few hundred images."""
+    from vitrail.features.store import writer
+    from vitrail.workflows import features
+
+    features.SHARD_BYTES, writer.SECONDS_BETWEEN_COMMITS = 400_000, 0.05
+    vitrail_command(*typed)
 
 
-@contextlib.contextmanager
-def running(folder, out):
-    command = [
-        sys.executable, "-c", PROGRAM, "features", "test_vit", folder, "--set", "pretrained=false", "--set",
-        "image_size=64", "--nodes", "blocks.0=mean,norm,pooled", "--out", out, "--runtime", "torch float32", "--quiet",
-        "--on-bad-image", "skip", "--workers", "1", "--batch-size", "2",
+def pass_under_way(folder, out):
+    """In small batches, so that a fast machine is not done before it is killed."""
+    typed = [
+        "features", "test_vit", folder, "--set", "pretrained=false", "--set", "image_size=64", "--nodes",
+        "blocks.0=mean,norm,pooled", "--out", out, "--runtime", "torch float32", "--quiet", "--on-bad-image", "skip",
+        "--workers", "1", "--batch-size", "2",
     ]  # fmt: skip
-    with open(f"{out}.printed", "w") as printed:
-        process = subprocess.Popen(command, stdout=printed, stderr=printed, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+    return running(in_small_commits, *typed, printed=Path(f"{out}.printed"))
 
 
 def position(out):
@@ -111,18 +102,17 @@ def test_a_pass_killed_again_and_again_leaves_the_bytes_of_an_undisturbed_one(wr
     folder = write_images({"cat": 500, "dog": 300})
     for number in (0, 77, 499):
         (folder / "cat" / f"{number:03d}.png").write_bytes(b"no image")
-    with running(folder, tmp_path / "calm") as undisturbed:
+    with pass_under_way(folder, tmp_path / "calm") as undisturbed:
         assert undisturbed.wait(300) == 0, (tmp_path / "calm.printed").read_text()
     chance, reached = random.Random(0), []
     for _ in range(4):
-        with running(folder, tmp_path / "killed") as process:
+        with pass_under_way(folder, tmp_path / "killed") as process:
             wait_beyond(tmp_path / "killed", reached[-1] if reached else 0, process)
             time.sleep(chance.uniform(0, 0.05))
-            process.kill()
-            process.wait()
+            process.kill_with_its_workers()
         reached.append(position(tmp_path / "killed"))
     assert reached == sorted(set(reached)), "every process got further than the one before"
-    with running(folder, tmp_path / "killed") as last:
+    with pass_under_way(folder, tmp_path / "killed") as last:
         assert last.wait(300) == 0, (tmp_path / "killed.printed").read_text()
     calm, killed = content(tmp_path / "calm"), content(tmp_path / "killed")
     assert len(calm) > 6
@@ -133,7 +123,7 @@ def test_a_pass_killed_again_and_again_leaves_the_bytes_of_an_undisturbed_one(wr
 @pytest.mark.slow
 def test_ctrl_c_ends_with_130_says_how_to_go_on_and_keeps_every_row(write_images, tmp_path):
     folder = write_images({"cat": 500})
-    with running(folder, tmp_path / "store") as process:
+    with pass_under_way(folder, tmp_path / "store") as process:
         wait_beyond(tmp_path / "store", 0, process)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130, (tmp_path / "store.printed").read_text()
@@ -141,6 +131,6 @@ def test_ctrl_c_ends_with_130_says_how_to_go_on_and_keeps_every_row(write_images
     assert "stopped; the same command continues where it was:\n  vitrail features test_vit " in printed
     assert "Traceback" not in printed
     assert 0 < position(tmp_path / "store") < 500
-    with running(folder, tmp_path / "store") as process:
+    with pass_under_way(folder, tmp_path / "store") as process:
         assert process.wait(300) == 0
     assert len(library.open_features(tmp_path / "store")) == 500

@@ -1,37 +1,25 @@
 """A run killed at any moment and started again ends with the same bytes."""
 
-import contextlib
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 import vitrail as library
+from tests.processes import running, vitrail
 from vitrail.basics.errors import InputError
 
 
-@contextlib.contextmanager
-def running(folder, out):
+def fit_under_way(folder, out):
     """The command in a process of its own, which does not outlive the block; what it prints goes to `printed`."""
-    command = [
-        sys.executable, "-m", "vitrail", "fit", folder, "--model", "test_vit", "--set", "pretrained=false",
-        "--set", "image_size=64", "--set", "precision=float32", "--out", out, "--set", "batch_size=4", "--quiet",
-        "--preset", "quick",
+    typed = [
+        "fit", folder, "--model", "test_vit", "--set", "pretrained=false", "--set", "image_size=64", "--set",
+        "precision=float32", "--out", out, "--set", "batch_size=4", "--quiet", "--preset", "quick",
     ]  # fmt: skip
-    seeded = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with open(f"{out}.printed", "w") as printed:
-        process = subprocess.Popen(command, stdout=printed, stderr=printed, env=seeded)
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+    return running(vitrail, *typed, printed=Path(f"{out}.printed"))
 
 
 def printed(out):
@@ -46,14 +34,14 @@ def weights(run):
 def test_a_run_killed_three_times_ends_as_an_undisturbed_one(write_images, tmp_path):
     folder = write_images({"cat": 150, "dog": 150})
     started = time.monotonic()
-    with running(folder, tmp_path / "calm") as undisturbed:
+    with fit_under_way(folder, tmp_path / "calm") as undisturbed:
         assert undisturbed.wait(300) == 0, printed(tmp_path / "calm")
     whole = time.monotonic() - started
     chance = random.Random(0)
     for moment in (0.5, 0.7, 0.9):
-        with running(folder, tmp_path / "killed"):
+        with fit_under_way(folder, tmp_path / "killed"):
             time.sleep(whole * moment * chance.uniform(0.9, 1.1))
-    with running(folder, tmp_path / "killed") as last:
+    with fit_under_way(folder, tmp_path / "killed") as last:
         assert last.wait(300) == 0 or "a finished run stands there" in printed(tmp_path / "killed")
     assert weights(tmp_path / "killed") == weights(tmp_path / "calm")
     one, other = ((tmp_path / name / "package" / "model.safetensors").read_bytes() for name in ("calm", "killed"))
@@ -97,7 +85,7 @@ def test_images_that_changed_are_refused_and_computed_anew_when_asked(write_imag
 @pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_says_that_it_can_be_continued(write_images, tmp_path):
     folder = write_images({"cat": 150, "dog": 150})
-    with running(folder, tmp_path / "run") as process:
+    with fit_under_way(folder, tmp_path / "run") as process:
         deadline = time.monotonic() + 60
         while not (tmp_path / "run" / "work").exists() and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -4,8 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,12 @@ from typing import Any
 import pytest
 
 import vitrail as package
+from tests.processes import running
+from tests.processes import vitrail as vitrail_command
 from vitrail.basics.files import sha256_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pretrain")]
 
-ROOT = Path(__file__).parents[2]
 FORMULA = [
     "pretrain", "formula", "--steps", "12", "--set", "steps_per_epoch=6", "--set", "classes=20", "--set",
     "renderings=3", "--set", "image_size=32", "--set", "sizes=16,24", "--set", "width=24", "--set", "depth=2", "--set",
@@ -27,14 +26,10 @@ FORMULA = [
 OFTEN, SELDOM = ["--set", "checkpoint_seconds=0"], ["--set", "checkpoint_seconds=3600"]
 
 
-def doomed() -> None:
-    """The command, struck by SIGNAL in its step STEP, or in the middle of writing the checkpoint behind that step."""
-    kind, step, name, *typed = sys.argv[1:]
-    _prepare(kind, int(step), signal.Signals[name])
-    from vitrail.cli import main
-
-    sys.argv = ["vitrail", *typed]
-    main.entry()
+def doomed(kind: str, step: int, strikes: str, *typed: Any) -> None:
+    """The command, struck by a signal in its step `step`, or in the middle of writing the checkpoint behind it."""
+    _prepare(kind, step, signal.Signals[strikes])
+    vitrail_command(*typed)
 
 
 def _prepare(kind: str, step: int, number: signal.Signals) -> None:
@@ -68,22 +63,19 @@ def rendered(tmp_path_factory):
 
 def ended(out, rendered, *typed, kind="never", step=-1, strikes="SIGKILL"):
     """Exit code of the command, and what it printed."""
-    module = "from tests.journeys.test_pretrain import doomed; doomed()"
-    arguments = [kind, str(step), strikes, *FORMULA, "--out", str(out), "--images", str(rendered), *typed]
-    done = subprocess.run(
-        [sys.executable, "-c", module, *arguments], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    return done.returncode, done.stdout + done.stderr
+    return _ended(doomed, kind, step, strikes, *FORMULA, "--out", out, "--images", rendered, *typed, printed=out)
 
 
-def on_one_thread(*arguments):
+def on_one_thread(*typed, printed):
     """Exit code of a command that computes on one thread, and what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "vitrail", *map(str, arguments)], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    return done.returncode, done.stdout + done.stderr
+    return _ended(vitrail_command, *typed, printed=printed)
+
+
+def _ended(function, *arguments, printed):
+    file = Path(f"{printed}.printed")
+    with running(function, *arguments, printed=file) as process:
+        code = process.wait(300)
+    return code, file.read_text()
 
 
 def outcome(run):
@@ -147,7 +139,7 @@ def test_the_recipe_that_the_weights_keep_makes_the_same_weights_again(undisturb
     recipe = undisturbed[0] / "package" / "pretraining.json"
     run = tmp_path / "run"
     arguments = ["pretrain", "formula", "--recipe", recipe, "--out", run, "--images", rendered, "--quiet"]
-    code, printed = on_one_thread(*arguments)
+    code, printed = on_one_thread(*arguments, printed=run)
     assert code == 0, printed
     assert outcome(run) == outcome(undisturbed[0])
 
@@ -166,13 +158,13 @@ def test_the_first_steps_are_replayed_and_compared_with_the_log(undisturbed, ren
         "--workers",
         "0",
     ]
-    code, printed = on_one_thread(*replay, run / "metrics.jsonl")
+    code, printed = on_one_thread(*replay, run / "metrics.jsonl", printed=tmp_path / "same")
     assert (code, printed) == (0, "the losses of all 9 steps are the same, bit for bit\n")
     other = tmp_path / "log"
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     lines[0]["losses"][0] *= 1.5
     other.write_text("\n".join(map(json.dumps, lines)))
-    code, printed = on_one_thread(*replay, other)
+    code, printed = on_one_thread(*replay, other, printed=tmp_path / "other")
     assert code == 1
     assert printed == (
         "the losses of 9 steps differ by up to 33.33% (allowed: 2%; the first 0 are the same bit for bit)\n"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +9,8 @@ import time
 
 import pytest
 
+from tests.processes import running
+from tests.processes import vitrail as vitrail_command
 from vitrail.workflows.fit_settings import DEFAULT_MODEL
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -57,23 +58,20 @@ def test_features_and_nodes_take_the_starter_by_its_name(write_images, tmp_path,
     assert ended.code == 0, ended.err
 
 
-def test_a_study_that_was_killed_goes_on_where_it_was(write_images, tmp_path):
-    command = [sys.executable, "-m", "vitrail", "study", "starter", str(write_images(IMAGES)), "--out",
-               str(tmp_path / "study"), "--seeds", "2", "--image-size", "32", "--epochs", "1", "--workers",
-               "0", "--json"]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 300
-    while len(before := sorted((tmp_path / "study").rglob("*.json"))) < 7:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+def test_a_study_that_was_killed_goes_on_where_it_was(write_images, tmp_path, vitrail):
+    typed = ["study", "starter", write_images(IMAGES), "--out", tmp_path / "study", "--seeds", "2", "--image-size", "32",
+             "--epochs", "1", "--workers", "0", "--json"]  # fmt: skip
+    with running(vitrail_command, *typed, printed=tmp_path / "printed") as process:
+        deadline = time.monotonic() + 300
+        while len(before := sorted((tmp_path / "study").rglob("*.json"))) < 7:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
     assert len(before) < 6 + 6
     written = {file: file.stat().st_mtime_ns for file in before}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
+    done = vitrail(*typed)
+    assert done.code == 0, done.err
     assert {file: file.stat().st_mtime_ns for file in before} == written
-    found = json.loads(done.stdout)["data"]["images"]
+    found = json.loads(done.out)["data"]["images"]
     assert {arm: len(runs) for arm, runs in found["arms"].items()} == {"starter": 2, "mimetic": 2, "scratch": 2}
     assert set(found["rates"].values()) <= {5e-4, 1e-3}
     for arm in ("mimetic", "scratch"):

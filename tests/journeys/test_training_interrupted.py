@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +14,12 @@ from typing import Any
 import pytest
 
 from tests.conftest import picture
+from tests.processes import running
+from tests.processes import vitrail as vitrail_command
 from vitrail.basics.files import sha256_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("training interrupted")]
 
-ROOT = Path(__file__).parents[2]
 # A probe this weak is beaten by training: otherwise the package would hold the probe, which no step has touched.
 FIT = [
     "--model", "test_vit", "--set", "pretrained=false", "--image-size", "32", "--set", "precision=float32",
@@ -32,21 +31,16 @@ OFTEN = [*EPOCHS, "--set", "checkpoint_seconds=0", "--workers", "0"]
 SELDOM = [*EPOCHS, "--set", "checkpoint_seconds=3600", "--workers", "0"]
 
 
-def doomed() -> None:
-    """The command in a process whose fate is known: MOMENT SIGNAL MEMORY, and then what a user types.
+def doomed(moment: str, strikes: str, memory: int, *typed: Any) -> None:
+    """The command in a process whose fate is known.
 
     The process group gets the signal in the middle of `cache`, `step:STAGE:STEP` or `checkpoint:STAGE:STEP` (the
     checkpoint behind that step is half written then). From the third step of the whole network's stage on, no more
-    than MEMORY images fit at once; 0: all do.
+    than `memory` images fit at once; 0: all do.
     """
-    moment, name, memory, *typed = sys.argv[1:]
     kind, *numbers = moment.split(":")
-    fate = _Fate(kind, tuple(map(int, numbers)), functools.partial(os.killpg, 0, signal.Signals[name]), int(memory))
-    _prepare(fate)
-    from vitrail.cli import main
-
-    sys.argv = ["vitrail", *typed]
-    main.entry()
+    _prepare(_Fate(kind, tuple(map(int, numbers)), functools.partial(os.killpg, 0, signal.Signals[strikes]), memory))
+    vitrail_command(*typed)
 
 
 @dataclass
@@ -99,28 +93,15 @@ def _prepare(fate: _Fate) -> None:
     Portions.at, step.loss_of, FeatureMap.write, checkpoint.atomic_file = place_noted, loss, store, file  # type: ignore
 
 
-@contextlib.contextmanager
-def running(data, out, *typed, moment="never", strikes="SIGKILL", memory=0):
+def fit_under_way(data, out, *typed, moment="never", strikes="SIGKILL", memory=0):
     """The command in a process group of its own, which does not outlive the block; what it prints goes to a file."""
-    module = "from tests.journeys.test_training_interrupted import doomed; doomed()"
-    arguments = [moment, strikes, str(memory), "fit", str(data), "--out", str(out), *FIT, *typed]
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with open(f"{out}.printed", "w") as printed:
-        process = subprocess.Popen(
-            [sys.executable, "-c", module, *arguments],
-            cwd=ROOT, env=one_thread, stdout=printed, stderr=printed, start_new_session=True,
-        )  # fmt: skip
-        try:
-            yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    command = ["fit", data, "--out", out, *FIT, *typed]
+    return running(doomed, moment, strikes, memory, *command, printed=Path(f"{out}.printed"))
 
 
 def ended(data, out, *typed, **fate):
     """The exit code of the command; that of a killed one is negative."""
-    with running(data, out, *typed, **fate) as process:
+    with fit_under_way(data, out, *typed, **fate) as process:
         return process.wait(120)
 
 
@@ -193,8 +174,8 @@ def test_a_second_process_on_the_same_run_folder_is_refused_and_does_not_disturb
     data, undisturbed, tmp_path, vitrail
 ):
     run = tmp_path / "run"
-    with running(data, run, *OFTEN, moment="step:1:2", strikes="SIGSTOP") as first:
-        os.waitid(os.P_PID, first.pid, os.WSTOPPED)
+    with fit_under_way(data, run, *OFTEN, moment="step:1:2", strikes="SIGSTOP") as first:
+        first.wait_until_stopped()
         second = vitrail("fit", data, "--out", run, *FIT, *OFTEN)
         os.killpg(first.pid, signal.SIGCONT)
         assert first.wait(120) == 0, printed(run)
