@@ -1,5 +1,6 @@
 # make demo   the whole path on built-in data, ending with a report and a prediction
 # make test   every check and every test; what CI runs
+# make quick  style, and the tests that a change touches, in about a minute (BASE=REVISION: all changes since then)
 # make check  style, types, import directions
 # make docs   write the generated reference
 
@@ -8,7 +9,7 @@ VENV ?= $(if $(VIRTUAL_ENV),$(VIRTUAL_ENV),.venv)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.vitrail-installed
 
-.PHONY: demo test check docs install
+.PHONY: demo test quick check docs install
 .DEFAULT_GOAL := test
 
 install: $(INSTALLED)
@@ -30,6 +31,10 @@ check: install
 # One thread per process: four that wait for each other on two cores take many times as long as two that do not.
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+
+quick: install
+	$(BIN)/ruff check .
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup -m 'not slow' -q $$($(BIN)/python -m tools.touched_tests $(BASE))
 
 docs: install
 	$(BIN)/python docs/write_reference.py

@@ -59,8 +59,10 @@ def test_features_and_nodes_take_the_starter_by_its_name(write_images, tmp_path,
 
 
 def test_a_study_that_was_killed_goes_on_where_it_was(write_images, tmp_path, vitrail):
-    typed = ["study", "starter", write_images(IMAGES), "--out", tmp_path / "study", "--seeds", "2", "--image-size", "32",
-             "--epochs", "1", "--workers", "0", "--json"]  # fmt: skip
+    typed = [
+        "study", "starter", write_images(IMAGES), "--out", tmp_path / "study", "--seeds", "2", "--image-size", "32",
+        "--epochs", "1", "--workers", "0", "--json",
+    ]  # fmt: skip
     with running(vitrail_command, *typed, printed=tmp_path / "printed") as process:
         deadline = time.monotonic() + 300
         while len(before := sorted((tmp_path / "study").rglob("*.json"))) < 7:

@@ -1,0 +1,1 @@
+"""Scripts for those who work on Vitrail; they are not part of the package."""
