@@ -164,7 +164,7 @@ def _line_values(line: bytes) -> dict[str, Any]:
     if end and zlib.crc32(text) != int(end[1], 16):
         raise ValueError("the checksum differs")
     values = json.loads(text.decode())
-    if not _is_unchecked(values):
+    if not (isinstance(values, dict) if end else _is_unchecked(values)):
         raise ValueError("no line that was written here")
     return values
 
@@ -174,7 +174,7 @@ def _is_unchecked(values: Any) -> bool:
     if not isinstance(values, dict) or CHECK in values:
         return False
     name, value = next(reversed(values.items()), ("", None))
-    return len(name) != len(CHECK) or not re.fullmatch("[0-9a-f]{8}", str(value))
+    return len(name) != len(CHECK) or not (isinstance(value, str) and re.fullmatch("[0-9a-f]{8}", value))
 
 
 def _is_as_checked(values: Any) -> bool:
