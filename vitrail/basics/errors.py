@@ -46,6 +46,10 @@ class PackageError(InputError):
     """A package is damaged, too new, or not a package (exit code 2)."""
 
 
+class DamagedError(InputError):
+    """A file that Vitrail wrote is not what was written, and cannot be made again by itself (exit code 2)."""
+
+
 class FindingsError(VitrailError):
     """A check found something that must be fixed before going on (exit code 1)."""
 

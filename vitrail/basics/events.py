@@ -56,6 +56,13 @@ class Noted(Event):
     level: str = "info"
 
 
+@dataclass(frozen=True)
+class Recovered(Noted):
+    """Something that was stored is not what was written, and what was done about it. A run journals these."""
+
+    level: str = "warning"
+
+
 Emit = Callable[[Event], None]
 
 

@@ -1,6 +1,6 @@
 """One process at a time in a folder."""
 
-import shutil
+import contextlib
 from pathlib import Path
 
 import filelock
@@ -33,4 +33,6 @@ def locked(folder: Path, *, thing: str) -> filelock.FileLock:
 def remove_if_unused(folder: Path) -> None:
     """Remove a folder that holds nothing but its lock, so that what was refused leaves no trace."""
     if [entry.name for entry in folder.iterdir()] == [LOCK_NAME]:
-        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # somebody else came meanwhile: it is not unused
+            (folder / LOCK_NAME).unlink()
+            folder.rmdir()

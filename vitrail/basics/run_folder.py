@@ -4,23 +4,28 @@
 `package/`, and while the run is going on `work/`, from which an interrupted run continues.
 """
 
-import json
-import os
-import shutil
-import time
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import filelock
 
+from vitrail.basics.checks import read_checked_json, write_checked_json
 from vitrail.basics.differences import differences
-from vitrail.basics.errors import InputError, VitrailError
-from vitrail.basics.files import explained_os_errors, write_json
+from vitrail.basics.errors import DamagedError, InputError, VitrailError
+from vitrail.basics.events import Emit, Event, Recovered
+from vitrail.basics.files import explained_os_errors, write_bytes
+from vitrail.basics.journal import Journal, mend_end, note
 from vitrail.basics.locks import locked, remove_if_unused
-
-_FOLDERS = ("work", "package", "tensorboard")
-_FILES = ("settings.json", "journal.jsonl", "metrics.jsonl", "metrics-scratch.jsonl", "report.html", "report.json")
-_REPLACED = ".replaced"
+from vitrail.basics.replacing import REPLACED, bring_back, remove, remove_partial, set_aside
+from vitrail.basics.run_standing import (
+    SETTINGS,
+    end_what_was_interrupted,
+    entries_of,
+    refuse_occupied,
+    remove_run,
+    standing_of,
+)
 
 
 class RunFolder:
@@ -54,16 +59,19 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             lock = locked(path, thing="run")
         try:
-            resumed = _make_room(path, settings, overwrite=overwrite)
             with explained_os_errors(path):
+                end_what_was_interrupted(path)
+                resumed = _make_room(path, settings, overwrite=overwrite)
                 (path / "work").mkdir(exist_ok=True)
-                write_json(path / "settings.json", settings)
+                write_checked_json(path / SETTINGS, settings)
+                mend_end(path)
+            note(path, "resumed" if resumed else "started")
         except BaseException:
+            with contextlib.suppress(OSError, VitrailError):
+                end_what_was_interrupted(path)
             lock.release()
             raise
-        run = cls(path, lock, resumed=resumed)
-        run.note("resumed" if resumed else "started")
-        return run
+        return cls(path, lock, resumed=resumed)
 
     @property
     def work(self) -> Path:
@@ -76,17 +84,28 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     def cleared(self, name: str) -> Path:
-        """The path of `name` in this folder, with nothing there: what an interrupted run had written is removed."""
-        shutil.rmtree(self.path / name, ignore_errors=True)
+        """The path of `name` in this folder, with nothing there: what an interrupted run had written is removed.
+
+        From here on the run holds a result, and is told by a file in `work` from one that is finished.
+        """
+        with explained_os_errors(self.path):
+            write_bytes(self.work / "results-begun", b"")
+            remove(self.path / name)
         return self.path / name
 
     def note(self, decision: str, **facts: Any) -> None:
         """Append one line to the journal, on disk before this returns."""
-        line = json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "decision": decision, **facts})
-        with explained_os_errors(self.path), open(self.path / "journal.jsonl", "a", encoding="utf-8") as journal:
-            journal.write(line + "\n")
-            journal.flush()
-            os.fsync(journal.fileno())
+        note(self.path, decision, **facts)
+
+    def journaled(self, emit: Emit) -> Emit:
+        """A listener that notes in the journal what had to be made again, and passes everything on."""
+
+        def listening(event: Event) -> None:
+            if isinstance(event, Recovered):
+                self.note("recovered", what=event.text)
+            emit(event)
+
+        return listening
 
     def noted(self, decision: str) -> dict[str, Any] | None:
         """The last journal line with this decision, from this run or the interrupted one it continues."""
@@ -95,15 +114,15 @@ class RunFolder:
 
     def all_noted(self, decision: str) -> list[dict[str, Any]]:
         """All journal lines with this decision, oldest first."""
-        return [line for line in _journal(self.path) if line["decision"] == decision]
+        return Journal(self.path).noted(decision)
 
     def begin_anew(self) -> None:
         """Forget what the interrupted run that is continued had computed and decided; the settings stay."""
         settings = _stored_settings(self.path)
-        _remove_run(self.path)
+        remove_run(self.path)
         with explained_os_errors(self.path):
             self.work.mkdir()
-            write_json(self.path / "settings.json", settings)
+            write_checked_json(self.path / SETTINGS, settings)
         self.resumed = False
         self.note("started")
 
@@ -111,10 +130,9 @@ class RunFolder:
         """Mark the run as finished and remove what is no longer needed: `work/`, the run that this one replaces, and
         what killed processes had begun to write."""
         self.note("finished")
-        for entry in [entry for entry in self.path.iterdir() if _is_partial(entry)]:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        shutil.rmtree(self.work, ignore_errors=True)
-        shutil.rmtree(self.path / _REPLACED, ignore_errors=True)
+        remove_partial(self.path)
+        for name in ("work", REPLACED):
+            remove(self.path / name)
 
     def close(self) -> None:
         """Let other processes in."""
@@ -124,8 +142,10 @@ class RunFolder:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, VitrailError) and not _has_begun(self.path):
-            _withdraw(self.path)
+        if isinstance(error, VitrailError) and standing_of(self.path) == "nothing":
+            remove_run(self.path)
+            bring_back(self.path)
+            remove_if_unused(self.path)
         self.close()
 
 
@@ -158,67 +178,24 @@ class RunPart:
         return self._run.all_noted(f"{self._name}: {decision}")
 
 
-def refuse_occupied(path: Path, *, overwrite: bool) -> None:
-    """Raise what `RunFolder.open` would raise for a folder that is finished or not ours; touch nothing.
-
-    Raises:
-        InputError: a finished run stands there and may not be replaced, or something that is not a run.
-    """
-    if not path.exists():
-        return
-    if not path.is_dir():
-        raise InputError(f"{path}: a file stands where the run folder should be", hint="choose another --out")
-    others = sorted(entry.name for entry in path.iterdir() if not _is_beginning(entry))
-    if others and not (path / "journal.jsonl").exists():
-        raise InputError(
-            f"{path}: the folder exists, is not empty and is not a run of ours ({', '.join(others[:3])})",
-            hint="choose another --out; Vitrail never replaces what it did not make",
-        )
-    if not overwrite and _finished(path):
-        raise InputError(
-            f"{path}: a finished run stands there", hint="choose another --out, or replace it with --overwrite"
-        )
-
-
-def interrupted_note(path: Path, decision: str) -> dict[str, Any] | None:
-    """The last journal line with this decision of an interrupted run in `path`; None where there is none."""
-    lines = [line for line in _journal(path) if line["decision"] == decision]
-    return lines[-1] if lines and _has_begun(path) else None
-
-
-def unused_run_path(name: str, *, parent: Path) -> Path:
-    """`parent/name`, or `parent/name-2`, `-3` … when a finished run stands there."""
-    candidate, number = parent / name, 1
-    while candidate.exists() and _finished(candidate):
-        number += 1
-        candidate = parent / f"{name}-{number}"
-    return candidate
-
-
-def _is_beginning(entry: Path) -> bool:
-    """Whether this is what a run leaves that was killed before it wrote its first line."""
-    if entry.name in (".lock", "settings.json", _REPLACED) or _is_partial(entry):
-        return True
-    return entry.name == "work" and entry.is_dir() and not any(entry.iterdir())
-
-
-def _is_partial(entry: Path) -> bool:
-    """Whether this is a file or folder that a killed process was writing."""
-    return entry.name.startswith(".") and entry.name.endswith(".partial")
-
-
 def _make_room(path: Path, settings: dict[str, Any], *, overwrite: bool) -> bool:
     """Whether an interrupted run stands in `path` and is continued; raises where it must not be touched."""
     refuse_occupied(path, overwrite=overwrite)
-    if _finished(path):
-        _set_aside(path)
+    standing = standing_of(path)
+    if standing in ("finished", "damaged"):
+        set_aside(path, entries_of(path))
         return False
-    if not _has_begun(path):
-        _remove_run(path)
+    if standing == "nothing":
+        remove_run(path)
         return False
-    changed = differences(_stored_settings(path), settings)
+    try:
+        changed = differences(_stored_settings(path), settings)
+    except DamagedError:
+        if not overwrite:
+            raise
+        changed = [""]
     if changed and overwrite:
-        _remove_run(path)
+        remove_run(path)
         return False
     if changed:
         raise InputError(
@@ -228,58 +205,8 @@ def _make_room(path: Path, settings: dict[str, Any], *, overwrite: bool) -> bool
     return True
 
 
-def _has_begun(path: Path) -> bool:
-    """Whether an unfinished run has computed anything that is worth keeping."""
-    work = path / "work"
-    return not _finished(path) and work.is_dir() and any(work.iterdir())
-
-
 def _stored_settings(path: Path) -> dict[str, Any]:
-    file = path / "settings.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-
-
-def _finished(path: Path) -> bool:
-    return any(line["decision"] == "finished" for line in _journal(path))
-
-
-def _journal(path: Path) -> list[dict[str, Any]]:
-    """The journal's lines; a last line cut short by a crash is left out."""
-    file = path / "journal.jsonl"
-    if not file.exists():
-        return []
-    lines = []
-    for text in file.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            continue
-    return lines
-
-
-def _remove_run(path: Path) -> None:
-    """Remove what an unfinished run left, and nothing else: neither what others put there nor a replaced run."""
-    for name in _FOLDERS:
-        shutil.rmtree(path / name, ignore_errors=True)
-    for name in _FILES:
-        (path / name).unlink(missing_ok=True)
-
-
-def _set_aside(path: Path) -> None:
-    """Keep a finished run in a folder of its own until the one that replaces it is finished too."""
-    shutil.rmtree(path / _REPLACED, ignore_errors=True)
-    (path / _REPLACED).mkdir()
-    for name in (*_FOLDERS, *_FILES):
-        if (path / name).exists():
-            os.replace(path / name, path / _REPLACED / name)
-
-
-def _withdraw(path: Path) -> None:
-    """Leave things as if the run had never been started: what it was to replace comes back."""
-    _remove_run(path)
-    if (path / _REPLACED).is_dir():
-        for entry in (path / _REPLACED).iterdir():
-            os.replace(entry, path / entry.name)
-        (path / _REPLACED).rmdir()
-    else:
-        remove_if_unused(path)
+    file = path / SETTINGS
+    hint = "choose another --out, or begin the run anew with --overwrite"
+    with explained_os_errors(file):
+        return read_checked_json(file, hint=hint) if file.exists() else {}

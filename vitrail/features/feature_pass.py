@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
-from vitrail.basics.events import Emit, WorkAdvanced, WorkEnded, WorkStarted, nobody
+from vitrail.basics.events import Emit, Noted, Recovered, WorkAdvanced, WorkEnded, WorkStarted, nobody
 from vitrail.basics.settings import Settings
 from vitrail.data.columns import places_of
 from vitrail.data.loader import pixel_batches
@@ -161,8 +161,15 @@ def run_pass(frozen: FrozenModel, work: PassWork, folder: Path, means: PassMeans
     emit, size = means.emit, means.batch_size
     sink = FeatureMap.open(folder, key=key, rows=work.rows, shape=work.shape, batch_size=size, storage=work.storage)
     missing = sink.missing
+    done = work.rows - sum(min(size, work.rows - batch * size) for batch in missing)
+    if sink.damaged:
+        emit(Recovered(f"damaged  {sink.damaged:,} rows of {folder} are not what was written and are computed again"))
+    if sink.dropped:
+        emit(Recovered(f"damaged  what stood in {folder} was made in another way or is damaged, and is computed again"))
+    if done:
+        emit(Noted(f"resumed  {work.name}: {done:,} of {work.rows:,} rows were done before"))
     emit(WorkStarted(work.name, work.rows))
-    emit(WorkAdvanced(work.name, work.rows - sum(min(size, work.rows - batch * size) for batch in missing)))
+    emit(WorkAdvanced(work.name, done))
     try:
         inputs = zip(work.inputs(missing), missing, strict=True)
         with walk(frozen, work.readout, means.runtime, inputs) as computed:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import time
+import zlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,18 +26,28 @@ _NUMPY_TYPE = {"float32": np.float32, "bfloat16": np.int16}  # NumPy knows no bf
 
 
 class FeatureMap:
-    """What a pass computed of N rows, (N, *shape), in `features.bin`, and which batches are done, in `done.u8`.
+    """What a pass computed of N rows, (N, *shape), in `features.bin`, which batches are done, in `done.u8`, and the
+    CRC-32 of each of these, in `checks.u32`.
 
     The size on disk is reserved at the start, so that a full disk is an error message then and not a bus error later.
+
+    Attributes:
+        damaged: how many rows that an earlier process left are not what it wrote; they count as missing.
+        dropped: whether what an earlier process left was dropped whole: of another key, or files cut or damaged.
     """
 
-    def __init__(self, features: np.memmap, done: np.memmap, batch_size: int, storage: Storage) -> None:
+    def __init__(
+        self, features: np.memmap, done: np.memmap, checks: np.memmap, batch_size: int, storage: Storage
+    ) -> None:
         self._features = features
         self._done = done
+        self._checks = checks
         self._storage = storage
         self._written: list[int] = []
         self._flushed_at = time.monotonic()
         self.batch_size = batch_size
+        self.dropped = False
+        self.damaged = self._forget_damaged()
 
     @classmethod
     def open(
@@ -66,15 +77,22 @@ class FeatureMap:
         kept = np.dtype(_NUMPY_TYPE[storage])
         with explained_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            if _stored_key(folder) != full_key:
-                for name in ("key.json", "done.u8", "features.bin"):
+            length = rows * math.prod(shape) * kept.itemsize
+            sizes = {"features.bin": length, "done.u8": batches, "checks.u32": 4 * batches}
+            other = _stored_key(folder) != full_key or not _has_sizes(folder, sizes)
+            dropped = other and (folder / "features.bin").exists()
+            if other:
+                for name in ("key.json", *sizes):
                     (folder / name).unlink(missing_ok=True)
-                _reserve(folder / "features.bin", rows * math.prod(shape) * kept.itemsize)
-                _reserve(folder / "done.u8", batches)
+                for name, size in sizes.items():
+                    _reserve(folder / name, size)
                 write_json(folder / "key.json", full_key)
             features = np.memmap(folder / "features.bin", kept, "r+", shape=(rows, *shape))
             done = np.memmap(folder / "done.u8", np.uint8, "r+", shape=(batches,))
-        return cls(features, done, batch_size, storage)
+            checks = np.memmap(folder / "checks.u32", np.uint32, "r+", shape=(batches,))
+        opened = cls(features, done, checks, batch_size, storage)
+        opened.dropped = dropped
+        return opened
 
     @property
     def missing(self) -> list[int]:
@@ -84,7 +102,9 @@ class FeatureMap:
     def write(self, batch: int, features: Float[Tensor, " B *shape"]) -> None:
         """Store one batch. It counts as done once its features are on disk, a second or two later."""
         start = batch * self.batch_size
-        self._features[start : start + len(features)] = _as_kept(features, self._storage)
+        numbers = np.ascontiguousarray(_as_kept(features, self._storage))
+        self._features[start : start + len(features)] = numbers
+        self._checks[batch] = zlib.crc32(numbers.data)
         self._written.append(batch)
         if time.monotonic() - self._flushed_at > SECONDS_BETWEEN_FLUSHES:
             self.flush()
@@ -92,10 +112,21 @@ class FeatureMap:
     def flush(self) -> None:
         """Put everything written so far on disk, features first, then the marks that say they are there."""
         self._features.flush()
+        self._checks.flush()
         self._done[self._written] = 1
         self._done.flush()
         self._written.clear()
         self._flushed_at = time.monotonic()
+
+    def _forget_damaged(self) -> int:
+        """Take the mark from every batch that is not what was written; give the rows of these."""
+        count = 0
+        for batch in np.flatnonzero(self._done).tolist():
+            rows = self._features[batch * self.batch_size : (batch + 1) * self.batch_size]
+            if self._done[batch] != 1 or zlib.crc32(rows.data) != self._checks[batch]:
+                self._done[batch] = 0
+                count += len(rows)
+        return count
 
     def read(self) -> Float[np.ndarray, " N *shape"]:
         """All features, read-only; nothing is copied.
@@ -118,8 +149,14 @@ class FeatureMap:
 
 
 def _stored_key(folder: Path) -> dict[str, Any] | None:
-    file = folder / "key.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    try:
+        return json.loads((folder / "key.json").read_bytes().decode())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _has_sizes(folder: Path, sizes: dict[str, int]) -> bool:
+    return all((folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items())
 
 
 def _reserve(path: Path, size: int) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from vitrail.basics.checks import CHECK
+from vitrail.basics.events import Emit, Recovered, nobody
 from vitrail.basics.files import atomic_file, explained_os_errors
 from vitrail.training.parameter_groups import fill_momentum
 from vitrail.training.state import TrainingState
@@ -61,25 +64,41 @@ class Checkpoints:
         files = self._files()
         return files[-1] if files else None
 
-    def restore(self) -> tuple[TrainingState, set[str], dict[str, Tensor] | None] | None:
-        """Put the newest readable checkpoint into model and optimiser.
+    def restore(
+        self, *, is_complete: Callable[[TrainingState], bool] = lambda _: True, emit: Emit = nobody
+    ) -> tuple[TrainingState, set[str], dict[str, Tensor] | None] | None:
+        """Put the newest sound checkpoint into model and optimiser.
+
+        Args:
+            is_complete: whether what else a run needs that stands there is on disk and sound.
+            emit: told of every checkpoint that is not what was written.
 
         Returns:
-            The state, the names trained so far and the best weights; None when there is no readable checkpoint.
+            The state, the names trained so far and the best weights; None when there is no sound checkpoint.
         """
         for file in reversed(self._files()):
             try:
-                return self._restored(file)
-            except (SafetensorError, KeyError, ValueError, FileNotFoundError):
-                continue  # cut short by whatever killed the run: the one before it is as good
+                tensors, state, trained, best = self._read(file, is_complete)
+                self._restore_model(tensors)
+            except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
+                fault = str(error).splitlines()[0]
+                emit(Recovered(f"damaged  {file} is left out ({fault}); training goes on from what was before it"))
+                continue
+            return state, trained, best
         return None
 
-    def _restored(self, file: Path) -> tuple[TrainingState, set[str], dict[str, Tensor] | None]:
-        with safe_open(file, framework="pt") as opened:
-            facts = opened.metadata()
-            state, trained = TrainingState.from_json(json.loads(facts["state"])), set(json.loads(facts["trained"]))
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        best = safetensors.torch.load_file(self._best_file(state.best.epoch)) if state.best else None
+    def _read(
+        self, file: Path, is_complete: Callable[[TrainingState], bool]
+    ) -> tuple[dict[str, Tensor], TrainingState, set[str], dict[str, Tensor] | None]:
+        """All that belongs to a checkpoint, verified before any of it is used."""
+        tensors, facts = _load(file)
+        state, trained = TrainingState.from_json(json.loads(facts["state"])), set(json.loads(facts["trained"]))
+        best = _load(self._best_file(state.best.epoch))[0] if state.best else None
+        if not is_complete(state):
+            raise ValueError("the validation logits of an epoch before it are damaged")
+        return tensors, state, trained, best
+
+    def _restore_model(self, tensors: Mapping[str, Tensor]) -> None:
         named = dict(self._model.named_parameters())
         buffers = dict(self._model.named_buffers())
         with torch.no_grad():
@@ -90,7 +109,6 @@ class Checkpoints:
                 elif kind == "buffer":
                     buffers[name].copy_(value)
         self._restore_optimizer(tensors, named)
-        return state, trained, best
 
     def _restore_optimizer(self, tensors: Mapping[str, Tensor], named: Mapping[str, nn.Parameter]) -> None:
         self._optimizer.state.clear()
@@ -149,7 +167,31 @@ def load_weights_of(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 def _save(path: Path, tensors: Mapping[str, Tensor], facts: dict[str, str]) -> None:
     on_processor = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_file(path) as file:
-        file.write(safetensors.torch.save(on_processor, metadata=facts))
+        file.write(safetensors.torch.save(on_processor, metadata={**facts, CHECK: _check_of(on_processor, facts)}))
+
+
+def _load(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and facts of a file that `_save` wrote, or an earlier version without a checksum.
+
+    Raises:
+        ValueError: they are not what was written.
+    """
+    with safe_open(file, framework="pt") as opened:
+        facts = dict(opened.metadata() or {})
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    expected = facts.pop(CHECK, None)
+    if expected != _check_of(tensors, facts) and not (expected is None and facts.keys() <= {"state", "trained"}):
+        raise ValueError("the checksum differs")
+    return tensors, facts
+
+
+def _check_of(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
+    """CRC-32 of everything that counts: names, types, shapes, numbers, facts."""
+    check = zlib.crc32(json.dumps(dict(facts), sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        check = zlib.crc32(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(), check)
+        check = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), check)
+    return f"{check:08x}"
 
 
 def _place(file: Path) -> tuple[int, int]:
@@ -161,6 +203,6 @@ def _best_epoch(file: Path) -> int | None:
     try:
         with safe_open(file, framework="pt") as opened:
             best = json.loads(opened.metadata()["state"])["best"]
-    except (SafetensorError, KeyError, ValueError):
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError):
         return None
     return None if best is None else best["epoch"]

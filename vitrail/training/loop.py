@@ -15,12 +15,12 @@ from torch import Tensor
 
 from vitrail.basics.errors import TrainingFault
 from vitrail.basics.events import Emit, Event, Noted, WorkAdvanced, WorkDescribed, WorkEnded, WorkStarted, nobody
-from vitrail.basics.files import atomic_file
 from vitrail.basics.seeds import derived_seed
 from vitrail.features.prefix_cache import PrefixCache
 from vitrail.measures.calibration import fitted_temperature, log_losses
 from vitrail.models.chain import Chain
 from vitrail.training.checkpoint import Checkpoints, weights_of
+from vitrail.training.logits_file import has_logits, logits_file, write_logits
 from vitrail.training.meter import Meter
 from vitrail.training.metrics_file import MetricsFile
 from vitrail.training.out_of_memory import Portions, is_out_of_memory
@@ -114,23 +114,35 @@ def train(job: TrainingJob, *, emit: Emit = nobody) -> Trained:
         return run.trained()
 
 
-def logits_file(folder: Path, epoch: int) -> Path:
-    """Where the validation logits (N, K) of an epoch, counted from 1 over all stages, are kept."""
-    return folder / f"logits-epoch{epoch:06d}.npy"
-
-
 class _Run:
     def __init__(self, job: TrainingJob, emit: Emit) -> None:
         self.job, self._emit = job, emit
         self.optimizer = made_optimizer(job.chain, job.settings)
         self.checkpoints = Checkpoints(job.folder, job.chain.model, self.optimizer)
-        restored = self.checkpoints.restore()
+        restored = self.checkpoints.restore(is_complete=self._is_complete, emit=emit)
         self.state, self.changed, self.best = restored or (TrainingState(), set(), None)
         names = [stage.name for stage in job.stages]
-        self.metrics = MetricsFile(job.metrics, names, stage=self.state.stage, step=self.state.step)
+        self.metrics = MetricsFile(
+            job.metrics, names, stage=self.state.stage, step=self.state.step, history=self.state.history, emit=emit
+        )
+        if restored is not None:
+            emit(Noted(f"resumed  training: {self._place()}"))
         self.meter = Meter(self.state, self.emit, last_checkpoint=self.checkpoints.newest)
         self.started = time.monotonic() - self.state.seconds
         self.written_at, self.write_seconds = time.monotonic(), 0.0
+
+    def _is_complete(self, state: TrainingState) -> bool:
+        return not self.job.keep_logits or has_logits(self.job.folder, state.epochs)
+
+    def _place(self) -> str:
+        """Where the run goes on, in words."""
+        if self.state.stage == len(self.job.stages):
+            return "all stages were done before"
+        stage, steps = self.job.stages[self.state.stage], self.job.training.steps_per_epoch
+        return (
+            f"goes on in stage {stage.name}, epoch {self.state.step // steps + 1} of {stage.epochs}, "
+            f"{self.state.step:,} of {stage.epochs * steps:,} steps were done before"
+        )
 
     def emit(self, event: Event) -> None:
         """Tell whoever watches, and keep what is a record."""
@@ -200,8 +212,7 @@ class _Run:
             raise self._diverged(stage)
         state.epochs += 1
         if self.job.keep_logits:
-            with atomic_file(logits_file(self.job.folder, state.epochs)) as file:
-                np.save(file, logits)
+            write_logits(logits_file(self.job.folder, state.epochs), logits)
         record = self._epoch_record(stage, logits, labels)
         state.history.append(record.as_json())
         state.loss_sum, state.loss_steps = 0.0, 0

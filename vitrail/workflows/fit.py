@@ -73,7 +73,7 @@ def finish_fit(
     watch, name, settings = started.watch, started.check.images.name, chosen.settings
     with (
         RunFolder.open(started.out, settings.model_dump(mode="json"), overwrite=started.overwrite) as run,
-        Watchers(emit, settings.log, folder=run.path, name=name) as emit,
+        Watchers(run.journaled(emit), settings.log, folder=run.path, name=name) as emit,
     ):
         ready = prepare(started, settings, emit=emit)
         refuse_other_data(run, ready, overwrite=started.overwrite)

@@ -6,7 +6,8 @@ from typing import Any
 
 from vitrail.basics.errors import InputError, SettingsError
 from vitrail.basics.events import Emit, Noted
-from vitrail.basics.run_folder import RunFolder, interrupted_note
+from vitrail.basics.run_folder import RunFolder
+from vitrail.basics.run_standing import interrupted_note
 from vitrail.models.catalogue import ModelSettings
 from vitrail.models.reach import reach_of
 from vitrail.models.sources import STARTER, find_source

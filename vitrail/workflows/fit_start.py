@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitrail.basics.run_folder import refuse_occupied, unused_run_path
+from vitrail.basics.run_standing import refuse_occupied, unused_run_path
 from vitrail.basics.stopwatch import Stopwatch
 from vitrail.workflows.check import StartedCheck, begin_check
 

@@ -21,7 +21,8 @@ from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 from vitrail.training.batches import TrainingImages
 from vitrail.training.checkpoint import load_weights_of, weights_of
-from vitrail.training.loop import Caches, TrainingJob, logits_file, train
+from vitrail.training.logits_file import logits_file, read_logits
+from vitrail.training.loop import Caches, TrainingJob, train
 from vitrail.training.objectives.supervised import balanced_weights
 from vitrail.training.out_of_memory import Portions
 from vitrail.training.parameter_groups import freeze_below
@@ -110,7 +111,7 @@ def train_stages(
         metrics=run.metrics,
     )
     trained = train(job, emit=emit)
-    logits = [np.load(logits_file(job.folder, epoch + 1)) for epoch in range(trained.state.epochs)]
+    logits = [read_logits(logits_file(job.folder, epoch + 1)) for epoch in range(trained.state.epochs)]
     return TrainedModel(trained.state, np.stack(logits), untrained, trained.best)
 
 

@@ -83,6 +83,7 @@ def pretrain_formula(
     """
     watch = Stopwatch()
     with RunFolder.open(out, settings.model_dump(mode="json"), overwrite=overwrite) as run:
+        emit = run.journaled(emit)
         built = seeded_network(settings, emit=emit)
         found = formula_set(
             settings, built.preprocessing, images or cache_folder() / "formula", batch_size=64,

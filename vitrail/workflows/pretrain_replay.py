@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from vitrail.basics.checks import read_lines
 from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit, Event, nobody
 from vitrail.basics.files import cache_folder
@@ -101,13 +102,17 @@ def logged_losses(log: Path) -> list[float | None]:
     """The loss of every step in a `metrics.jsonl`, None where a step was left out.
 
     Raises:
-        InputError: the file is not there or is no log.
+        InputError: the file is not there, is no log, or is damaged.
     """
     try:
         lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-        return [loss for line in lines if line["kind"] == "steps" for loss in line["losses"]]
+        losses = [loss for line in lines if line["kind"] == "steps" for loss in line["losses"]]
+        damaged = read_lines(log).damaged
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{log} is no log of a run: {error}", hint="take its metrics.jsonl") from None
+    if damaged:
+        raise InputError(f"{log}: line {damaged[0]} is not what was written", hint="take an undamaged copy")
+    return losses
 
 
 def compared(redone: list[float | None], logged: list[float | None]) -> Replay:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from vitrail.basics.errors import InputError
-from vitrail.basics.files import write_json
+from vitrail.basics.checks import read_checked_json, write_checked_json
+from vitrail.basics.errors import DamagedError, InputError
+from vitrail.basics.events import Emit, Recovered, nobody
 from vitrail.data.columns import in_split
 from vitrail.data.tables import NamedColumns
 from vitrail.evaluation.quality import judge
@@ -46,11 +47,19 @@ def key_of(*facts: Any) -> str:
     return hashlib.sha256(json.dumps([FORMAT, *facts], sort_keys=True).encode()).hexdigest()[:12]
 
 
-def kept(file: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `work` gives: read from `file` where an earlier call finished it, else done now and written."""
-    if not file.exists():
-        write_json(file, work())
-    return json.loads(file.read_text())
+def kept(file: Path, work: Callable[[], dict[str, Any]], *, emit: Emit = nobody) -> dict[str, Any]:
+    """What `work` gives: read from `file` where an earlier call finished it, else done now and written.
+
+    A file that is not what was written is told of, and its work done again.
+    """
+    hint = "remove it and run the same command again"
+    if file.exists():
+        try:
+            return read_checked_json(file, hint=hint)
+        except DamagedError as error:
+            emit(Recovered(f"damaged  {error.message}: that run is done again"))
+    write_checked_json(file, work())
+    return read_checked_json(file, hint=hint)
 
 
 def judged_arms(images: FitImages, arms: dict[str, np.ndarray], split: str, *, seed: int) -> dict[str, Any]:

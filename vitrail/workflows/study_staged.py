@@ -13,6 +13,7 @@ from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit, Noted, nobody
 from vitrail.basics.files import write_json
 from vitrail.basics.run_folder import RunFolder, RunPart
+from vitrail.basics.run_standing import refuse_run
 from vitrail.evaluation.report import HEADLINE_ORDER
 from vitrail.measures.paired import PairedComparison
 from vitrail.models.heads import feature_width, set_linear_head
@@ -84,8 +85,9 @@ def study_staged(
         emit: receives progress.
 
     Raises:
-        InputError: the settings train no stages, or two data sets have the same name.
+        InputError: the settings train no stages, two data sets have the same name, or a run stands in `out`.
     """
+    refuse_run(out)
     by_data = {}
     for name, source in named(data).items():
         inspection = begin_check(source, workers=workers).pending.result(emit)
@@ -96,7 +98,8 @@ def study_staged(
             folder, own = out / name / key / f"seed-{seed}", settings.model_copy(update={"seed": seed})
             emit(Noted(f"study    {name}, seed {seed}"))
             results.append(kept(
-                folder / "result.json", partial(_one_seed, source, own, folder / "run", workers=workers, emit=emit)
+                folder / "result.json", partial(_one_seed, source, own, folder / "run", workers=workers, emit=emit),
+                emit=emit,
             ))  # fmt: skip
         by_data[name] = _summary(results)
     study = StagedStudy(by_data)
@@ -108,6 +111,7 @@ def _one_seed(source: Any, settings: FitSettings, folder: Path, *, workers: int 
     """What every arm answered about the held-out images, and how good that is."""
     started = start_fit(source, out=folder, overwrite=True, workers=workers)
     with RunFolder.open(folder, settings.model_dump(mode="json"), overwrite=True) as run:
+        emit = run.journaled(emit)
         ready = prepare(started, settings, emit=emit)
         features = compute_features(run, ready.frozen, ready.images, settings.pass_, emit=emit)
         probe, answers = learn_heads(features.by_split, ready.images, settings, emit=emit)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from vitrail.basics.events import Emit, Noted, WorkAdvanced, WorkEnded, WorkStarted, nobody
 from vitrail.basics.files import explained_os_errors
 from vitrail.basics.locks import locked, remove_if_unused
+from vitrail.basics.run_standing import refuse_run
 from vitrail.data.columns import in_split, labels_of
 from vitrail.evaluation.report import HEADLINE_ORDER
 from vitrail.evaluation.study_report import StudyReport, write_study_report
@@ -84,6 +85,7 @@ def study_starter(
         FindingsError: images could not be read, or the check found what must be mended first.
         InputError: there is no such data or model, or too few images for what was asked.
     """
+    refuse_run(out)
     sets = named(data)
     arms = (STARTER, MIMETIC, SCRATCH, *((REFERENCE,) if settings.reference else ()))
     each = len(arms) * (settings.seeds + (len(settings.rates) if len(settings.rates) > 1 else 0))
@@ -143,7 +145,7 @@ class _Set:
             return self.settings.rates[0]
         rows = divided(training)
         tried = {
-            rate: kept(self.folder / f"rate-{rate:g}-{arm}.json", partial(self._tried, arm, rows, rate))
+            rate: kept(self.folder / f"rate-{rate:g}-{arm}.json", partial(self._tried, arm, rows, rate), emit=self.emit)
             for rate in self._counted(self.settings.rates)
         }
         return max(tried, key=lambda rate: tried[rate]["accuracy"])
@@ -151,7 +153,8 @@ class _Set:
     def run(self, arm: str, images: FitImages, *, rate: float, seed: int) -> dict[str, Any]:
         """What the arm answered about the held-out images of this seed's split."""
         (found,) = self._counted([kept(
-            self.folder / f"seed-{seed}-{arm}.json", partial(self._judged, arm, images, rate=rate, seed=seed)
+            self.folder / f"seed-{seed}-{arm}.json", partial(self._judged, arm, images, rate=rate, seed=seed),
+            emit=self.emit,
         )])  # fmt: skip
         return found
 

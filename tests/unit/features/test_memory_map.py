@@ -68,3 +68,39 @@ def test_inner_states_are_kept_in_half_the_space_with_eight_significant_bits(tmp
         sink.write(batch, states[batch * 4 : batch * 4 + 4])
     assert (tmp_path / "features.bin").stat().st_size == 10 * 5 * 3 * 2
     assert torch.equal(sink.rows(np.array([7, 0, 7])), states.bfloat16()[[7, 0, 7]])
+
+
+def filled(folder, storage="float32"):
+    sink = FeatureMap.open(folder, key=KEY, rows=10, shape=(3,), batch_size=4, storage=storage)
+    for batch in sink.missing:
+        rows = torch.arange(30.0).reshape(10, 3)[batch * 4 : batch * 4 + 4]
+        sink.write(batch, rows)
+    sink.flush()
+    return sink
+
+
+@pytest.mark.parametrize("storage", ["float32", "bfloat16"])
+def test_a_flipped_bit_anywhere_is_computed_again_and_counted(storage, tmp_path):
+    filled(tmp_path, storage)
+    expected = (tmp_path / "features.bin").read_bytes()
+    for name in ("features.bin", "done.u8", "checks.u32", "key.json"):
+        whole = (tmp_path / name).read_bytes()
+        for place in range(len(whole)):
+            (tmp_path / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+            sink = FeatureMap.open(tmp_path, key=KEY, rows=10, shape=(3,), batch_size=4, storage=storage)
+            missing = sum(len(range(10)[batch * 4 : batch * 4 + 4]) for batch in sink.missing)
+            assert missing == sink.damaged or name in ("done.u8", "key.json")
+            assert missing in (2, 4) or name == "key.json"
+            filled(tmp_path, storage)
+            assert (tmp_path / "features.bin").read_bytes() == expected
+
+
+@pytest.mark.parametrize("name", ["features.bin", "done.u8", "checks.u32", "key.json"])
+def test_a_file_that_is_cut_or_missing_begins_the_map_anew(name, tmp_path):
+    filled(tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-2])
+    again = opened(tmp_path)
+    assert again.missing == [0, 1, 2] and again.dropped
+    filled(tmp_path)
+    (tmp_path / name).unlink()
+    assert opened(tmp_path).missing == [0, 1, 2]

@@ -22,7 +22,8 @@ from vitrail.models.chain import Chain
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 from vitrail.training.batches import TrainingImages
-from vitrail.training.loop import Caches, Trained, TrainingJob, logits_file, train
+from vitrail.training.logits_file import logits_file
+from vitrail.training.loop import Caches, Trained, TrainingJob, train
 from vitrail.training.out_of_memory import Portions
 from vitrail.training.precision import FLOAT32
 from vitrail.training.settings import TrainingSettings

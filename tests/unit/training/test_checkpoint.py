@@ -1,12 +1,15 @@
 import errno
 import os
+import random
 
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from tests.unit.training.small_job import tiny_resnet, tiny_vit
 from vitrail.basics.errors import SystemFault
+from vitrail.basics.events import Recovered
 from vitrail.models.chain import Chain
 from vitrail.training.checkpoint import Checkpoints, load_weights_of, weights_of
 from vitrail.training.parameter_groups import freeze_below, made_optimizer, set_rates
@@ -218,3 +221,57 @@ def test_weights_that_were_copied_do_not_follow_the_model_and_can_be_put_back(tm
     assert any(not torch.equal(value, dict(run.model.state_dict())[name]) for name, value in kept.items())
     load_weights_of(run.model, kept)
     assert all(torch.equal(run.model.state_dict()[name], expected[name]) for name in run.model.state_dict())
+
+
+def test_a_flipped_bit_in_any_place_falls_back_to_the_checkpoint_before_and_is_told(tmp_path):
+    run = Run(tmp_path)
+    run.steps(1)
+    first, expected = run.write(1, best=1), run.everything()
+    run.steps(1)
+    second, newer = run.write(2, best=2), run.everything()
+    newest = run.checkpoints.newest()
+    whole, chance = newest.read_bytes(), random.Random(0)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    places = [*chance.sample(range(header), 20), *chance.sample(range(header, len(whole)), 10)]
+    for place in places:
+        newest.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << chance.randrange(8)]) + whole[place + 1 :])
+        again, told = Run(tmp_path), []
+        state, _, _ = again.checkpoints.restore(emit=told.append)
+        if told:
+            assert state == first and isinstance(told[0], Recovered)
+            assert f"damaged  {newest} is left out" in told[0].text
+            assert_equal(again.everything(), expected)
+        else:  # a blank of the header
+            assert state == second
+            assert_equal(again.everything(), newer)
+
+
+def test_flipped_bits_in_the_best_weights_fall_back_to_the_checkpoint_before(tmp_path):
+    run = Run(tmp_path)
+    first = run.write(1, best=1)
+    run.write(2, best=2)
+    best = tmp_path / "best-epoch000002.safetensors"
+    best.write_bytes(best.read_bytes()[:-1] + bytes([best.read_bytes()[-1] ^ 1]))
+    assert Run(tmp_path).checkpoints.restore()[0] == first
+
+
+def test_a_checkpoint_is_not_used_when_what_belongs_to_it_is_damaged(tmp_path):
+    run, told = Run(tmp_path), []
+    for step in (1, 2):
+        run.write(step)
+    restored = run.checkpoints.restore(is_complete=lambda state: state.step < 2, emit=told.append)
+    assert restored[0].step == 1 and "the validation logits of an epoch before it are damaged" in told[0].text
+
+
+def test_checkpoints_of_earlier_versions_without_checksums_are_read(tmp_path):
+    run = Run(tmp_path)
+    run.steps(1)
+    state, expected = run.write(1, best=1), run.everything()
+    for file in tmp_path.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as opened:
+            facts = {name: value for name, value in opened.metadata().items() if name != "check"}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        save_file(tensors, file, facts or None)
+    again = Run(tmp_path)
+    assert again.checkpoints.restore()[0] == state
+    assert_equal(again.everything(), expected)

@@ -94,3 +94,31 @@ def test_metrics_from_beyond_the_checkpoint_are_removed_when_a_run_goes_on(tmp_p
     again.add(steps(5))
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(line["kind"], line["step"]) for line in lines] == [("steps", 2), ("steps", 4), ("epoch", 4), ("steps", 5)]
+
+
+def test_a_damaged_line_loses_itself_alone_and_an_epochs_record_comes_back_from_the_checkpoint(tmp_path):
+    path, told = tmp_path / "metrics.jsonl", []
+    first = MetricsFile(path, ["head", "all"], stage=0, step=0)
+    records = [steps(2), epoch(1, step=2), steps(4), epoch(2, step=4), steps(6)]
+    for record in records:
+        first.add(record)
+    lines = path.read_bytes().splitlines(keepends=True)
+    for damaged in (1, 2):  # the record of an epoch, and of steps
+        lines[damaged] = lines[damaged][:20] + bytes([lines[damaged][20] ^ 1]) + lines[damaged][21:]
+    path.write_bytes(b"".join(lines))
+    history = [epoch(1, step=2).as_json(), epoch(2, step=4).as_json()]
+    MetricsFile(path, ["head", "all"], stage=0, step=6, history=history, emit=told.append)
+    kept = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["kind"], line["step"]) for line in kept] == [("steps", 2), ("epoch", 2), ("epoch", 4), ("steps", 6)]
+    assert [event.text for event in told] == [
+        f"damaged  {path}: 2 lines are not what was written, and left out; the records of 1 epochs were put back from "
+        "the checkpoint"
+    ]
+
+
+def test_a_changed_digit_in_a_record_is_seen(tmp_path):
+    path, told = tmp_path / "metrics.jsonl", []
+    MetricsFile(path, ["head"], stage=0, step=0).add(steps(2))
+    path.write_bytes(path.read_bytes().replace(b'"step": 2', b'"step": 3'))
+    MetricsFile(path, ["head"], stage=0, step=6, emit=told.append)
+    assert path.read_bytes() == b"" and "1 line is not what was written" in told[0].text

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from vitrail.basics.checks import append_line
 from vitrail.basics.errors import InputError
 from vitrail.workflows.pretrain_replay import compared, logged_losses, replay_formula
 from vitrail.workflows.pretrain_settings import PretrainSettings
@@ -63,3 +64,12 @@ def test_a_recipe_that_leaves_the_precision_open_is_an_error(tmp_path):
         f"{open_recipe} leaves the precision of the steps to each machine, so a replay could take another one\n"
         "hint: give the run --set training_precision=bfloat16 or float32"
     )
+
+
+def test_a_log_in_which_a_digit_changed_is_an_error(tmp_path):
+    log = tmp_path / "log"
+    for loss in (3.0, 2.0):
+        append_line(log, {"kind": "steps", "losses": [loss]})
+    log.write_bytes(log.read_bytes().replace(b"[2.0]", b"[2.4]"))
+    with pytest.raises(InputError, match="line 2 is not what was written\nhint: take an undamaged copy"):
+        logged_losses(log)
