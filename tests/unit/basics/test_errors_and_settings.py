@@ -121,7 +121,7 @@ def test_nearest_names_ignore_case_and_come_best_first():
 
 def test_what_is_wrong_with_an_argument_is_a_value_error_as_other_libraries_expect():
     for kind in (InputError, SettingsError, UnreadableImageError, PackageError):
-        with pytest.raises(ValueError, match="^three eyes\nhint: two were expected$"):
+        with pytest.raises(ValueError, match=r"^three eyes\nhint: two were expected$"):
             raise kind("three eyes", hint="two were expected")
     for kind in (FindingsError, TrainingFault, SystemFault):  # no argument is at fault there
         assert not issubclass(kind, ValueError)
