@@ -72,8 +72,8 @@ class Package:
             infinity, or answer the same to every image.
         """
         content = sealed_bytes(self.folder, _WEIGHTS, self.digests[_WEIGHTS])
-        model = described_network(self.description, len(self.classes))
         try:
+            model = described_network(self.description, len(self.classes))
             model.load_state_dict(safetensors.torch.load(content))
         except (RuntimeError, ValueError, safetensors.SafetensorError) as error:
             raise _unfit(self.folder, self.architecture, self.provenance, str(error)) from error
