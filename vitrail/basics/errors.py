@@ -3,6 +3,10 @@
 Every error a user can meet is a `VitrailError`. Its text is the whole story: the first line says what
 happened with the actual value, further lines give details, and the last one, `hint:`, what to do.
 The class decides the exit code of the command line.
+
+What is wrong with an argument or a file is a `ValueError` too, as code written for torchvision, timm or scikit-learn
+expects. It is the only builtin error that is promised: a missing file is not a `FileNotFoundError`, because the same
+argument may be a name, a pattern or a folder.
 """
 
 import difflib
@@ -30,8 +34,8 @@ class VitrailError(Exception):
         return functools.partial(type(self), hint=self.hint), (self.message,)
 
 
-class InputError(VitrailError):
-    """Data, a file or an argument is not what was expected (exit code 2)."""
+class InputError(VitrailError, ValueError):
+    """Data, a file or an argument is not what was expected (exit code 2); a `ValueError` too."""
 
 
 class SettingsError(InputError):

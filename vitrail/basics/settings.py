@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vitrail.basics.errors import SettingsError, did_you_mean
+from vitrail.basics.errors import InputError, SettingsError, did_you_mean
 
 Kind = TypeVar("Kind", bound="Settings")
 
@@ -76,8 +76,12 @@ class Settings(BaseModel):
         return f"{name}: {' '.join(said.split())}" if said else None
 
 
-def _explain(cls: type[Settings], error: ValidationError) -> SettingsError:
+def _explain(cls: type[Settings], error: ValidationError) -> InputError:
     known = cls.names()
+    raised = [fault.get("ctx", {}).get("error") for fault in error.errors(include_url=False)]
+    told = next((each for each in raised if isinstance(each, InputError)), None)
+    if told is not None:  # a validator has said it in its own words, hint included
+        return told
     faults, hint = [], None
     for fault in error.errors(include_url=False):
         name = next((part for part in fault["loc"] if part in known), None)

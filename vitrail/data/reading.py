@@ -140,6 +140,8 @@ def opened_image(content: bytes, *, name: str, frame: int = 0, max_pixels: int =
             if frame:
                 _seek(image, frame, name)
             yield image
+    except UnreadableImageError:
+        raise  # told already; it is a ValueError, as some of Pillow's are
     except UnidentifiedImageError:
         raise _not_an_image(name, content) from None
     except Image.DecompressionBombError as error:

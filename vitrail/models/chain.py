@@ -1,14 +1,12 @@
 """A model as a chain that can be cut: before any of its layer groups, or behind the pooling."""
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from vitrail.basics.errors import InputError
-from vitrail.models.heads import pooled, pooled_features
+from vitrail.models.heads import classifiers, pooled, pooled_features
 from vitrail.models.layer_order import LayerOrder, layer_order
 
 
@@ -78,17 +76,12 @@ class Chain:
     def _classified(self, features: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
         answers = [
             layer(features if isinstance(layer, nn.Linear) else features[..., None, None]).flatten(1)
-            for layer in self._classifiers()
+            for layer in classifiers(self.model)
         ]
         return answers[0] if len(answers) == 1 else torch.stack(answers).mean(dim=0)
 
-    def _classifiers(self) -> tuple[nn.Module, ...]:
-        model: Any = self.model
-        found = model.get_classifier()
-        return found if isinstance(found, tuple) else (found,)
-
     def _numbered_parts(self) -> dict[str, int]:
-        own = {id(parameter) for layer in self._classifiers() for parameter in layer.parameters()}
+        own = {id(parameter) for layer in classifiers(self.model) for parameter in layer.parameters()}
         named = dict(self.model.named_parameters())
         numbers = {name: index for index, group in enumerate(self.order.groups) for name in group.parameters}
         return {name: self.pooled if id(parameter) in own else numbers[name] for name, parameter in named.items()}

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
+from vitrail.models.plain_files import memory_bytes
+from vitrail.models.weight_files import check_weights_file
 
 _HEAD = "head/bias"
 _KERNEL = "embedding/kernel"
@@ -72,9 +74,11 @@ def read_flax_weights(
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Shapes by name; every array is looked at once, so a damaged archive is found here."""
     shapes = {}
+    check_weights_file(path)
     try:
         # The file is opened here because NumPy leaves a damaged one open.
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            _refuse_bomb(path, archive)
             for name in archive.files:
                 array = archive[name]
                 if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -83,6 +87,8 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
                         hint="download the archive again",
                     )
                 shapes[name] = array.shape
+    except InputError:
+        raise
     except (
         OSError,
         ValueError,
@@ -97,6 +103,15 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
             hint="download it again",
         ) from error
     return shapes
+
+
+def _refuse_bomb(path: Path, archive: Any) -> None:
+    unpacked = sum(entry.file_size for entry in archive.zip.infolist())
+    if unpacked > memory_bytes():
+        raise InputError(
+            f"{path}: unpacked it has {unpacked:,} bytes, more than the memory of this machine",
+            hint="weights must fit into the memory of this machine",
+        )
 
 
 def _carrier(

@@ -49,6 +49,13 @@ def features_and_logits(
     return pooled(timm_model, state), timm_model.forward_head(state)
 
 
+def classifiers(model: nn.Module) -> tuple[Any, ...]:
+    """The last layers of a timm model; a distilled ViT has two of them, whose answers are averaged."""
+    timm_model: Any = model
+    found = timm_model.get_classifier()
+    return found if isinstance(found, tuple) else (found,)
+
+
 def set_linear_head(model: nn.Module, weight: Float[Tensor, "K D"], bias: Float[Tensor, "K"]) -> None:
     """Give the model a classifier that is exactly this linear map of its pooled features; the pooling stays.
 
@@ -67,8 +74,7 @@ def set_linear_head(model: nn.Module, weight: Float[Tensor, "K D"], bias: Float[
         )
     timm_model: Any = model
     timm_model.reset_classifier(len(weight))
-    found = timm_model.get_classifier()
-    for layer in found if isinstance(found, tuple) else (found,):
+    for layer in classifiers(model):
         if not isinstance(layer, nn.Linear | nn.Conv2d) or layer.bias is None or layer.weight.numel() != weight.numel():
             raise InputError(
                 f"{type(model).__name__} ends in {type(layer).__name__}, a linear classifier with bias was expected",
@@ -86,10 +92,8 @@ def soften(model: nn.Module, temperature: float) -> None:
         model: ends in a linear classifier, see `set_linear_head`.
         temperature: above 1 the model becomes less sure; which class is best never changes.
     """
-    timm_model: Any = model
-    found = timm_model.get_classifier()
     with torch.no_grad():
-        for layer in found if isinstance(found, tuple) else (found,):
+        for layer in classifiers(model):
             layer.weight.div_(temperature)
             layer.bias.div_(temperature)
 

@@ -1,6 +1,5 @@
 """The package: what a training run leaves behind and every later part reads. A timm folder, and more."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,22 +9,24 @@ from typing import Any
 
 import safetensors.torch
 import timm
+from timm.models import get_pretrained_cfg
 from torch import nn
 
-from vitrail.basics.errors import InputError, PackageError, SettingsError
-from vitrail.basics.files import atomic_folder, write_bytes, write_json
+from vitrail.basics.errors import InputError, PackageError
+from vitrail.basics.files import atomic_folder, sha256_of, write_bytes, write_json
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.catalogue import BuiltModel
+from vitrail.models.described_network import described_network, fault_of_network, fault_of_weights
+from vitrail.models.description import Description
+from vitrail.models.package_facts import CONFIG, FACTS, FORMAT, FORMAT_VERSION, OLDEST_VERSION, PackageFacts
+from vitrail.models.package_reading import checked_facts
 from vitrail.models.position_embedding import folded_state
 from vitrail.models.seal import seal_folder, sealed_bytes, sealed_digests
+from vitrail.models.weights_header import difference, header_of, shapes_of
 
-FORMAT = "vitrail package"
-FORMAT_VERSION = 1
-"""The version that `write_package` writes, and the newest that `read_package` reads."""
-OLDEST_VERSION = 1
-"""The oldest version that `read_package` reads."""
-_WEIGHTS, _CONFIG, _FACTS, _CARD = "model.safetensors", "config.json", "vitrail.json", "README.md"
-_REQUIRED = (_CONFIG, _WEIGHTS, _FACTS, _CARD)
+_WEIGHTS, _CARD = "model.safetensors", "README.md"
+_REQUIRED = (CONFIG, _WEIGHTS, FACTS, _CARD)
+_SAID_ELSEWHERE = ("architecture", "label_names", "label_descriptions")
 _PATH = re.compile(r"""(?:^|[\s"'=:,(\[])(?:/(?!/)[^\s/]|~\w*/|[A-Za-z]:\\|\\\\\w)""")
 
 
@@ -60,24 +61,25 @@ class Package:
     format_version: int
     digests: Mapping[str, str]
     """SHA-256 of every file by its name; `digests["model.safetensors"]` names the weights."""
+    description: Description
+    """What config.json says, checked."""
 
     def load_model(self) -> nn.Module:
         """The model, in eval mode and float32, on the CPU. The weights are read and checked once more.
 
         Raises:
-            PackageError: the weights have changed since the package was read, or do not fit the configuration.
+            PackageError: the weights have changed since the package was read, do not fit the configuration, hold NaN or
+            infinity, or answer the same to every image.
         """
         content = sealed_bytes(self.folder, _WEIGHTS, self.digests[_WEIGHTS])
-        config = json.loads(sealed_bytes(self.folder, _CONFIG, self.digests[_CONFIG]))
-        described = {**config["pretrained_cfg"], "architecture": self.architecture}
         try:
-            model = timm.create_model(self.architecture, pretrained_cfg=described, **self.model_args)
+            model = described_network(self.description, len(self.classes))
             model.load_state_dict(safetensors.torch.load(content))
-        except (RuntimeError, TypeError, ValueError, AssertionError, safetensors.SafetensorError) as error:
-            raise PackageError(
-                f"{self.folder}: the weights do not fit {self.architecture} of timm {timm.__version__}: {error}",
-                hint=f"install the timm version of its provenance: {self.provenance.get('timm', 'not recorded')}",
-            ) from error
+        except (RuntimeError, ValueError, safetensors.SafetensorError) as error:
+            raise _unfit(self.folder, self.architecture, self.provenance, str(error)) from error
+        fault = fault_of_weights(model)
+        if fault:
+            raise PackageError(f"{self.folder}: {fault}", hint="take an earlier package; this model cannot answer")
         return model.float().eval()
 
 
@@ -105,33 +107,53 @@ def write_package(folder: Path, built: BuiltModel, *, contents: PackageContents)
 def read_package(folder: Path) -> Package:
     """Check every file of a package against its seal, and only then read it.
 
+    The seal shows accidents, not adversaries: whoever changes a file can seal it again. So nothing in a package is
+    obeyed but what is known and within bounds, its two descriptions must agree, its tensors must be the network's
+    before any is read, and neither the network nor another file is touched.
+
     Raises:
-        PackageError: not a package, a missing or changed file (named), a file that may hold code, or a format version
-            that is not read here.
+        PackageError: not a package, a missing or changed file (named), a file that may hold code, a format version
+            that is not read here, or a value that makes no sense.
     """
     if not folder.is_dir():
         raise PackageError(f"{folder}: no such package folder", hint="vitrail fit writes one into runs/NAME/package")
     digests = sealed_digests(folder, required=_REQUIRED)
-    facts = json.loads(sealed_bytes(folder, _FACTS, digests[_FACTS]))
-    _check_version(folder, facts)
-    config = json.loads(sealed_bytes(folder, _CONFIG, digests[_CONFIG]))
+    facts, description = checked_facts(folder, digests)
+    package = Package(
+        folder=folder,
+        architecture=description.architecture,
+        model_args=MappingProxyType(description.model_args),
+        classes=facts.classes,
+        preprocessing=facts.preprocessing,
+        metrics=MappingProxyType(facts.metrics),
+        provenance=MappingProxyType(facts.provenance),
+        format_version=facts.format_version,
+        digests=MappingProxyType(digests),
+        description=description,
+    )
+    _check_tensors(package)
+    return package
+
+
+def _check_tensors(package: Package) -> None:
+    """Compare names, shapes and kinds of all tensors with the network's, before memory is taken for any."""
     try:
-        return Package(
-            folder=folder,
-            architecture=config["architecture"],
-            model_args=MappingProxyType(config["model_args"]),
-            classes=tuple(facts["classes"]),
-            preprocessing=Preprocessing.parse(**facts["preprocessing"]),
-            metrics=MappingProxyType(facts["metrics"]),
-            provenance=MappingProxyType(facts["provenance"]),
-            format_version=facts["format_version"],
-            digests=MappingProxyType(digests),
-        )
-    except (KeyError, TypeError, SettingsError) as error:
-        raise PackageError(
-            f"{folder}: {_FACTS} or {_CONFIG} is incomplete ({type(error).__name__}: {error})",
-            hint="write the package again with this vitrail",
-        ) from error
+        network = described_network(package.description, len(package.classes), allocate=False)
+        fault = difference(header_of(package.folder / _WEIGHTS), shapes_of(network.state_dict()))
+        fault = fault or fault_of_network(network, package.description)
+    except ValueError as error:
+        fault = str(error)
+    if fault:
+        raise _unfit(package.folder, package.architecture, package.provenance, fault)
+
+
+def _unfit(folder: Path, architecture: str, provenance: Mapping[str, Any], why: str) -> PackageError:
+    versions = provenance.get("versions")
+    known = versions.get("timm") if isinstance(versions, Mapping) else None
+    return PackageError(
+        f"{folder}: the weights do not fit {architecture} of timm {timm.__version__}: {why}",
+        hint=f"install the timm version of its provenance: {known or 'not recorded'}",
+    )
 
 
 def _check_contents(model: nn.Module, contents: PackageContents) -> None:
@@ -140,12 +162,27 @@ def _check_contents(model: nn.Module, contents: PackageContents) -> None:
             f"{len(contents.classes)} class names were given for a classifier of {model.num_classes} classes",
             hint="give one name per logit, in their order",
         )
+    PackageFacts.parse(classes=contents.classes, preprocessing=contents.preprocessing, metrics={}, provenance={})
+    unwritable = [name for name in contents.classes if not _is_utf8(name)]
+    if unwritable:
+        raise InputError(f"the class name {unwritable[0]!r} is not valid UTF-8", hint="rename the class folder")
+    fault = fault_of_weights(model)
+    if fault:
+        raise InputError(f"this model is not packaged: {fault}", hint="look at the training images, or train again")
     for place, text in _strings({"metrics": contents.metrics, "provenance": contents.provenance}):
         if _PATH.search(text):
             raise InputError(
                 f"{place} holds a path: {text!r}; a package must not say where things lay on this machine",
                 hint="write the file's or folder's own name instead",
             )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _strings(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
@@ -166,7 +203,7 @@ def _write_files(folder: Path, built: BuiltModel, contents: PackageContents) -> 
         for name, tensor in folded_state(built.model).items()
     }
     write_bytes(folder / _WEIGHTS, safetensors.torch.save(state, metadata={"format": "pt"}))
-    write_json(folder / _CONFIG, timm_config(built, contents.preprocessing, contents.classes))
+    write_json(folder / CONFIG, timm_config(built, contents.preprocessing, contents.classes))
     facts = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -175,8 +212,9 @@ def _write_files(folder: Path, built: BuiltModel, contents: PackageContents) -> 
         "preprocessing": contents.preprocessing.model_dump(mode="json"),
         "metrics": dict(contents.metrics),
         "provenance": dict(contents.provenance),
+        "describes": {name: sha256_of(folder / name) for name in (CONFIG, _WEIGHTS)},
     }
-    write_json(folder / _FACTS, facts)
+    write_json(folder / FACTS, facts)
     write_bytes(folder / _CARD, contents.card.encode())
     seal_folder(folder)
 
@@ -190,7 +228,7 @@ def timm_config(built: BuiltModel, shown: Preprocessing, classes: tuple[str, ...
         classes: names in the order of the logits; none for a model without classifier.
     """
     model = built.model
-    described = {name: value for name, value in built.pretrained_cfg.items() if name != "architecture"}
+    described = {name: value for name, value in built.pretrained_cfg.items() if name not in _SAID_ELSEWHERE}
     described |= {
         "num_classes": model.num_classes,
         "custom_load": False,
@@ -201,30 +239,20 @@ def timm_config(built: BuiltModel, shown: Preprocessing, classes: tuple[str, ...
         "mean": list(shown.mean),
         "std": list(shown.std),
     }
+    # Hugging Face's loader hands over num_classes itself and does not know this description: no argument may be given
+    # twice, and none may be missing that timm would take from it.
+    arguments = {name: value for name, value in built.model_args.items() if name != "num_classes"}
+    usual = get_pretrained_cfg(built.architecture)
+    if usual is None or usual.input_size[0] != shown.channels:
+        arguments["in_chans"] = shown.channels
     config = {
         "architecture": built.architecture,
         "num_classes": model.num_classes,
         "num_features": model.num_features,
         "label_names": list(classes),
-        "model_args": {**built.model_args, "num_classes": model.num_classes},
+        "model_args": arguments,
         "pretrained_cfg": described,
     }
     if isinstance(getattr(model, "global_pool", None), str):
         config["global_pool"] = model.global_pool
     return config
-
-
-def _check_version(folder: Path, facts: Any) -> None:
-    described = facts if isinstance(facts, dict) else {}
-    version = described.get("format_version")
-    if described.get("format") != FORMAT or not isinstance(version, int):
-        raise PackageError(
-            f"{folder}: {_FACTS} does not describe a {FORMAT}", hint="vitrail fit writes one into runs/NAME/package"
-        )
-    if not OLDEST_VERSION <= version <= FORMAT_VERSION:
-        action = "upgrade vitrail" if version > FORMAT_VERSION else "write the package again with this vitrail"
-        raise PackageError(
-            f"{folder}: the package has format version {version}; "
-            f"versions {OLDEST_VERSION} to {FORMAT_VERSION} are read here",
-            hint=action,
-        )

@@ -1,15 +1,25 @@
-"""The seal on a folder: SHA-256 of every file in it, and of the list itself."""
+"""The seal on a folder: SHA-256 of every file in it, and of the list itself.
+
+It shows accidents: a flipped bit, a file cut short or exchanged. It holds off nobody who makes the list again, so what
+a sealed folder says is checked like what any stranger says.
+"""
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from vitrail.basics.errors import PackageError
 from vitrail.basics.files import sha256_of, write_bytes
+from vitrail.basics.strict_json import MOST_BYTES
+from vitrail.models.plain_files import fault_of_file, memory_bytes
+from vitrail.models.weights_header import fault_of_length
 
 SEAL = "SHA256SUMS"
 _PICKLES = (".bin", ".pth", ".pt", ".pkl", ".pickle", ".ckpt", ".joblib", ".tar")
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+_LOOKED_AT_FIRST = 2**30
+"""Bytes of weights from which on their header is asked before they are hashed, which takes seconds."""
 _HINT = "take the package from where it was made again; nothing of it was used"
 
 
@@ -35,6 +45,7 @@ def sealed_digests(folder: Path, *, required: tuple[str, ...]) -> dict[str, str]
             holds a file that could run code.
     """
     digests = _listed(folder, required)
+    _refuse_odd_files(folder, digests)
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in _PICKLES:
             raise PackageError(
@@ -43,8 +54,6 @@ def sealed_digests(folder: Path, *, required: tuple[str, ...]) -> dict[str, str]
                 hint="remove that file, or take the package from where it was made again",
             )
     for name, digest in digests.items():
-        if not (folder / name).is_file():
-            raise PackageError(f"{folder}: {name} is missing", hint=_HINT)
         if sha256_of(folder / name) != digest:
             raise PackageError(f"{folder}: {name} was changed after the package was made", hint=_HINT)
     return digests
@@ -56,17 +65,30 @@ def sealed_bytes(folder: Path, name: str, digest: str) -> bytes:
     Raises:
         PackageError: the file is gone or has changed since.
     """
-    try:
-        content = (folder / name).read_bytes()
-    except FileNotFoundError:
-        raise PackageError(f"{folder}: {name} is missing", hint=_HINT) from None
+    _refuse_odd_files(folder, [name])
+    content = (folder / name).read_bytes()
     if hashlib.sha256(content).hexdigest() != digest:
         raise PackageError(f"{folder}: {name} was changed after the package was made", hint=_HINT)
     return content
 
 
+def _refuse_odd_files(folder: Path, names: Iterable[str]) -> None:
+    """Nothing is opened that would wait, never end, lie elsewhere, or be larger than what can be loaded here."""
+    for name in names:
+        is_weights = name.endswith(".safetensors")
+        most = memory_bytes() if is_weights else MOST_BYTES
+        fault = fault_of_file(folder / name, most_bytes=most, within=folder)
+        if fault is None and is_weights and (folder / name).stat().st_size > _LOOKED_AT_FIRST:
+            fault = fault_of_length(folder / name)
+        if fault:
+            raise PackageError(f"{folder}: {name} {fault}", hint=_HINT)
+
+
 def _listed(folder: Path, required: tuple[str, ...]) -> dict[str, str]:
-    if not (folder / SEAL).is_file():
+    fault = fault_of_file(folder / SEAL, most_bytes=MOST_BYTES, within=folder)
+    if fault and fault != "is missing":
+        raise PackageError(f"{folder}: {SEAL} {fault}", hint=_HINT)
+    if fault:
         present = ", ".join(name for name in required if (folder / name).exists())
         what = f"{SEAL} is missing" if present else "it is not a package"
         raise PackageError(

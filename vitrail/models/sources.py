@@ -1,7 +1,6 @@
 """Where a model comes from: `starter`, a timm name, a hub name, a folder or a weights file, all brought to one form."""
 
 import dataclasses
-import json
 import re
 import socket
 import urllib.error
@@ -17,9 +16,11 @@ import huggingface_hub
 import timm
 from huggingface_hub import constants, errors
 from timm.models import PretrainedCfg, get_arch_pretrained_cfgs, get_pretrained_cfg, is_model, split_model_name_tag
-from timm.models._hub import _parse_model_cfg, download_cached_file, hf_split
+from timm.models._hub import download_cached_file, hf_split
 
 from vitrail.basics.errors import InputError, PackageError, SystemFault, did_you_mean
+from vitrail.models.description import description_of, is_plain_architecture
+from vitrail.models.plain_files import plain_content
 from vitrail.models.seal import SEAL, sealed_digests
 from vitrail.models.weights import PLACES
 
@@ -199,20 +200,20 @@ def _registry(name: str, pretrained: bool) -> ModelSource:
 def _parsed_config(config: Path, shown: str) -> ModelSource:
     """What a model description says, still without weights and label."""
     try:
-        everything = json.loads(config.read_bytes())
-        fit = dict(everything.get("fit") or {})
-        described, architecture, model_args = _parse_model_cfg(everything, {})
-        known = {field.name for field in dataclasses.fields(PretrainedCfg)}
-        given = {name: value for name, value in described.items() if name in known}
-        full = dataclasses.asdict(PretrainedCfg(**given))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        described = description_of(plain_content(config))
+        fit = dict(described.written.get("fit") or {})
+    except (ValueError, TypeError) as error:
         raise InputError(
-            f"{shown} is not a timm model description ({type(error).__name__}: {error})",
+            f"{shown} is not a timm model description ({error})",
             hint="it is JSON with architecture, model_args and pretrained_cfg (timm.models.save_for_hf writes it)",
         ) from error
-    checked_architecture(architecture)
-    cleaned = _without_places({**full, "architecture": architecture})
-    return ModelSource(architecture, dict(model_args), cleaned, None, "", fit)
+    checked_architecture(described.architecture)
+    if not is_plain_architecture(described.architecture):
+        raise InputError(
+            f"{shown} names the architecture {described.architecture!r}, a plain name without tag was expected",
+            hint=f"write {split_model_name_tag(described.architecture)[0]}",
+        )
+    return ModelSource(described.architecture, described.model_args, described.pretrained_cfg, None, "", fit)
 
 
 def _without_places(described: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.quiet import quiet
+from vitrail.models.plain_files import fault_of_file, memory_bytes
 
 Tensors = dict[str, Tensor]
 _PICKLE_FAULTS = (
@@ -39,8 +40,7 @@ def read_weights(path: Path) -> Tensors:
     Raises:
         InputError: the file is missing, damaged, holds more than tensors, or holds NaN or infinity.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such weights file", hint="check the path; a folder needs config.json beside it")
+    check_weights_file(path)
     tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     if not tensors:
         raise InputError(f"{path}: holds no tensors", hint="give a file written by safetensors or torch.save")
@@ -51,6 +51,19 @@ def read_weights(path: Path) -> Tensors:
                 hint="the training that wrote this file diverged; take an earlier checkpoint",
             )
     return tensors
+
+
+def check_weights_file(path: Path) -> None:
+    """Refuse what is no ordinary file, and what this machine could not hold, before any of it is read.
+
+    Raises:
+        InputError: such a file.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file", hint="check the path; a folder needs config.json beside it")
+    fault = fault_of_file(path, most_bytes=memory_bytes())
+    if fault:
+        raise InputError(f"{path} {fault}", hint="weights must fit into the memory of this machine")
 
 
 def _read_safetensors(path: Path) -> Tensors:

@@ -3,7 +3,16 @@ import pickle
 import pytest
 from pydantic import field_validator, model_validator
 
-from vitrail.basics.errors import FindingsError, InputError, SettingsError, nearest_names
+from vitrail.basics.errors import (
+    FindingsError,
+    InputError,
+    PackageError,
+    SettingsError,
+    SystemFault,
+    TrainingFault,
+    UnreadableImageError,
+    nearest_names,
+)
 from vitrail.basics.settings import Settings
 
 
@@ -32,6 +41,15 @@ class Rates(Settings):
         if self.most and self.least:
             raise ValueError("either most or least was expected, not both")
         return self
+
+
+class Place(Settings):
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        raise InputError(f"{value} is nowhere", hint="look elsewhere")
 
 
 class Whole(Settings):
@@ -106,3 +124,17 @@ def test_exit_codes_tell_findings_from_input():
 
 def test_nearest_names_ignore_case_and_come_best_first():
     assert nearest_names("VIT_TINY", ["vit_tiny", "vit_tin", "resnet"]) == ["vit_tiny", "vit_tin"]
+
+
+def test_what_is_wrong_with_an_argument_is_a_value_error_as_other_libraries_expect():
+    for kind in (InputError, SettingsError, UnreadableImageError, PackageError):
+        with pytest.raises(ValueError, match=r"^three eyes\nhint: two were expected$"):
+            raise kind("three eyes", hint="two were expected")
+    for kind in (FindingsError, TrainingFault, SystemFault):  # no argument is at fault there
+        assert not issubclass(kind, ValueError)
+
+
+def test_an_error_that_a_validator_raises_arrives_in_its_own_words():
+    with pytest.raises(InputError) as error:
+        Place.parse(name="there")
+    assert str(error.value) == "there is nowhere\nhint: look elsewhere"

@@ -57,7 +57,8 @@ def test_the_classifier_is_left_out_and_the_model_is_not_touched(built, tmp_path
     folder = written(tmp_path / "weights", built)
     assert not [name for name in safetensors.torch.load_file(folder / "model.safetensors") if name.startswith("head")]
     config = json.loads((folder / "config.json").read_text())
-    assert (config["num_classes"], config["label_names"], config["model_args"]["num_classes"]) == (0, [], 0)
+    assert (config["num_classes"], config["label_names"], config["pretrained_cfg"]["num_classes"]) == (0, [], 0)
+    assert "num_classes" not in config["model_args"]  # Hugging Face's loader would hand it over twice
     assert built.model.num_classes == 5 and built.model.head.weight.shape == (5, 24)
 
 
