@@ -1,12 +1,14 @@
 """One preprocessing object, used for validation, prediction, evaluation and serving alike, stored in the package."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
+from pydantic import model_validator
 
 from vitrail.basics.settings import Settings
+from vitrail.data.tone import Tone
 
 Resampling = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 _FILTERS = {
@@ -42,8 +44,17 @@ class Preprocessing(Settings):
     """Standard deviation of each channel on the 0-1 scale, by which the pixels are divided."""
     normalization: Literal["weights", "domain"] = "weights"
     """Whether mean and std came with the pretrained weights or were measured on the training images."""
-    white_level: int = 65535
-    """The value of a 16-bit grey image that is shown as white."""
+    tone: Tone = Tone()
+    """How values of more than 8 bits become grey levels, before anything else is done."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_tone(cls, values: Any) -> Any:
+        """What was written before there was a tone says `white_level`: the same pixels."""
+        if isinstance(values, dict) and "white_level" in values and "tone" not in values:
+            values = dict(values)
+            values["tone"] = {"white": values.pop("white_level")}
+        return values
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """Resize and crop an upright RGB or grey picture.

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vitrail.data.inspection.deep_pictures import deep_findings
 from vitrail.data.inspection.duplicates import duplicate_findings, near_duplicate_findings
 from vitrail.data.inspection.file_columns import INTERNAL
 from vitrail.data.inspection.findings import Finding
@@ -97,6 +98,7 @@ def _findings(table: pa.Table, pictures: Pictures, empty_classes: tuple[str, ...
     yield from telltale_findings(table)
     yield from near_duplicate_findings(pictures)
     yield from odd_file_findings(table)
+    yield from deep_findings(table)
 
 
 def _with_clusters(table: pa.Table, pictures: Pictures) -> pa.Table:

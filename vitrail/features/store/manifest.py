@@ -10,6 +10,7 @@ from typing import Any, Literal
 from vitrail.basics.differences import differences
 from vitrail.basics.errors import InputError
 from vitrail.basics.files import write_json
+from vitrail.data.preprocessing import Preprocessing
 
 FORMAT = "vitrail feature store"
 FORMAT_VERSION = 1
@@ -141,7 +142,9 @@ class Manifest:
             )
         outputs = tuple(Output(**{**each, "shape": tuple(each["shape"])}) for each in values["outputs"])
         listed = {name: tuple(values[name]) for name in ("versions", "shards")}
-        return cls(**{**values, **listed, "outputs": outputs})
+        # As it is written today: an older store says the same in other words.
+        shown = Preprocessing.parse(**values["preprocessing"]).model_dump(mode="json")
+        return cls(**{**values, **listed, "outputs": outputs, "preprocessing": shown})
 
     @staticmethod
     def stands_in(folder: Path) -> bool:
