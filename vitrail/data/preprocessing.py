@@ -50,11 +50,7 @@ class Preprocessing(Settings):
     @model_validator(mode="before")
     @classmethod
     def _with_tone(cls, values: Any) -> Any:
-        """What was written before there was a tone says `white_level`: the same pixels."""
-        if isinstance(values, dict) and "white_level" in values and "tone" not in values:
-            values = dict(values)
-            values["tone"] = {"white": values.pop("white_level")}
-        return values
+        return with_tone(values) if isinstance(values, dict) else values
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """Resize and crop an upright RGB or grey picture.
@@ -95,6 +91,14 @@ class Preprocessing(Settings):
         canvas = Image.new(picture.mode, (self.width, self.height), fill if self.channels == 3 else fill[0])
         canvas.paste(picture, (-left, -top))
         return canvas
+
+
+def with_tone(values: dict[str, Any]) -> dict[str, Any]:
+    """Preprocessing in plain values; what was written before there was a tone says `white_level`: the same pixels."""
+    if "white_level" not in values or "tone" in values:
+        return values
+    others = {name: value for name, value in values.items() if name != "white_level"}
+    return {**others, "tone": Tone.parse(white=values["white_level"]).model_dump(mode="json")}
 
 
 def _middle(available: int, wanted: int) -> int:

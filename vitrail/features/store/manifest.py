@@ -10,7 +10,7 @@ from typing import Any, Literal
 from vitrail.basics.differences import differences
 from vitrail.basics.errors import InputError
 from vitrail.basics.files import write_json
-from vitrail.data.preprocessing import Preprocessing
+from vitrail.data.preprocessing import with_tone
 
 FORMAT = "vitrail feature store"
 FORMAT_VERSION = 1
@@ -93,7 +93,8 @@ class Manifest:
         outputs = {each.name: each.as_json() for each in self.outputs}
         return {
             "weights_sha256": self.weights_sha256,
-            "preprocessing": self.preprocessing,
+            # As it is written today: an older store says the same in other words.
+            "preprocessing": with_tone(self.preprocessing),
             "runtime": self.runtime,
             "outputs": outputs,
         }
@@ -142,9 +143,7 @@ class Manifest:
             )
         outputs = tuple(Output(**{**each, "shape": tuple(each["shape"])}) for each in values["outputs"])
         listed = {name: tuple(values[name]) for name in ("versions", "shards")}
-        # As it is written today: an older store says the same in other words.
-        shown = Preprocessing.parse(**values["preprocessing"]).model_dump(mode="json")
-        return cls(**{**values, **listed, "outputs": outputs, "preprocessing": shown})
+        return cls(**{**values, **listed, "outputs": outputs})
 
     @staticmethod
     def stands_in(folder: Path) -> bool:
