@@ -16,18 +16,20 @@ from PIL import Image, UnidentifiedImageError
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.basics.files import IrregularFileError, Stamp, regular_file
 from vitrail.basics.quiet import quiet
+from vitrail.data.heic import HEIC_EXTENSIONS, heic_enabled, is_heic
 from vitrail.data.picture_modes import as_seen
 from vitrail.data.stored_values import stored_values
 from vitrail.data.tone import Tone
 
-# Written out, so that what counts as an image does not change with Pillow's version: what Pillow decodes by itself.
+# Written out, so that what counts as an image does not change with Pillow's version: what Pillow decodes by
+# itself, and HEIC.
 IMAGE_EXTENSIONS = frozenset({
     ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit", ".fits", ".flc",
     ".fli", ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc",
     ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".msp", ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".png", ".pnm", ".ppm",
     ".psd", ".pxr", ".qoi", ".ras", ".rgb", ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp",
     ".xbm", ".xpm",
-})  # fmt: skip
+}) | HEIC_EXTENSIONS  # fmt: skip
 """File extensions, lower-case with the dot, that are taken for images."""
 
 RENAME_HINT = "rename it, e.g. with convmv -f latin1 -t utf8 -r --notest FOLDER"
@@ -195,6 +197,8 @@ def opened_image(content: bytes, *, name: str, frame: int = 0, max_pixels: int =
     Raises:
         UnreadableImageError: also for errors of decoding inside the block.
     """
+    if is_heic(content) and not heic_enabled():
+        raise _fault(name, "is a HEIC picture, which needs an extra to be read", "pip install 'vitrail[heic]'")
     try:
         with quiet(module=r"PIL\."), Image.open(io.BytesIO(content)) as image:
             if image.format in _FOREIGN_FORMATS:

@@ -24,6 +24,9 @@ from vitrail.workflows.fit_settings import FitSettings
 # these make a fit impossible or meaningless.
 BLOCKING = ("unreadable", "one-class", "empty-class", "class-spelling", "class-missing-from-train")
 
+TOLD_NOTES = ("tone", "passed-over")
+"""Notes that a fit tells, too: what it does with the images, and which files it does not use."""
+
 DETAILS_TOLD = 3
 """Lines of a finding that are shown while a fit runs; the report has all."""
 
@@ -60,7 +63,8 @@ def usable_rows(inspection: Inspection, settings: FitSettings, *, emit: Emit) ->
             hint = "mend or remove these files, or leave them out with --on-bad-image skip"
         raise FindingsError("the check found what must be mended first:\n" + "\n".join(map(_told, blocking)), hint=hint)
     folder = shared_folder(inspection.table)
-    for finding in (*inspection.errors, *inspection.warnings):
+    told = [finding for finding in inspection.notes if finding.code in TOLD_NOTES]
+    for finding in (*inspection.errors, *inspection.warnings, *told):
         lines = [f"\n         {detail.replace(folder, '')}" for detail in finding.details[:DETAILS_TOLD]]
         emit(Noted(f"{finding.severity:<9}{finding.title}{''.join(lines)}", "warning"))
     readable = inspection.table.filter(pc.field("readable"))

@@ -47,8 +47,6 @@ def prepare(started: StartedFit, settings: FitSettings, *, emit: Emit) -> Prepar
     rows = usable_rows(inspection, settings, emit=emit)
     findings = (*inspection.findings, *drawn_split_findings(inspection, rows, emit=emit))
     preprocessing = preprocessing_for(rows, built.preprocessing, settings, workers=started.check.workers)
-    if preprocessing.tone.is_measured:
-        emit(Noted(f"values   more than 8 bits are shown on one scale: {preprocessing.tone.words()}"))
     frozen = FrozenModel(built.model, preprocessing, built.weights_sha256, chosen_device(settings.pass_.device))
     images = FitImages(rows, sorted(set(rows["label"].to_pylist())), started.check.workers)
     return Prepared(built, frozen, images, findings)
