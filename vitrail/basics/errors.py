@@ -46,6 +46,10 @@ class UnreadableImageError(InputError):
     """One image cannot be decoded; `message` begins with its path (exit code 2)."""
 
 
+class ChangedImageError(InputError):
+    """An image is not the one that was checked any more; `message` begins with its path (exit code 2)."""
+
+
 class PackageError(InputError):
     """A package is damaged, too new, or not a package (exit code 2)."""
 

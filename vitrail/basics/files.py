@@ -6,9 +6,11 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from vitrail.basics.errors import InputError, SystemFault
 
@@ -18,6 +20,59 @@ def cache_folder() -> Path:
     `~/.cache`."""
     general = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     return Path(os.environ.get("VITRAIL_CACHE") or Path(general) / "vitrail")
+
+
+class Stamp(NamedTuple):
+    """By what it is seen, without reading a file, that it may be another: size, times and inode."""
+
+    size_bytes: int
+    modified_ns: int
+    changed_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, file: BinaryIO) -> "Stamp":
+        """The stamp of an opened file."""
+        status = os.fstat(file.fileno())
+        # Inodes have 64 bits without a sign, columns of a table 63.
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino & (2**63 - 1))
+
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket",
+}  # fmt: skip
+
+
+class IrregularFileError(OSError):
+    """What was to be read is no file on a disk but a pipe, a device or a socket; its text says which."""
+
+
+@contextlib.contextmanager
+def regular_file(path: Path | str) -> Iterator[BufferedReader]:
+    """A user's file, opened for reading: every place that opens one goes through here.
+
+    Only regular files are opened, also through links: a pipe that nobody writes into would be waited for without end,
+    a device would be read without end, or do something.
+
+    Raises:
+        IrregularFileError: it is a pipe, a device or a socket.
+        IsADirectoryError: it is a folder.
+        OSError: as `open`.
+    """
+    _refuse_irregular(os.stat(path), path)
+    # Another thing may stand there by now; a pipe is then opened without waiting, and found out.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, flags), "rb") as file:
+        _refuse_irregular(os.fstat(file.fileno()), path)
+        yield file
+
+
+def _refuse_irregular(status: os.stat_result, path: Path | str) -> None:
+    kind = stat.S_IFMT(status.st_mode)
+    if kind == stat.S_IFDIR:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if kind != stat.S_IFREG:
+        raise IrregularFileError(f"is {_KINDS.get(kind, 'something else')}, not a file")
 
 
 @contextlib.contextmanager
@@ -95,7 +150,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal, read in pieces."""
-    with open(path, "rb") as file:
+    with regular_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

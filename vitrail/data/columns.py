@@ -1,8 +1,9 @@
 """The columns every image table has, and the words that are understood in them."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 from jaxtyping import Int
 
 from vitrail.basics.errors import InputError, did_you_mean
+from vitrail.basics.files import Stamp
 
 SPLIT_NAMES = {
     "train": "train", "training": "train",
@@ -20,6 +22,19 @@ SPLIT_NAMES = {
 Place = tuple[str, int]
 """Path and frame of one image."""
 
+
+class CheckedPlace(NamedTuple):
+    """A place with the id of the image that was found there, and the stamp of its file at that time."""
+
+    path: str
+    frame: int
+    id: str
+    stamp: Stamp
+
+
+AnyPlace = Place | CheckedPlace
+"""A place, whether it was checked or not."""
+
 FIXED = ("path", "frame", "label", "split", "group")
 
 
@@ -27,7 +42,7 @@ FIXED = ("path", "frame", "label", "split", "group")
 class LabelledImages:
     """Images of one split: where they lie, their ids and class numbers."""
 
-    places: list[Place]
+    places: Sequence[AnyPlace]
     ids: list[str]
     labels: Int[np.ndarray, "N"]
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from vitrail.basics.errors import InputError
 from vitrail.data.columns import SPLIT_NAMES, rows
+from vitrail.data.passed_over import PassedOver, kind_of
 from vitrail.data.reading import IMAGE_EXTENSIONS, RENAME_HINT
 
 _SYSTEM_FILES = {".ds_store", "thumbs.db", "desktop.ini"}
@@ -20,7 +21,7 @@ class FoundInFolders:
     """The rows of all images, files passed over by extension, and class folders that hold no image."""
 
     rows: pa.Table
-    ignored: Counter[str]
+    ignored: PassedOver
     empty_classes: tuple[str, ...]
 
 
@@ -33,7 +34,7 @@ def rows_from_folder(folder: Path) -> FoundInFolders:
     Raises:
         InputError: images lie beside the class folders, or split folders stand beside class folders.
     """
-    ignored: Counter[str] = Counter()
+    ignored = PassedOver()
     found = list(images_in_folders(folder, ignored))
     refuse_undecodable(path for path, _, _ in found)
     paths, labels, split_of = zip(*found, strict=True) if found else ((), (), ())
@@ -44,13 +45,13 @@ def rows_from_folder(folder: Path) -> FoundInFolders:
 
 
 def images_in_folders(
-    folder: Path, ignored: Counter[str], *, labels_needed: bool = True
+    folder: Path, ignored: PassedOver, *, labels_needed: bool = True
 ) -> Iterator[tuple[str, str | None, str | None]]:
     """Path, label and split of every image below `folder`, one by one, as `rows_from_folder` finds them.
 
     Args:
         folder: with class folders, or split folders with class folders.
-        ignored: files that are passed over are counted here, by extension.
+        ignored: files that are passed over are counted here.
         labels_needed: otherwise images may lie outside class folders; none of their folder has a label then.
 
     Raises:
@@ -61,7 +62,9 @@ def images_in_folders(
         if loose is None or labels_needed:
             yield from ((path, label, split) for path, label in _labelled(top, ignored))
         else:
-            yield from ((path, None, split) for path in images_below(top, ignored))
+            outside: Counter[str] = Counter()
+            yield from ((path, None, split) for path in images_below(top, outside))
+            ignored.take("", outside)
 
 
 def _tops(folder: Path) -> dict[Path, str | None]:
@@ -95,16 +98,20 @@ def _folders_in(root: Path) -> list[str]:
         return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
 
 
-def _labelled(top: Path, ignored: Counter[str]) -> Iterator[tuple[str, str]]:
-    loose = list(images_below(top, ignored, deep=False))
+def _labelled(top: Path, ignored: PassedOver) -> Iterator[tuple[str, str]]:
+    outside: Counter[str] = Counter()
+    loose = list(images_below(top, outside, deep=False))
+    ignored.take("", outside)
     if loose:
         raise InputError(
             f"{top}: {len(loose)} images lie outside any class folder, the first is {Path(loose[0]).name}",
             hint="move every image into a folder named after its class",
         )
     for label in _folders_in(top):
-        for path in images_below(top / label, ignored):
+        of_class: Counter[str] = Counter()
+        for path in images_below(top / label, of_class):
             yield path, label
+        ignored.take(label, of_class)
 
 
 def images_below(folder: Path, ignored: Counter[str], *, deep: bool = True) -> Iterator[str]:
@@ -127,4 +134,4 @@ def images_below(folder: Path, ignored: Counter[str], *, deep: bool = True) -> I
             if extension in IMAGE_EXTENSIONS:
                 yield os.path.join(here, name)
             else:
-                ignored[extension or "(no extension)"] += 1
+                ignored[kind_of(os.path.join(here, name))] += 1

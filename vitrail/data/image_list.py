@@ -1,7 +1,6 @@
 """The images of a data set as a file that is read in place: a million of them cost no more memory than ten."""
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from vitrail.basics.files import atomic_file, sha256_of
 from vitrail.data.columns import Place, places_of, rows
 from vitrail.data.folders import images_in_folders
 from vitrail.data.image_table import ImageTable, located, what_was_there
+from vitrail.data.passed_over import PassedOver
 from vitrail.data.reading import writable_name
 from vitrail.data.tables import NamedColumns, batches_from_file, batches_from_frame
 
@@ -53,7 +53,7 @@ class ImageList:
             InputError: there is no such data, it holds no images, or it is not as expected.
             SystemFault: the disk is full or may not be written.
         """
-        ignored: Counter[str] = Counter()
+        ignored = PassedOver()
         with atomic_file(file) as opened, pa.ipc.new_file(opened, SCHEMA) as writer:
             for piece in _pieces(data, ignored):
                 writer.write_table(piece.select(SCHEMA.names).cast(SCHEMA), max_chunksize=_PIECE)
@@ -88,7 +88,7 @@ class ImageList:
         return pa.Table.from_batches(found, SCHEMA)
 
 
-def _pieces(data: Any, ignored: Counter[str]) -> Iterator[pa.Table]:
+def _pieces(data: Any, ignored: PassedOver) -> Iterator[pa.Table]:
     if isinstance(data, ImageTable):
         return iter([data.rows])
     named = NamedColumns.of(data)
@@ -98,7 +98,7 @@ def _pieces(data: Any, ignored: Counter[str]) -> Iterator[pa.Table]:
     return _from_folder(place, ignored) if place.is_dir() else batches_from_file(place, named)
 
 
-def _from_folder(folder: Path, ignored: Counter[str]) -> Iterator[pa.Table]:
+def _from_folder(folder: Path, ignored: PassedOver) -> Iterator[pa.Table]:
     found = images_in_folders(folder, ignored, labels_needed=False)
     while piece := list(itertools.islice(found, _PIECE)):
         paths, labels, splits = (list(column) for column in zip(*piece, strict=True))

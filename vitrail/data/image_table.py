@@ -27,12 +27,14 @@ class ImageTable:
         rows: the table described above.
         name: a short name for runs and reports (the folder's or file's name).
         ignored: files that were passed over because they are no images, counted by extension.
+        passed_over: the same files by class, then by kind; see `passed_over.PassedOver`.
         empty_classes: class folders that hold no image.
     """
 
     rows: pa.Table
     name: str
     ignored: dict[str, int] = field(default_factory=dict)
+    passed_over: dict[str, dict[str, int]] = field(default_factory=dict)
     empty_classes: tuple[str, ...] = ()
 
     @property
@@ -100,7 +102,8 @@ def located(named: NamedColumns) -> Path:
 
 def _from_folder(folder: Path, name: str) -> ImageTable:
     found = rows_from_folder(folder)
-    return ImageTable(found.rows, name, dict(found.ignored), found.empty_classes)
+    by_class = {label: dict(counts) for label, counts in found.ignored.by_class.items()}
+    return ImageTable(found.rows, name, dict(found.ignored), by_class, found.empty_classes)
 
 
 def what_was_there(ignored: Counter[str]) -> str:

@@ -10,18 +10,19 @@ import numpy as np
 from PIL import Image
 
 from vitrail.basics.errors import UnreadableImageError
-from vitrail.data.columns import Place
+from vitrail.data.checked_files import content_of
+from vitrail.data.columns import AnyPlace, Place
 from vitrail.data.identity import KnownImages, image_id
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.reading import decoded_image, file_content, read_image, upright
+from vitrail.data.reading import decoded_image, file_content, upright
 from vitrail.data.workers import map_in_workers
 
-Picture = Place | Image.Image
-"""An image in a file, or one in memory."""
+Picture = AnyPlace | Image.Image
+"""An image in a file, one that was checked there, or one in memory."""
 
 
 def pixel_batches(
-    places: Iterable[Place], preprocessing: Preprocessing, *, batch_size: int, workers: int
+    places: Iterable[AnyPlace], preprocessing: Preprocessing, *, batch_size: int, workers: int
 ) -> Iterator[np.ndarray]:
     """Yield uint8 arrays (B, H, W, C), the last one possibly smaller; decoding starts with the call.
 
@@ -29,6 +30,7 @@ def pixel_batches(
 
     Raises:
         UnreadableImageError: an image cannot be decoded; the message names it.
+        ChangedImageError: one that was checked is not the same any more.
         SystemFault: a worker process died.
     """
     pixels = map_in_workers(functools.partial(_decode, preprocessing), places, workers=workers, chunk=8)
@@ -82,9 +84,9 @@ def _stacked(pictures: Iterator[np.ndarray], batch_size: int) -> Iterator[np.nda
 
 def _decode(preprocessing: Preprocessing, picture: Picture) -> np.ndarray:
     if isinstance(picture, Image.Image):
-        return preprocessing.pixels(upright(picture, white_level=preprocessing.white_level))
-    path, frame = picture
-    return preprocessing.pixels(read_image(path, frame=frame, white_level=preprocessing.white_level))
+        return preprocessing.pixels(upright(picture, tone=preprocessing.tone))
+    content = content_of(picture)
+    return preprocessing.pixels(decoded_image(content, name=picture[0], frame=picture[1], tone=preprocessing.tone))
 
 
 def _decode_or_fault(preprocessing: Preprocessing, picture: Picture) -> np.ndarray | UnreadableImageError:
@@ -102,7 +104,7 @@ def _identified(preprocessing: Preprocessing, known: Path, place: Place) -> Iden
         identity = image_id(content, frame)
         if identity in KnownImages(known).ids(place):
             return IdentifiedImage(identity)
-        picture = decoded_image(content, name=path, frame=frame, white_level=preprocessing.white_level)
+        picture = decoded_image(content, name=path, frame=frame, tone=preprocessing.tone)
         return IdentifiedImage(identity, preprocessing.pixels(picture))
     except UnreadableImageError as error:
         return IdentifiedImage(identity, fault=error.message)

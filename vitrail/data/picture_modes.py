@@ -5,31 +5,36 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
-_SIXTEEN_BIT = {"I", "I;16", "I;16L", "I;16B", "I;16N"}
+from vitrail.data.stored_values import GREY_MODES, mode_values, stored_values
+from vitrail.data.tone import Tone
+
 _PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
+_AS_STORED = Tone()
 
 
-def as_seen(image: Image.Image, *, white_level: int = 65535) -> Image.Image:
+def as_seen(image: Image.Image, *, tone: Tone = _AS_STORED, values: np.ndarray | None = None) -> Image.Image:
     """Turn any Pillow mode into `RGB`, or `L` where the picture is grey.
 
-    Grey with more than 8 bits is scaled, not clipped; floating point is read as 0-1 or, beyond that, stretched from its
-    least to its greatest value; CMYK goes through its own colour profile; transparency is laid on white. Palettes
-    become RGB.
+    More than 8 bits are brought to 8 by the tone; CMYK goes through its own colour profile; transparency is laid on
+    white. Palettes become RGB.
 
     Args:
         image: a loaded picture; it is not changed.
-        white_level: the value of a 16-bit grey image that is shown as white; what is above is white too.
+        tone: the scale of pictures with more than 8 bits.
+        values: what such a picture stores, where that was read from its file; see `stored_values`.
 
     Raises:
         ValueError: Pillow cannot convert the mode.
     """
     image = image.convert(_PREMULTIPLIED[image.mode]) if image.mode in _PREMULTIPLIED else image
+    if values is None and tone.is_measured:
+        values = stored_values(image)
+    if values is None and image.mode in GREY_MODES:
+        values = mode_values(image)
+    if values is not None:
+        return _toned(values, tone)
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
-    if image.mode in _SIXTEEN_BIT:
-        return _scaled(image, white_level)
-    if image.mode == "F":
-        return _stretched(image)
     if image.mode in ("CMYK", "LAB"):
         return _through_profile(image)
     if image.has_transparency_data:
@@ -37,17 +42,14 @@ def as_seen(image: Image.Image, *, white_level: int = 65535) -> Image.Image:
     return image.convert("L" if image.mode in ("1", "LA") else "RGB")
 
 
-def _scaled(image: Image.Image, white_level: int) -> Image.Image:
-    values = np.clip(np.asarray(image).astype(np.int64), 0, white_level)
-    return Image.fromarray(((values * 510 + white_level) // (2 * white_level)).astype(np.uint8))
-
-
-def _stretched(image: Image.Image) -> Image.Image:
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = (values.min(), values.max()) if values.size else (0.0, 1.0)
-    if low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    return Image.fromarray(np.rint((values - low) * (255 / max(high - low, 1e-300))).astype(np.uint8))
+def _toned(values: np.ndarray, tone: Tone) -> Image.Image:
+    if values.ndim == 2:
+        return Image.fromarray(tone.levels(values))
+    layers = [tone.levels(np.ascontiguousarray(values[..., layer])) for layer in range(values.shape[2])]
+    if len(layers) == 3:
+        return Image.fromarray(np.stack(layers, axis=-1))
+    opaque = (values[..., -1] >> 8).astype(np.uint8)
+    return _on_white(Image.fromarray(np.stack([*layers[:-1], opaque], axis=-1)))
 
 
 def _through_profile(image: Image.Image) -> Image.Image:

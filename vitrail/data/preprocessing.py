@@ -1,12 +1,14 @@
 """One preprocessing object, used for validation, prediction, evaluation and serving alike, stored in the package."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
+from pydantic import model_validator
 
 from vitrail.basics.settings import Settings
+from vitrail.data.tone import Tone
 
 Resampling = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 _FILTERS = {
@@ -42,8 +44,13 @@ class Preprocessing(Settings):
     """Standard deviation of each channel on the 0-1 scale, by which the pixels are divided."""
     normalization: Literal["weights", "domain"] = "weights"
     """Whether mean and std came with the pretrained weights or were measured on the training images."""
-    white_level: int = 65535
-    """The value of a 16-bit grey image that is shown as white."""
+    tone: Tone = Tone()
+    """How values of more than 8 bits become grey levels, before anything else is done."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_tone(cls, values: Any) -> Any:
+        return with_tone(values) if isinstance(values, dict) else values
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """Resize and crop an upright RGB or grey picture.
@@ -84,6 +91,14 @@ class Preprocessing(Settings):
         canvas = Image.new(picture.mode, (self.width, self.height), fill if self.channels == 3 else fill[0])
         canvas.paste(picture, (-left, -top))
         return canvas
+
+
+def with_tone(values: dict[str, Any]) -> dict[str, Any]:
+    """Preprocessing in plain values; what was written before there was a tone says `white_level`: the same pixels."""
+    if "white_level" not in values or "tone" in values:
+        return values
+    others = {name: value for name, value in values.items() if name != "white_level"}
+    return {**others, "tone": Tone.parse(white=values["white_level"]).model_dump(mode="json")}
 
 
 def _middle(available: int, wanted: int) -> int:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vitrail.data.columns import Place
+from vitrail.data.columns import AnyPlace
 from vitrail.data.loader import pixel_batches
 from vitrail.data.preprocessing import Preprocessing
 
 
 def channel_statistics(
-    places: Sequence[Place], preprocessing: Preprocessing, *, workers: int
+    places: Sequence[AnyPlace], preprocessing: Preprocessing, *, workers: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel on the 0-1 scale, over all pixels after resize and crop.
 

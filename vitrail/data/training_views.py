@@ -10,12 +10,13 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from vitrail.data.augmentation import REDUCING_GAP, AugmentationSettings, augmented_pixels
-from vitrail.data.columns import Place
+from vitrail.data.checked_files import content_of
+from vitrail.data.columns import AnyPlace
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.reading import file_content, opened_image, read_image, upright
+from vitrail.data.reading import decoded_image, opened_image, upright
 from vitrail.data.workers import map_in_workers
 
-View = tuple[Place, int]
+View = tuple[AnyPlace, int]
 """An image in a file, and the seed of what is seen of it."""
 
 
@@ -35,6 +36,7 @@ def view_batches(
 
     Raises:
         UnreadableImageError: an image cannot be decoded; the message names it.
+        ChangedImageError: one that was checked is not the same any more.
         SystemFault: a worker process died.
     """
     asked, given = itertools.tee(batches)
@@ -56,22 +58,21 @@ def _view(preprocessing: Preprocessing, settings: AugmentationSettings, view: Vi
     return augmented_pixels(_read(place, preprocessing, settings), preprocessing, settings, seed=seed)
 
 
-def _read(place: Place, preprocessing: Preprocessing, settings: AugmentationSettings) -> Image.Image:
+def _read(place: AnyPlace, preprocessing: Preprocessing, settings: AugmentationSettings) -> Image.Image:
     """As `read_image`, but large JPEG files are decoded at 1/2, 1/4 or 1/8 of their size where no crop needs more.
 
     Twice the pixels of the view remain, in either direction, of the smallest crop that can be drawn.
 
     Source: Pillow's `Image.thumbnail`, which drafts in the same way before it reduces.
     """
-    path, frame = place
+    content, path, frame = content_of(place), place[0], place[1]
     if settings.smallest_crop == 1:
-        return read_image(path, frame=frame, white_level=preprocessing.white_level)
-    with opened_image(file_content(path), name=path, frame=frame) as image:
+        return decoded_image(content, name=path, frame=frame, tone=preprocessing.tone)
+    with opened_image(content, name=path, frame=frame) as image:
         spare = math.floor(_shortest_side(image.size, preprocessing, settings) / REDUCING_GAP)
         if spare > 1:
             image.draft(None, (image.width // spare, image.height // spare))
-        image.load()
-        return upright(image, white_level=preprocessing.white_level)
+        return upright(image, tone=preprocessing.tone, content=content)
 
 
 def _shortest_side(size: tuple[int, int], preprocessing: Preprocessing, settings: AugmentationSettings) -> float:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit, Noted, Recovered, WorkAdvanced, WorkEnded, WorkStarted, nobody
 from vitrail.basics.settings import Settings
-from vitrail.data.columns import places_of
+from vitrail.data.checked_files import checked_places
 from vitrail.data.loader import pixel_batches
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.memory_map import FeatureMap, Storage
@@ -121,7 +121,7 @@ def feature_pass(frozen: FrozenModel, rows: pa.Table, folder: Path, means: PassM
 
     Args:
         frozen: the model.
-        rows: an image table with the columns `path`, `frame` and `id`.
+        rows: an image table that the inspection has been through.
         folder: where the features are kept.
         means: how it is done.
 
@@ -129,7 +129,7 @@ def feature_pass(frozen: FrozenModel, rows: pa.Table, folder: Path, means: PassM
         UnreadableImageError: an image cannot be decoded.
         SystemFault: the disk is full, or a worker process died.
     """
-    places, batch_size = places_of(rows), means.batch_size
+    places, batch_size = checked_places(rows), means.batch_size
 
     def pixels(batches: list[int]) -> Iterator[np.ndarray | Tensor]:
         wanted = [place for batch in batches for place in places[batch * batch_size : (batch + 1) * batch_size]]

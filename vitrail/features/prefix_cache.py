@@ -1,6 +1,6 @@
 """The prefix cache: what frozen layers make of every image and view, computed once, on disk, shared by stages."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vitrail.basics.seeds import derived_seed
 from vitrail.data.augmentation import AugmentationSettings
-from vitrail.data.columns import Place
+from vitrail.data.columns import AnyPlace
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.training_views import View, view_batches
 from vitrail.features.feature_pass import FrozenModel, PassMeans, PassWork, digest_of, run_pass
@@ -31,7 +31,7 @@ class ViewedImages:
         seed: of the draws.
     """
 
-    places: list[Place]
+    places: Sequence[AnyPlace]
     ids: list[str]
     augmentation: AugmentationSettings
     views: int

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vitrail.basics.seeds import derived_seed
 from vitrail.data.augmentation import AugmentationSettings
-from vitrail.data.columns import LabelledImages, Place
+from vitrail.data.columns import AnyPlace, LabelledImages
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.training_views import view_batches
 from vitrail.features.prefix_cache import PrefixCache, view_seed
@@ -69,7 +69,7 @@ class TrainingImages:
             yield _batch(self, batch, 0, images)
 
 
-def _views(training: TrainingImages, stage: Stage, step: int) -> list[tuple[Place, int]]:
+def _views(training: TrainingImages, stage: Stage, step: int) -> list[tuple[AnyPlace, int]]:
     epoch = step // training.steps_per_epoch
     return [
         (

@@ -30,9 +30,10 @@ def begin_check(data: Any, *, workers: int | None = None) -> StartedCheck:
     """
     images = read_image_table(data)
     processes = min(usable_cores(), 16) if workers is None else workers
-    return StartedCheck(
-        images, begin_inspection(images.rows, workers=processes, empty_classes=images.empty_classes), processes
+    pending = begin_inspection(
+        images.rows, workers=processes, empty_classes=images.empty_classes, passed_over=images.passed_over
     )
+    return StartedCheck(images, pending, processes)
 
 
 def check(data: Any, *, workers: int | None = None, emit: Emit = nobody) -> Inspection:

@@ -23,7 +23,7 @@ from vitrail.features.store.updates import Changes
 from vitrail.features.store.writer import StoreWriter
 from vitrail.prediction.runtimes.known import known_name
 from vitrail.prediction.runtimes.runtime import Readout, Runtime
-from vitrail.workflows.features_model import NamedModel, named_model
+from vitrail.workflows.features_model import NamedModel, named_model, with_tone
 from vitrail.workflows.features_runtime import chosen_runtime, first_pixels
 from vitrail.workflows.features_settings import FeaturesSettings
 
@@ -118,13 +118,16 @@ def write_features(
         emit(Noted(f"model    {named.architecture}: {named.weights}"))
         outputs = _outputs(named, requests, settings)
         before = _continued(writer, images, overwrite=overwrite)
+        processes = min(usable_cores(), 16) if workers is None else workers
+        named = with_tone(named, images, before, workers=processes)
         _tell_size(images, outputs, writer, before, emit=emit)
         asked, runtime = _asked(named, outputs, images, before, settings, emit=emit)
         if before and overwrite and before.identity() != asked.identity():
+            named = with_tone(named, images, None, workers=processes)
             asked, runtime = _asked(named, outputs, images, None, settings, emit=emit)
         start = writer.begin(asked, images, overwrite=overwrite)
         _tell_start(start, images, emit=emit)
-        means = PassMeans(runtime, asked.batch_size, min(usable_cores(), 16) if workers is None else workers, emit)
+        means = PassMeans(runtime, asked.batch_size, processes, emit)
         counted = store_pass(named.frozen, _readout(outputs), images, writer, start, means)
         finished = writer.finish()
     return FeaturesResult(out, finished, counted, writer.changes, watch.total)

@@ -10,9 +10,11 @@ import pyarrow.compute as pc
 from vitrail.basics.errors import FindingsError
 from vitrail.basics.events import Emit, Noted
 from vitrail.basics.seeds import derived_seed
-from vitrail.data.columns import LabelledImages, in_split, labels_of, places_of, shared_folder
+from vitrail.data.checked_files import checked_places
+from vitrail.data.columns import LabelledImages, in_split, labels_of, shared_folder
 from vitrail.data.inspection import Finding, Inspection
 from vitrail.data.inspection.findings import counted
+from vitrail.data.inspection.value_range import measured_tone
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.split import leaked_ids, split_rows
 from vitrail.data.statistics import channel_statistics
@@ -22,10 +24,11 @@ from vitrail.workflows.fit_settings import FitSettings
 # these make a fit impossible or meaningless.
 BLOCKING = ("unreadable", "one-class", "empty-class", "class-spelling", "class-missing-from-train")
 
+TOLD_NOTES = ("tone", "passed-over")
+"""Notes that a fit tells, too: what it does with the images, and which files it does not use."""
+
 DETAILS_TOLD = 3
 """Lines of a finding that are shown while a fit runs; the report has all."""
-
-_GREY_SCALES = (255, 1023, 4095, 16383, 65535)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class FitImages:
         if most is not None and part.num_rows > most:
             generator = np.random.Generator(np.random.PCG64(derived_seed(seed, "sample", split)))
             part = part.take(np.sort(generator.choice(part.num_rows, most, replace=False)))
-        return LabelledImages(places_of(part), part["id"].to_pylist(), labels_of(part, self.classes))
+        return LabelledImages(checked_places(part), part["id"].to_pylist(), labels_of(part, self.classes))
 
 
 def usable_rows(inspection: Inspection, settings: FitSettings, *, emit: Emit) -> pa.Table:
@@ -60,7 +63,8 @@ def usable_rows(inspection: Inspection, settings: FitSettings, *, emit: Emit) ->
             hint = "mend or remove these files, or leave them out with --on-bad-image skip"
         raise FindingsError("the check found what must be mended first:\n" + "\n".join(map(_told, blocking)), hint=hint)
     folder = shared_folder(inspection.table)
-    for finding in (*inspection.errors, *inspection.warnings):
+    told = [finding for finding in inspection.notes if finding.code in TOLD_NOTES]
+    for finding in (*inspection.errors, *inspection.warnings, *told):
         lines = [f"\n         {detail.replace(folder, '')}" for detail in finding.details[:DETAILS_TOLD]]
         emit(Noted(f"{finding.severity:<9}{finding.title}{''.join(lines)}", "warning"))
     readable = inspection.table.filter(pc.field("readable"))
@@ -96,16 +100,13 @@ def preprocessing_for(
 ) -> Preprocessing:
     """The weights' preprocessing, adapted to the training images where that is wanted or needed.
 
-    16-bit grey images that use only part of their range (12 bits, say) are shown with their own white, so that they
-    are not nearly black; the value is one for all images and is stored in the package.
+    Images of more than 8 bits are shown on one scale, measured on all of them and stored in the package.
     """
     training = in_split(rows, "train")
-    brightest = pc.max(training["white"]).as_py() or 0
-    white = next((scale for scale in _GREY_SCALES if brightest <= scale), brightest) if brightest else 65535
-    adapted = weights_own.model_copy(update={"white_level": white})
+    adapted = weights_own.model_copy(update={"tone": measured_tone(training)})
     if settings.normalization == "weights":
         return adapted
-    mean, std = channel_statistics(places_of(training), adapted, workers=workers)
+    mean, std = channel_statistics(checked_places(training), adapted, workers=workers)
     return adapted.model_copy(update={"mean": mean, "std": std, "normalization": "domain"})
 
 

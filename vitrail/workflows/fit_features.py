@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from vitrail.basics.events import Emit, Noted
 from vitrail.basics.run_folder import RunFolder
-from vitrail.data.columns import in_split, places_of
+from vitrail.data.checked_files import checked_places
+from vitrail.data.columns import in_split
 from vitrail.data.loader import pixel_batches
 from vitrail.features.feature_pass import FrozenModel, PassMeans, PassSettings, feature_pass
 from vitrail.prediction.runtimes.choosing import Choice, choose_runtime
@@ -55,7 +56,7 @@ def _chosen(run: RunFolder, frozen: FrozenModel, rows: pa.Table, settings: PassS
     if before is not None:
         return Choice(still_installed(before["runtime"], thing=f"{run.path}: the run"), before["reason"])
     training, shown = in_split(rows, "train"), frozen.preprocessing
-    sample = next(pixel_batches(places_of(training)[:8], shown, batch_size=8, workers=0))
+    sample = next(pixel_batches(checked_places(training)[:8], shown, batch_size=8, workers=0))
     workload = Workload(frozen.model, shown, frozen.device, sample)
     exact = settings.precision == "float32"
     choice = choose_runtime(workload, asked=settings.runtime, images=training.num_rows, exact=exact)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.basics.versions import versions
 from vitrail.data.reading import read_image
+from vitrail.data.tone import Tone
 from vitrail.evaluation.card import model_card
 from vitrail.evaluation.quality import Predictions
 from vitrail.evaluation.report import HEADLINE_ORDER, RunReport, write_report
@@ -119,6 +120,7 @@ def model_facts(fitted: Fitted) -> dict[str, Any]:
         "weights_licence": fitted.ready.built.pretrained_cfg.get("license") or "not stated",
         "image_size": f"{shown.height} × {shown.width}",
         "normalisation": f"mean {_rounded(shown.mean)}, std {_rounded(shown.std)} ({shown.normalization})",
+        **({"values": f"more than 8 bits are shown with {shown.tone.words()}"} if shown.tone.is_measured else {}),
         "trained": fitted.trained,
     }
 
@@ -135,7 +137,7 @@ def _rounded(values: tuple[float, ...]) -> str:
 
 
 def _most_wrong(fitted: Fitted, split: str, *, pictures: bool) -> list[dict[str, Any]]:
-    predictions, white_level = fitted.judged.predictions[split], fitted.ready.frozen.preprocessing.white_level
+    predictions, tone = fitted.judged.predictions[split], fitted.ready.frozen.preprocessing.tone
     shown = []
     for index in fitted.judged.quality[split].most_wrong[:MOST_WRONG_SHOWN]:
         best = int(predictions.probabilities[index].argmax())
@@ -145,15 +147,15 @@ def _most_wrong(fitted: Fitted, split: str, *, pictures: bool) -> list[dict[str,
                 "label": predictions.classes[int(predictions.labels[index])],
                 "predicted": predictions.classes[best],
                 "probability": float(predictions.probabilities[index, best]),
-                "thumbnail_source": _picture(predictions, index, white_level) if pictures else None,
+                "thumbnail_source": _picture(predictions, index, tone) if pictures else None,
             }
         )
     return shown
 
 
-def _picture(predictions: Predictions, index: int, white_level: int) -> Any:
+def _picture(predictions: Predictions, index: int, tone: Tone) -> Any:
     frame = int(predictions.ids[index].partition(":")[2] or 0)
     try:
-        return read_image(predictions.paths[index], frame=frame, white_level=white_level)
+        return read_image(predictions.paths[index], frame=frame, tone=tone)
     except UnreadableImageError:  # it went away since it was judged: its line stays, without a picture
         return None

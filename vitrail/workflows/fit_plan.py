@@ -13,7 +13,8 @@ import torch
 from vitrail.basics.errors import InputError
 from vitrail.basics.files import free_bytes
 from vitrail.basics.run_folder import RunFolder, RunPart
-from vitrail.data.columns import in_split, places_of
+from vitrail.data.checked_files import checked_places
+from vitrail.data.columns import in_split
 from vitrail.data.loader import pixel_batches
 from vitrail.features.feature_pass import FrozenModel
 from vitrail.features.memory_map import Storage
@@ -126,7 +127,7 @@ def _measured(
     """The precision of the steps, why, and what they cost, measured on some training images."""
     training = in_split(rows, "train")
     count = MEASURED_IMAGES.get(frozen.device.type, 16)
-    pixels = next(pixel_batches(places_of(training)[:count], frozen.preprocessing, batch_size=count, workers=0))
+    pixels = next(pixel_batches(checked_places(training)[:count], frozen.preprocessing, batch_size=count, workers=0))
     lowest = min(stage.cut for stage in stages)
     candidates = (FLOAT32,) if lowest == chain.pooled else ASKED[settings.training_precision]
     trials = _step_trials(frozen, chain, pixels, lowest, candidates)

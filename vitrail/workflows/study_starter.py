@@ -15,6 +15,7 @@ from vitrail.basics.files import explained_os_errors
 from vitrail.basics.locks import locked, remove_if_unused
 from vitrail.basics.run_standing import refuse_run
 from vitrail.data.columns import in_split, labels_of
+from vitrail.data.inspection.value_range import measured_tone
 from vitrail.evaluation.report import HEADLINE_ORDER
 from vitrail.evaluation.study_report import StudyReport, write_study_report
 from vitrail.workflows.check import begin_check
@@ -113,7 +114,8 @@ def _one_set(
         for seed in range(settings.seeds)
     ]
     classes = len(set(by_seed[0]["label"].to_pylist()))
-    shown = begun(STARTER, settings, classes=classes, seed=0).preprocessing
+    tone = measured_tone(in_split(by_seed[0], "train"))
+    shown = begun(STARTER, settings, classes=classes, seed=0).preprocessing.model_copy(update={"tone": tone})
     pictures = read_pictures(by_seed[0], shown, workers=started.workers)
     study = _Set(pictures, settings, folder / _key(arms, settings, by_seed[0]), emit)
     rates = {arm: study.rate(arm, few(by_seed[0], settings, seed=0)) for arm in arms}

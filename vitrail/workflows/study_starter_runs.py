@@ -12,7 +12,8 @@ from timm.models.vision_transformer import VisionTransformer
 from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit
 from vitrail.basics.seeds import derived_seed
-from vitrail.data.columns import in_split, labels_of, places_of
+from vitrail.data.checked_files import checked_places
+from vitrail.data.columns import in_split, labels_of
 from vitrail.data.loader import pixel_batches
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.catalogue import BuiltModel, ModelSettings, build_model
@@ -43,7 +44,7 @@ def read_pictures(rows: pa.Table, preprocessing: Preprocessing, *, workers: int)
     Raises:
         UnreadableImageError: an image cannot be decoded.
     """
-    batches = pixel_batches(places_of(rows), preprocessing, batch_size=AT_ONCE, workers=workers)
+    batches = pixel_batches(checked_places(rows), preprocessing, batch_size=AT_ONCE, workers=workers)
     pixels = np.concatenate(list(batches))
     return Pictures(dict(zip(rows["id"].to_pylist(), pixels, strict=True)), sorted(set(rows["label"].to_pylist())))
 

@@ -226,7 +226,7 @@ def test_the_built_in_digits_are_all_there():
 def test_a_class_folder_without_images_is_remembered_and_told(write_images):
     folder = write_images({"cat": 6, "dog": 6})
     (folder / "owl").mkdir()
-    (folder / "owl" / "owl.heic").write_bytes(b"x")
+    (folder / "owl" / "owl.dcm").write_bytes(b"x")
     assert read_image_table(folder).empty_classes == ("owl",)
     findings = {finding.code: finding for finding in vitrail.check(folder, workers=0).findings}
     assert findings["empty-folder"].title == "1 class folder holds no image: 'owl'"

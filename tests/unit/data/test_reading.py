@@ -13,6 +13,7 @@ from tests.conftest import picture
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.data.inspection.examine import examine
 from vitrail.data.reading import IMAGE_EXTENSIONS, read_image, upright
+from vitrail.data.tone import Tone
 
 ORIENTATION = 0x0112
 
@@ -90,7 +91,7 @@ def test_16_bit_grey_is_scaled_with_rounding_and_not_clipped(mode):
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_a_white_level_spreads_12_bits_over_the_grey_scale(kind):
     image = Image.fromarray(np.array([[0, 1024, 2048, 4095, 5000]], dtype=np.uint16))
-    assert np.asarray(read_image(encoded(image, kind), white_level=4095)).tolist() == [[0, 64, 128, 255, 255]]
+    assert np.asarray(read_image(encoded(image, kind), tone=Tone(white=4095))).tolist() == [[0, 64, 128, 255, 255]]
 
 
 def test_negative_values_are_black():

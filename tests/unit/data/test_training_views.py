@@ -13,6 +13,7 @@ from vitrail.basics.errors import SystemFault, UnreadableImageError
 from vitrail.data.augmentation import AugmentationSettings, augmented_pixels
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.reading import read_image
+from vitrail.data.tone import Tone
 from vitrail.data.training_views import View, view_batches
 
 PREPROCESSING = Preprocessing(height=24, width=32)
@@ -76,9 +77,9 @@ def test_the_order_of_views_is_the_order_asked_for(files):
 def test_a_frame_and_the_white_of_16_bit_images_are_as_asked(files, settings):
     path = next(name for name in files if name.endswith("frames.tiff"))
     deep = next(name for name in files if name.endswith("deep.png"))
-    dark = PREPROCESSING.model_copy(update={"white_level": 30000})
+    dark = PREPROCESSING.model_copy(update={"tone": Tone(white=30000)})
     (batch,) = view_batches([[((path, 1), 3), ((deep, 0), 3)]], dark, settings, workers=0)
-    expected = [read_image(path, frame=1), read_image(deep, white_level=30000)]
+    expected = [read_image(path, frame=1), read_image(deep, tone=Tone(white=30000))]
     assert np.array_equal(batch, np.stack([augmented_pixels(image, dark, settings, seed=3) for image in expected]))
 
 

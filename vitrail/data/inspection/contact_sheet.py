@@ -7,8 +7,10 @@ import pyarrow as pa
 from PIL import Image, ImageDraw, ImageFont
 
 from vitrail.basics.errors import UnreadableImageError
+from vitrail.data.inspection.deep_pictures import tone_of
 from vitrail.data.inspection.findings import counted
 from vitrail.data.reading import read_image
+from vitrail.data.tone import Tone
 
 MOST_CLASSES = 30
 _GAP = 4
@@ -32,7 +34,7 @@ def contact_sheet(table: pa.Table, *, per_class: int = 8, thumbnail_pixels: int 
     Returns:
         RGB picture on white: the class's name and count, then its thumbnails.
     """
-    places = _places_by_class(table)
+    places, tone = _places_by_class(table), tone_of(table) if "depth" in table.column_names else Tone()
     shown = sorted(places)[:MOST_CLASSES]
     left_out = len(places) - len(shown)
     step = thumbnail_pixels + _GAP
@@ -43,7 +45,7 @@ def contact_sheet(table: pa.Table, *, per_class: int = 8, thumbnail_pixels: int 
         top = _GAP + row * step
         draw.text((_GAP, top), _fitting(label, font), fill="black", font=font)
         draw.text((_GAP, top + _TEXT_SIZE + _GAP), counted(len(places[label]), "image"), fill="dimgrey", font=font)
-        for column, picture in enumerate(_thumbnails(places[label], per_class, thumbnail_pixels)):
+        for column, picture in enumerate(_thumbnails(places[label], per_class, thumbnail_pixels, tone)):
             left = _LABEL_WIDTH + column * step
             centred = (left + (thumbnail_pixels - picture.width) // 2, top + (thumbnail_pixels - picture.height) // 2)
             sheet.paste(picture, centred)
@@ -60,7 +62,7 @@ def _places_by_class(table: pa.Table) -> dict[str, list[Place]]:
     return places
 
 
-def _thumbnails(places: list[Place], count: int, size: int) -> Iterator[Image.Image]:
+def _thumbnails(places: list[Place], count: int, size: int, tone: Tone) -> Iterator[Image.Image]:
     """Thumbnails of `count` pictures at equal distances; where one cannot be read, of the next that can."""
     used: set[int] = set()
     for number in range(min(count, len(places))):
@@ -69,7 +71,7 @@ def _thumbnails(places: list[Place], count: int, size: int) -> Iterator[Image.Im
                 continue
             used.add(index)
             try:
-                picture = read_image(places[index][0], frame=places[index][1])
+                picture = read_image(places[index][0], frame=places[index][1], tone=tone)
             except UnreadableImageError:
                 continue
             yield _fitted(picture, size)

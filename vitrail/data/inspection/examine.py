@@ -1,6 +1,7 @@
 """One look at one file: everything the inspection needs to know, from a single read of its bytes."""
 
 import contextlib
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,9 @@ from PIL import ExifTags, Image
 
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.data.identity import image_id
-from vitrail.data.reading import PILLOW_ERRORS, file_content, opened_image, upright
+from vitrail.data.inspection.value_range import tone_of_one, value_facts
+from vitrail.data.reading import PILLOW_ERRORS, opened_image, stamped_content, upright
+from vitrail.data.stored_values import stored_values
 
 GRID = 32
 """Side of the grey thumbnail, in pixels, from which the perceptual facts are computed."""
@@ -35,7 +38,15 @@ class FileFacts:
         frames: number of pictures in the file.
         camera: maker and model from EXIF.
         software: the program that wrote the file, from EXIF or the PNG text.
-        white: greatest value of a grey image with more than 8 bits; 0 for other images.
+        modified_ns: time at which the file's content was changed, with size and inode below; see `basics.files.Stamp`.
+        changed_ns: time at which anything about the file was changed.
+        inode: number of the file on its disk.
+        depth: what an image of more than 8 bits holds: `integer` or `floating`; empty for other images.
+        least: least finite value of such an image; 0 for other images.
+        low: value below which `OUTLIERS` of its pixels lie, one at least.
+        high: value above which as many lie.
+        white: its greatest finite value.
+        not_finite: number of its values that are infinite or no numbers.
         perceptual_hash: 64 bits that hardly change when a picture is compressed again, resized or brightened.
         sketch: 63 low frequencies as signed bytes, of unit length times 127; tells look-alikes that share a hash apart.
         dominant_share: share of the thumbnail taken by its most frequent grey value (±2 of 255); 1 for a blank picture.
@@ -51,7 +62,15 @@ class FileFacts:
     frames: int = 0
     camera: str = ""
     software: str = ""
-    white: int = 0
+    modified_ns: int = 0
+    changed_ns: int = 0
+    inode: int = 0
+    depth: str = ""
+    least: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    white: float = 0.0
+    not_finite: int = 0
     perceptual_hash: int = 0
     sketch: bytes = bytes(_FREQUENCIES**2 - 1)
     dominant_share: float = 0.0
@@ -69,33 +88,32 @@ def examine(path: str, frame: int = 0) -> FileFacts:
         path: the file.
         frame: which picture of a file that holds several.
     """
-    identity, size = "", 0
+    facts = FileFacts("")
     try:
-        content = file_content(path)
-        identity = image_id(content, frame)
-        size = len(content)
+        content, stamp = stamped_content(path)
+        facts = FileFacts(image_id(content, frame), **stamp._asdict())
         with opened_image(content, name=path, frame=frame) as image:
-            return _facts(image, identity, size)
+            return _with_picture(facts, image, content)
     except UnreadableImageError as error:
-        return FileFacts(identity, fault=error.message.removeprefix(f"{path}: "), size_bytes=size)
+        fault = error.message.removeprefix(f"{path}: ").removeprefix("image: ")
+        return dataclasses.replace(facts, fault=fault)
 
 
-def _facts(image: Image.Image, identity: str, size: int) -> FileFacts:
+def _with_picture(facts: FileFacts, image: Image.Image, content: bytes) -> FileFacts:
     mode, stated = image.mode, image.size
     # A JPEG is decoded at a fraction of its size, which is fast; all its bytes are read all the same.
     image.draft("L", (2 * GRID, 2 * GRID))
     decoded = image.size
-    image.load()
-    white = _white(image)
-    picture = upright(image, white_level=max(white, 1))
+    values = stored_values(image, content)
+    depth = value_facts(values) if values is not None else {}
+    picture = upright(image, tone=tone_of_one(depth), values=values)
     turned = picture.size == decoded[::-1]
     width, height = stated[::-1] if turned else stated if picture.size == decoded else picture.size
     thumbnail = np.asarray(picture.convert("L").resize((GRID, GRID), Image.Resampling.BOX))
     bits, sketch = _perceptual(thumbnail)
     tags = _tags(image)
-    return FileFacts(
-        identity,
-        size_bytes=size,
+    return dataclasses.replace(
+        facts,
         format=image.format or "",
         mode=mode,
         width=width,
@@ -103,15 +121,11 @@ def _facts(image: Image.Image, identity: str, size: int) -> FileFacts:
         frames=_frames(image),
         camera=f"{tags['Make']} {tags['Model']}".strip(),
         software=tags["Software"],
-        white=white,
+        **depth,
         perceptual_hash=bits,
         sketch=sketch,
         dominant_share=_dominant_share(thumbnail),
     )
-
-
-def _white(image: Image.Image) -> int:
-    return int(np.asarray(image).max(initial=0)) if image.mode.startswith("I") else 0
 
 
 def _frames(image: Image.Image) -> int:

@@ -12,7 +12,7 @@ _TYPES = {
     str: pa.string(),
     str | None: pa.string(),
     int: pa.int64(),
-    float: pa.float32(),
+    float: pa.float64(),
     bytes: pa.binary(),
 }
 _SCHEMA = pa.schema(

@@ -1,4 +1,4 @@
-"""Findings about single files: unlike all others, blank, of several frames, nearly black."""
+"""Findings about single files: unlike all others, blank, of several frames."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,8 +13,6 @@ _USUAL_SHARE, _ODD_SHARE = 0.95, 0.01
 _BLANK_SHARE = 0.99
 """A picture that is one grey value on this share of its area shows nothing."""
 
-_SIXTEEN_BITS = 65535
-
 
 def odd_file_findings(table: pa.Table) -> Iterator[Finding]:
     """Findings about files that differ from the rest or show less than they should.
@@ -26,7 +24,6 @@ def odd_file_findings(table: pa.Table) -> Iterator[Finding]:
     yield from _odd_kinds(rows)
     yield from _blank(rows)
     yield from _many_frames(rows)
-    yield from _dark(rows)
 
 
 def _odd_kinds(rows: pa.Table) -> Iterator[Finding]:
@@ -83,18 +80,4 @@ def _many_frames(rows: pa.Table) -> Iterator[Finding]:
             f"{counted(len(found), 'file holds', 'files hold')} several frames, of which one is read",
             tuple(found),
             "name other frames in the column frame of a table, one row each",
-        )
-
-
-def _dark(rows: pa.Table) -> Iterator[Finding]:
-    deep = rows.filter(pc.field("white") > 0)
-    brightest = max(deep["white"].to_pylist(), default=_SIXTEEN_BITS)
-    if brightest <= _SIXTEEN_BITS // 2:
-        yield Finding(
-            "dark-16-bit",
-            "note",
-            f"{counted(deep.num_rows, '16-bit image uses', '16-bit images use')} values only up to {brightest:,} of "
-            f"{_SIXTEEN_BITS:,}",
-            (),
-            "on the full scale they are nearly black; fitting shows them on their own scale, other programs may not",
         )

@@ -2,13 +2,15 @@
 
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pyarrow as pa
 
 from vitrail.basics.events import Emit, WorkAdvanced, WorkEnded, WorkStarted, nobody, watched
 from vitrail.data.inspection.examine import FileFacts, examine_place
 from vitrail.data.inspection.file_columns import FactColumns
+from vitrail.data.inspection.passed_over_files import NOTHING, PassedOverByClass
 from vitrail.data.inspection.result import Inspection, inspection_of
 from vitrail.data.workers import map_in_workers
 
@@ -18,27 +20,36 @@ WORK = "reading images"
 _SECONDS_BETWEEN_EVENTS = 0.1
 
 
-def begin_inspection(table: pa.Table, *, workers: int, empty_classes: tuple[str, ...] = ()) -> "PendingInspection":
+def begin_inspection(
+    table: pa.Table, *, workers: int, empty_classes: tuple[str, ...] = (), passed_over: PassedOverByClass = NOTHING
+) -> "PendingInspection":
     """Start reading every image of an image table in worker processes, and return at once.
 
     Args:
         table: an image table (see `image_table`).
         workers: number of processes; 0 reads in this process, when the result is asked for.
         empty_classes: classes that were announced, by a folder say, and have no row.
+        passed_over: files that are not in the table, counted by class and kind.
     """
     places = zip(table["path"].to_pylist(), table["frame"].to_pylist(), strict=True)
     facts = map_in_workers(examine_place, places, workers=workers)
-    return PendingInspection(table, facts, in_background=workers > 0, empty_classes=empty_classes)
+    beside = {"empty_classes": empty_classes, "passed_over": passed_over}
+    return PendingInspection(table, facts, in_background=workers > 0, beside=beside)
 
 
 class PendingInspection:
     """Images being read. Ask for `result` once; a pending inspection that is dropped stops reading."""
 
     def __init__(
-        self, table: pa.Table, facts: Iterator[FileFacts], *, in_background: bool, empty_classes: tuple[str, ...] = ()
+        self,
+        table: pa.Table,
+        facts: Iterator[FileFacts],
+        *,
+        in_background: bool,
+        beside: Mapping[str, Any] | None = None,
     ) -> None:
         self._table = table
-        self._empty_classes = empty_classes
+        self._beside = beside or {}
         self._facts = facts
         self._columns = FactColumns()
         self._reading = _Reading(facts, self._columns) if in_background else None
@@ -66,7 +77,7 @@ class PendingInspection:
         else:
             for facts in watched(self._facts, emit, work=WORK, total=self._table.num_rows):
                 self._columns.add(facts)
-        return inspection_of(self._columns.beside(self._table), empty_classes=self._empty_classes)
+        return inspection_of(self._columns.beside(self._table), **self._beside)
 
     def _wait(self, reading: "_Reading", emit: Emit) -> None:
         told = 0

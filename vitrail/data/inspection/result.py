@@ -7,10 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vitrail.data.inspection.deep_pictures import deep_findings
 from vitrail.data.inspection.duplicates import duplicate_findings, near_duplicate_findings
 from vitrail.data.inspection.file_columns import INTERNAL
 from vitrail.data.inspection.findings import Finding
 from vitrail.data.inspection.odd_files import odd_file_findings
+from vitrail.data.inspection.passed_over_files import NOTHING, PassedOverByClass, passed_over_findings
 from vitrail.data.inspection.pictures import Pictures, near_pairs, pictures_of
 from vitrail.data.inspection.structure import empty_folder_findings, structure_findings
 from vitrail.data.inspection.summary import summary_of
@@ -25,7 +27,7 @@ class Inspection:
         table: the image table with the columns of `examine.FileFacts` (but the perceptual ones), `readable` (bool) and
             `near_duplicate_cluster` (a number that look-alikes share, null where there are none).
         findings: errors first, then warnings, then notes.
-        summary: see `summary.summary_of`.
+        summary: see `summary.summary_of`; and `passed_over`, {class: {kind of file: count}}.
         near_pairs_across_splits: paths of pictures that look the same in different files and splits, the one in the
             earlier of train, val, test first.
     """
@@ -68,21 +70,23 @@ class Inspection:
         }
 
 
-def inspection_of(table: pa.Table, *, empty_classes: tuple[str, ...] = ()) -> Inspection:
+def inspection_of(
+    table: pa.Table, *, empty_classes: tuple[str, ...] = (), passed_over: PassedOverByClass = NOTHING
+) -> Inspection:
     """Draw the conclusions from an image table with all columns of the inspection.
 
     Args:
         table: the table.
         empty_classes: classes that were announced, by a folder say, and have no row.
+        passed_over: files that are not in the table, counted by class and kind.
     """
     pictures = pictures_of(table)
     order = ("error", "warning", "note")
+    findings = (*_findings(table, pictures, empty_classes), *passed_over_findings(passed_over))
     return Inspection(
         table=_with_clusters(table.drop_columns(list(INTERNAL)), pictures),
-        findings=tuple(
-            sorted(_findings(table, pictures, empty_classes), key=lambda finding: order.index(finding.severity))
-        ),
-        summary=summary_of(table),
+        findings=tuple(sorted(findings, key=lambda finding: order.index(finding.severity))),
+        summary={**summary_of(table), "passed_over": {label: dict(counts) for label, counts in passed_over.items()}},
         near_pairs_across_splits=tuple(
             (pictures.path[one], pictures.path[other])
             for one, other in near_pairs(pictures, lambda row: pictures.split[row])
@@ -97,6 +101,7 @@ def _findings(table: pa.Table, pictures: Pictures, empty_classes: tuple[str, ...
     yield from telltale_findings(table)
     yield from near_duplicate_findings(pictures)
     yield from odd_file_findings(table)
+    yield from deep_findings(table)
 
 
 def _with_clusters(table: pa.Table, pictures: Pictures) -> pa.Table:

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vitrail.data.inspection.deep_pictures import tone_summary
+
 WITHOUT_SPLIT = "none"
 """The name under which images without a split are counted."""
 
@@ -20,7 +22,8 @@ def summary_of(table: pa.Table) -> dict[str, Any]:
     Returns:
         `images`, `readable`, `total_bytes`; `classes` ({class: {split: count}}) and `splits` of the readable images;
         `groups` (number of groups); `width` and `height` ({min, median, max} in pixels); `sizes` (number of different
-        ones), `modes` and `formats` ({name: count}, most frequent first); `unreadable` ([{path, fault}]).
+        ones), `modes` and `formats` ({name: count}, most frequent first); `tone` (the scale of
+        images with more than 8 bits, or None); `unreadable` ([{path, fault}]).
     """
     rows = table.filter(pc.field("readable"))
     bad = table.filter(~pc.field("readable"))
@@ -36,6 +39,7 @@ def summary_of(table: pa.Table) -> dict[str, Any]:
         "sizes": len(set(zip(rows["width"].to_pylist(), rows["height"].to_pylist(), strict=True))),
         "modes": dict(Counter(rows["mode"].to_pylist()).most_common()),
         "formats": dict(Counter(rows["format"].to_pylist()).most_common()),
+        "tone": tone_summary(table),
         "unreadable": bad.select(["path", "fault"]).to_pylist(),
     }
 

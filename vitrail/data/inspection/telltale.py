@@ -40,7 +40,7 @@ class Prediction:
 
 
 def telltale_findings(table: pa.Table) -> Iterator[Finding]:
-    """A finding for each of mode, format, extension, size, camera and software that predicts the class.
+    """A finding for each of mode, format, depth, extension, size, camera and software that predicts the class.
 
     Args:
         table: an image table with the columns of the inspection.
@@ -105,11 +105,13 @@ def _credit(own: float, rival: float, rivals: int, classes: int) -> float:
 
 def _properties(rows: pa.Table) -> dict[str, list[str]]:
     columns = {
-        name: rows[name].to_pylist() for name in ("path", "width", "height", "mode", "format", "camera", "software")
+        name: rows[name].to_pylist()
+        for name in ("path", "width", "height", "mode", "format", "depth", "camera", "software")
     }
     return {
         "storage mode": columns["mode"],
         "file format": columns["format"],
+        "depth of values": [f"more than 8 bits, {depth}" if depth else "8 bits" for depth in columns["depth"]],
         "file extension": [PurePath(path).suffix.lower() for path in columns["path"]],
         "image size": [f"{w} × {h}" for w, h in zip(columns["width"], columns["height"], strict=True)],
         "camera": columns["camera"],

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from vitrail.basics.differences import differences
 from vitrail.basics.errors import InputError
 from vitrail.basics.files import write_json
+from vitrail.data.preprocessing import with_tone
 
 FORMAT = "vitrail feature store"
 FORMAT_VERSION = 1
@@ -92,7 +93,8 @@ class Manifest:
         outputs = {each.name: each.as_json() for each in self.outputs}
         return {
             "weights_sha256": self.weights_sha256,
-            "preprocessing": self.preprocessing,
+            # As it is written today: an older store says the same in other words.
+            "preprocessing": with_tone(self.preprocessing),
             "runtime": self.runtime,
             "outputs": outputs,
         }

@@ -186,9 +186,3 @@ def test_a_file_of_several_frames_is_noted_unless_its_frames_are_rows():
     assert (finding.severity, finding.details) == ("note", ("/data/0001.jpg: 7 frames",))
     rows = inspected(["a", "b"], frames=[2, 2], path=["/data/a.tif", "/data/a.tif"])
     assert by_code(odd_file_findings(rows)) == {}
-
-
-def test_16_bit_images_that_use_12_bits_are_noted():
-    finding = by_code(odd_file_findings(inspected(["a", "b"], white=[3000, 4095])))["dark-16-bit"]
-    assert (finding.severity, finding.title) == ("note", "2 16-bit images use values only up to 4,095 of 65,535")
-    assert by_code(odd_file_findings(inspected(["a", "b"], white=[3000, 60_000]))) == {}
