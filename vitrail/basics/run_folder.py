@@ -19,7 +19,10 @@ from vitrail.basics.files import explained_os_errors, write_json
 from vitrail.basics.locks import locked, remove_if_unused
 
 _FOLDERS = ("work", "package", "tensorboard")
-_FILES = ("settings.json", "journal.jsonl", "metrics.jsonl", "metrics-scratch.jsonl", "report.html", "report.json")
+_FILES = (
+    "settings.json", "journal.jsonl", "splits.parquet", "metrics.jsonl", "metrics-scratch.jsonl", "report.html",
+    "report.json",
+)  # fmt: skip
 _REPLACED = ".replaced"
 
 

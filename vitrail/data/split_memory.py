@@ -101,7 +101,7 @@ def latest_run_of(data: str, *, beside: Path) -> Path | None:
 
 
 def _files_beside(run: Path) -> Iterator[Path]:
-    return run.absolute().parent.glob(f"*/{SPLIT_FILE}") if run.absolute().parent.is_dir() else iter(())
+    return run.parent.glob(f"*/{SPLIT_FILE}") if run.parent.is_dir() else iter(())
 
 
 def _name_in(run: Path) -> str | None:
