@@ -127,7 +127,7 @@ def entries_of(path: Path) -> list[str]:
     """Names of all that a run consists of: results first, so that a run that lost them knows that it is not finished
     as long as its work is there, and the journal last."""
     metrics = sorted(file.name for file in path.glob("metrics*.jsonl"))
-    return [*RESULTS, "work", "tensorboard", *metrics, SETTINGS, JOURNAL]
+    return [*RESULTS, "work", "tensorboard", *metrics, "splits.parquet", SETTINGS, JOURNAL]
 
 
 def remove_run(path: Path) -> None:

@@ -47,6 +47,9 @@ def fit(
     pad: Annotated[bool, typer.Option("--pad", help="Accept sizes that the patch does not divide.")] = False,
     workers: Workers = None,
     seed: Annotated[int, typer.Option(help="Seed of the split and of all that is drawn by lot.")] = 0,
+    splits_of: Annotated[
+        str | None, typer.Option(help="Run folder: its images stay on their sides, only new ones are drawn.")
+    ] = None,
     thumbnails: Annotated[bool, typer.Option(help="Small pictures in the report.")] = True,
     stages: Annotated[
         str | None,
@@ -71,7 +74,8 @@ def fit(
 
     values = {
         "on_bad_image": on_bad_image, "image_size": image_size, "architecture": architecture, "position": position,
-        "pooling": pooling, "pad": pad, "seed": seed, "thumbnails": thumbnails, "stages": stages, "preset": preset,
+        "pooling": pooling, "pad": pad, "seed": seed, "splits_of": splits_of,
+        "thumbnails": thumbnails, "stages": stages, "preset": preset,
         "time": time, "compare": compare, "log": log, **parsed(settings or []),
     }  # fmt: skip
     command = shlex.join(["vitrail", *sys.argv[1:]])

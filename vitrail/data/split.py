@@ -1,18 +1,16 @@
-"""Splits that do not move: an image's side depends on its content (or its group) and the seed alone.
+"""Which images are trained on and which are held out.
 
-Adding images to a data set therefore never carries an old validation image into training, identical files always
-stay together, and so do all images of a group. The price is that proportions are met on average, not exactly; a
-class that would miss a split is given its nearest images.
+The sides of images without a given split are drawn (`split_draw`); those of an earlier run can be kept
+(`split_memory`).
 """
-
-from collections import Counter, defaultdict
 
 import pyarrow as pa
 
 from vitrail.basics.errors import InputError
-from vitrail.basics.seeds import uniform_from
 from vitrail.basics.settings import Settings
 from vitrail.data.columns import in_split
+from vitrail.data.split_draw import drawn_sides
+from vitrail.data.split_memory import SplitMemory
 
 
 class SplitSettings(Settings):
@@ -22,10 +20,14 @@ class SplitSettings(Settings):
     """Share of the images that is held out for validation, between 0 and 1."""
     test_fraction: float = 0.0
     """Share of the images that is kept for one look at the end, between 0 and 1."""
+    splits_of: str | None = None
+    """An earlier run's folder: images and groups that were in it stay on their side, and only new ones are drawn."""
 
 
-def split_rows(rows: pa.Table, settings: SplitSettings, *, seed: int = 0) -> pa.Table:
-    """Fill the `split` column where it is null, stratified by class and never through a group.
+def split_rows(
+    rows: pa.Table, settings: SplitSettings, *, seed: int = 0, before: SplitMemory | None = None
+) -> pa.Table:
+    """Fill the `split` column where it is null, stratified by class and never through a group; see `split_draw`.
 
     Rows that have a split keep it, with one exception: where every row has one and none is `val`, validation images
     are taken out of `train`. A group that has a split somewhere keeps it.
@@ -34,28 +36,60 @@ def split_rows(rows: pa.Table, settings: SplitSettings, *, seed: int = 0) -> pa.
         rows: an image table with the columns `id`, `label`, `split`, `group`.
         settings: the fractions.
         seed: another seed gives another split.
+        before: the split of an earlier run: images and groups that are in it, and have no split of their own, stay
+            where they were.
 
     Raises:
-        InputError: the fractions leave nothing to train on, or nothing is marked `train`.
+        InputError: the fractions leave nothing to train on, nothing is marked `train`, or nothing can be held out.
     """
     given = rows["split"].to_pylist()
     if "val" in given and all(given):
         return _with_splits(rows, given)
     _refuse_fractions(settings)
-    if all(given):
-        settings = settings.model_copy(update={"test_fraction": 0.0})
-    groups, identities = rows["group"].to_pylist(), rows["id"].to_pylist()
-    units = [group or identity for group, identity in zip(groups, identities, strict=True)]
+    test = 0.0 if all(given) else settings.test_fraction
+    units = units_of(rows)
     movable = {None, "train"} if all(given) else {None}
-    fixed = {unit: split for unit, split in zip(units, given, strict=True) if split not in movable}
-    drawn = _draw(
-        [unit for unit in units if unit not in fixed], _unit_labels(units, rows["label"].to_pylist()), settings, seed
+    kept = {unit: split for unit, split in zip(units, given, strict=True) if split not in movable}
+    open_rows = [row for row, unit in enumerate(units) if unit not in kept]
+    labels = rows["label"].to_pylist()
+    drawn = drawn_sides(
+        [units[row] for row in open_rows],
+        [labels[row] for row in open_rows],
+        validation=settings.validation_fraction,
+        test=test,
+        seed=seed,
+        fixed=before.sides_of(rows.take(pa.array(open_rows, pa.int64())), units=[units[row] for row in open_rows])
+        if before
+        else {},
     )
     splits = [
-        split if split not in movable else drawn.get(unit) or split or fixed[unit]
+        split if split not in movable else drawn.get(unit) or split or kept[unit]
         for split, unit in zip(given, units, strict=True)
     ]
     return _with_splits(rows, splits)
+
+
+def units_of(rows: pa.Table) -> list[str]:
+    """A name for every image, which those share that must stay on one side: a group, and all copies of its images."""
+    groups, identities = rows["group"].to_pylist(), rows["id"].to_pylist()
+    units = [
+        f"group {group}" if group is not None else identity for group, identity in zip(groups, identities, strict=True)
+    ]
+    if rows["group"].null_count == len(units):
+        return units
+    of_image: dict[str, str] = {}
+    joined: dict[str, str] = {}
+    for unit, identity in zip(units, identities, strict=True):
+        one, other = _root(joined, unit), _root(joined, of_image.setdefault(identity, unit))
+        if one != other:
+            joined[max(one, other)] = min(one, other)
+    return [_root(joined, unit) for unit in units] if joined else units
+
+
+def _root(joined: dict[str, str], unit: str) -> str:
+    while unit in joined:
+        unit = joined[unit]
+    return unit
 
 
 def leaked_ids(rows: pa.Table) -> set[str]:
@@ -77,6 +111,11 @@ def _with_splits(rows: pa.Table, splits: list[str]) -> pa.Table:
             f"no image is marked for training; the splits are {', '.join(sorted(set(splits)))}",
             hint="give images a train split, or leave the split out and let Vitrail divide them",
         )
+    if "val" not in splits:
+        raise InputError(
+            "nothing can be held out for validation: no class has two images that are not copies or of one group",
+            hint="add images, or other groups, to at least one class; or mark some images val in the column split",
+        )
     return rows.set_column(rows.column_names.index("split"), "split", pa.array(splits, pa.string()))
 
 
@@ -88,40 +127,3 @@ def _refuse_fractions(settings: SplitSettings) -> None:
             "leave nothing to train on or nothing to validate on",
             hint="try validation_fraction=0.2 and test_fraction=0",
         )
-
-
-def _unit_labels(units: list[str], labels: list[str]) -> dict[str, str]:
-    """The most frequent label of each unit (ties: the alphabetically first)."""
-    votes: dict[str, Counter[str]] = defaultdict(Counter)
-    for unit, label in zip(units, labels, strict=True):
-        votes[unit][label] += 1
-    return {unit: min(votes[unit], key=lambda label: (-votes[unit][label], label)) for unit in votes}
-
-
-def _draw(units: list[str], label_of: dict[str, str], settings: SplitSettings, seed: int) -> dict[str, str]:
-    by_label: dict[str, dict[str, float]] = defaultdict(dict)
-    for unit in units:
-        by_label[label_of[unit]][unit] = uniform_from(seed, "split", unit)
-    decided: dict[str, str] = {}
-    for draws in by_label.values():
-        decided |= _cut(draws, settings)
-    return decided
-
-
-def _cut(draws: dict[str, float], settings: SplitSettings) -> dict[str, str]:
-    """Units below the test fraction are test, the next ones validation, the rest train; none is left empty."""
-    test_end = settings.test_fraction
-    validation_end = test_end + settings.validation_fraction
-    decided = {
-        unit: "test" if draw < test_end else "val" if draw < validation_end else "train" for unit, draw in draws.items()
-    }
-    wanted = ["train", "val"] + (["test"] if settings.test_fraction else [])
-    for split in wanted:
-        sizes = Counter(decided.values())
-        if not sizes[split]:
-            # A class of one image is trained on: it cannot be judged either way.
-            donors = [unit for unit in decided if sizes[decided[unit]] > 1 or split == "train"]
-            if donors:
-                middle = {"test": 0.0, "val": (test_end + validation_end) / 2, "train": 1.0}[split]
-                decided[min(donors, key=lambda unit: (abs(draws[unit] - middle), unit))] = split
-    return decided

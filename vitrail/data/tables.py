@@ -1,17 +1,21 @@
 """CSV, Parquet and tables in memory to rows."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+import pyarrow.compute as pc
 
 from vitrail.basics.errors import InputError, did_you_mean, nearest_names
+from vitrail.data.cells import attribute_of, distinct_names, table_of_pandas, texts_of
 from vitrail.data.columns import FIXED, rows, split_word
+from vitrail.data.embedded_images import holds_images, one_embedding, written_images
+from vitrail.data.missing_files import refuse_missing_files
+from vitrail.data.reading import IMAGE_EXTENSIONS
+from vitrail.data.table_files import TableFile, opened_table
 
 _IN_PIECES = ("path", "frame", "label", "split")
 
@@ -33,16 +37,22 @@ class NamedColumns:
         """Data as it is given everywhere: a table with names of its own, or anything else, which has none."""
         return data if isinstance(data, cls) else cls(data)
 
-    def ours(self, table: pa.Table, source: str) -> pa.Table:
-        """The table with our names. A column that already has one of them, and is not the one meant, is left out.
+    def read_as(self, there: list[str], source: str) -> dict[str, str]:
+        """What every column is to be called. One that has a name of ours, and is not the one meant, is left out.
+
+        Args:
+            there: the table's names.
+            source: the table's name, for errors.
+
+        Returns:
+            Our name or its own, by its own.
 
         Raises:
             InputError: a column that was named is not there.
         """
-        self.check(table.column_names, source)
-        theirs = {name: ours for ours, name in self.names.items()}
-        table = table.drop_columns([name for name in self.names if name in table.column_names and name not in theirs])
-        return table.rename_columns([theirs.get(name, name) for name in table.column_names])
+        self.check(there, source)
+        ours = {name: ours for ours, name in self.names.items()}
+        return {name: ours.get(name, name) for name in there if name in ours or name not in self.names}
 
     def check(self, there: list[str], source: str) -> None:
         """Refuse names of columns that no image table has, or that are not in `there`."""
@@ -58,10 +68,6 @@ class NamedColumns:
                     hint=did_you_mean(theirs, there) or f"give its name for it, e.g. {ours}={there[0]}",
                 )
 
-    def of_pieces(self) -> "NamedColumns":
-        """The same without columns that are not read in pieces."""
-        return NamedColumns(self.data, {ours: theirs for ours, theirs in self.names.items() if ours in _IN_PIECES})
-
     def name(self, ours: str) -> str:
         """What the table calls one of our columns."""
         return self.names.get(ours, ours)
@@ -73,9 +79,14 @@ def rows_from_file(file: Path, columns: NamedColumns) -> pa.Table:
     Raises:
         InputError: the file is of another kind, is no valid table, lacks a column, or names missing images.
     """
-    with _explained(file):
-        table = _read_csv(file, columns) if _is_csv(file) else pyarrow.parquet.read_table(file)
-    return _rows(columns.ours(table, str(file)), str(file), base=file.absolute().parent)
+    opened = opened_table(file)
+    read_as = _read_as(opened, columns, needed=("path", "label"))
+    nested = [name for name, ours in read_as.items() if ours not in FIXED and pa.types.is_nested(opened.types[name])]
+    wanted = [name for name in read_as if name not in nested]
+    pieces = [_ours(piece, read_as, opened) for piece in opened.pieces(wanted)]
+    names = [read_as[name] for name in wanted]
+    table = pa.concat_tables(pieces, promote_options="permissive") if pieces else pa.table({n: [] for n in names})
+    return _rows(table, str(file), base=file.absolute().parent, written=opened.written)
 
 
 def batches_from_file(file: Path, columns: NamedColumns) -> Iterator[pa.Table]:
@@ -86,16 +97,18 @@ def batches_from_file(file: Path, columns: NamedColumns) -> Iterator[pa.Table]:
     Raises:
         InputError: the file is of another kind, is no valid table, or has no column `path` or a row without one.
     """
-    with _explained(file):
-        first = 0
-        for table in _csv_pieces(file, columns) if _is_csv(file) else _parquet_pieces(file, columns):
-            yield _piece(columns.of_pieces().ours(table, str(file)), str(file), file.absolute().parent, first)
-            first += table.num_rows
+    opened = opened_table(file)
+    read_as = _read_as(opened, columns, needed=("path",))
+    wanted = [name for name, ours in read_as.items() if ours in _IN_PIECES]
+    first = 0
+    for piece in opened.pieces(wanted):
+        yield _piece(_ours(piece, read_as, opened), str(file), file.absolute().parent, first)
+        first += piece.num_rows
 
 
 def batches_from_frame(columns: NamedColumns) -> Iterator[pa.Table]:
     """As `batches_from_file`, for a pyarrow table or a pandas frame."""
-    yield _piece(columns.ours(_as_table(columns.data), "the table"), "the table", Path.cwd(), 0)
+    yield _piece(_from_memory(columns, needed=("path",)), "the table", Path.cwd(), 0)
 
 
 def rows_from_frame(columns: NamedColumns) -> pa.Table:
@@ -104,123 +117,133 @@ def rows_from_frame(columns: NamedColumns) -> pa.Table:
     Raises:
         InputError: it is neither, lacks a column, or names missing images.
     """
-    return _rows(columns.ours(_as_table(columns.data), "the table"), "the table", base=Path.cwd())
+    return _rows(_from_memory(columns, needed=("path", "label")), "the table", base=Path.cwd(), written=False)
+
+
+def _from_memory(columns: NamedColumns, needed: Sequence[str]) -> pa.Table:
+    table = _as_table(columns.data)
+    names = distinct_names(table.column_names)
+    repeated = frozenset(name for name in names if table.column_names.count(name) > 1)
+    table = table.rename_columns(names)
+    types = dict(zip(names, table.schema.types, strict=True))
+    opened = TableFile(Path("the table"), names, repeated, False, {}, types)
+    read_as = _read_as(opened, columns, needed=needed)
+    return _ours(table.select(list(read_as)), read_as, opened)
 
 
 def _as_table(frame: Any) -> pa.Table:
     if isinstance(frame, pa.Table):
         return frame
-    if type(frame).__module__.partition(".")[0] != "pandas":
+    if type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "iloc") and hasattr(frame, "columns"):
+        return table_of_pandas(frame)
+    if hasattr(frame, "__arrow_c_stream__"):  # polars and others
+        return pa.table(frame)
+    raise InputError(
+        f"data of type {type(frame).__name__} is not understood",
+        hint="give a path, a pyarrow table or a pandas frame with the columns path and label",
+    )
+
+
+def _read_as(opened: TableFile, columns: NamedColumns, *, needed: Sequence[str]) -> dict[str, str]:
+    """Our name or its own for every column that is read."""
+    source = str(opened.file)
+    if "path" not in opened.names and "path" not in columns.names:
+        embedding = one_embedding(opened.types, source)
+        if embedding is not None:
+            columns = NamedColumns(columns.data, {**columns.names, "path": embedding})
+    read_as = columns.read_as(opened.names, source)
+    _refuse_missing(needed, list(read_as.values()), source)
+    meant = [name for name, ours in read_as.items() if ours in FIXED and name in opened.repeated]
+    if meant:
         raise InputError(
-            f"data of type {type(frame).__name__} is not understood",
-            hint="give a path, a pyarrow table or a pandas frame with the columns path and label",
+            f"{source}: the column {meant[0]!r} stands there several times",
+            hint="give one of them another name: which one is meant cannot be known",
         )
-    return pa.Table.from_pandas(frame, preserve_index=False)
+    return read_as
 
 
-@contextlib.contextmanager
-def _explained(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{file}: not a valid table: {error}", hint="open it and look at the named row") from error
+def _ours(piece: pa.Table, read_as: Mapping[str, str], opened: TableFile) -> pa.Table:
+    """The columns under our names; images that stand in the table become files."""
+    found = {}
+    for name in piece.column_names:
+        ours, column = read_as[name], piece[name]
+        if ours == "path" and _embeds(column):
+            column = written_images(column)
+        elif ours == "label" and name in opened.class_names and pa.types.is_integer(column.type):
+            column = _named_classes(column, opened.class_names[name])
+        found[ours] = column
+    return pa.table(found)
 
 
-def _is_csv(file: Path) -> bool:
-    extension = file.suffix.lower()
-    if extension not in (".csv", ".tsv", ".parquet", ".pq"):
-        raise InputError(
-            f"{file}: a file that is neither .csv, .tsv nor .parquet",
-            hint="give a folder of class folders, or a table with the columns path and label",
-        )
-    return extension in (".csv", ".tsv")
+def _embeds(column: pa.ChunkedArray) -> bool:
+    if not holds_images(column.type):
+        return False
+    if pa.types.is_struct(column.type):
+        return True
+    # Some programs keep texts as bytes; no image is one.
+    first = next((value.as_py() for value in column if value.is_valid), b"")
+    return b"\0" in first or not first[:64].isascii()
 
 
-def _delimiter(file: Path) -> str:
-    """Tab, comma or, as spreadsheets write it in half of Europe, semicolon: whichever the first line has most of."""
-    with open(file, encoding="utf-8", errors="replace") as lines:
-        heading = lines.readline()
-    return max("\t,;", key=heading.count) if any(mark in heading for mark in "\t,;") else ","
-
-
-# Labels like 0 and 1, or 007, are names: the columns we own are read as text, attributes keep their type.
-_TEXTS = ("path", "label", "split", "group")
-
-
-def _as_text(columns: NamedColumns) -> dict[str, pa.DataType]:
-    return {columns.name(name): pa.string() for name in _TEXTS}
-
-
-def _read_csv(file: Path, columns: NamedColumns) -> pa.Table:
-    text = pyarrow.csv.ConvertOptions(column_types=_as_text(columns), strings_can_be_null=True)
-    parsing = pyarrow.csv.ParseOptions(delimiter=_delimiter(file))
-    return pyarrow.csv.read_csv(file, convert_options=text, parse_options=parsing)
-
-
-def _csv_pieces(file: Path, columns: NamedColumns) -> Iterator[pa.Table]:
-    parsing = pyarrow.csv.ParseOptions(delimiter=_delimiter(file))
-    with pyarrow.csv.open_csv(file, parse_options=parsing) as opened:
-        names = _wanted(opened.schema.names, columns, str(file))
-    text = pyarrow.csv.ConvertOptions(column_types=_as_text(columns), strings_can_be_null=True, include_columns=names)
-    with pyarrow.csv.open_csv(file, convert_options=text, parse_options=parsing) as opened:
-        for batch in opened:
-            yield pa.Table.from_batches([batch])
-
-
-def _parquet_pieces(file: Path, columns: NamedColumns) -> Iterator[pa.Table]:
-    with pyarrow.parquet.ParquetFile(file) as opened:
-        names = _wanted(opened.schema_arrow.names, columns, str(file))
-        for batch in opened.iter_batches(batch_size=4096, columns=names):
-            yield pa.Table.from_batches([batch])
-
-
-def _wanted(names: list[str], columns: NamedColumns, source: str) -> list[str]:
-    """Names in the table of the columns that are read in pieces."""
-    columns.check(names, source)
-    _refuse_missing(["path"], [*names, *columns.names], source)
-    theirs = [columns.name(ours) for ours in _IN_PIECES]
-    return [name for name in theirs if name in names]
+def _named_classes(numbers: pa.ChunkedArray, names: list[str]) -> pa.ChunkedArray:
+    found = [names[n] if n is not None and 0 <= n < len(names) else None for n in numbers.to_pylist()]
+    return pa.chunked_array([pa.array(found, pa.string())])
 
 
 def _piece(table: pa.Table, source: str, base: Path, first: int) -> pa.Table:
-    _refuse_missing(["path"], table.column_names, source)
-    paths, labels, splits = (_text(table, name) for name in ("path", "label", "split"))
+    paths, labels, splits = (_texts(table, name, source) for name in ("path", "label", "split"))
     if None in paths:
         raise InputError(
             f"{source}: column 'path' is empty in row {first + paths.index(None) + 1}",
             hint="fill this cell or remove the row",
         )
     whole = rows(
-        path=[str(base / path) for path in paths],
-        label=labels,
-        split=[split_word(word) for word in splits],
-        frame=_frames(table, source),
-    )
+        path=_absolute(paths, base), label=labels, split=_split_words(splits), frame=_frames(table, source)
+    )  # fmt: skip
     return whole.drop_columns("group")
 
 
-def _rows(table: pa.Table, source: str, *, base: Path) -> pa.Table:
-    _refuse_missing(["path", "label"], table.column_names, source)
-    values = {name: _text(table, name) for name in ("path", "label", "split", "group")}
+def _rows(table: pa.Table, source: str, *, base: Path, written: bool) -> pa.Table:
+    values = {name: _texts(table, name, source) for name in ("path", "label", "split", "group")}
     _refuse_empty_cells(values, source)
-    paths = [str(base / path) for path in values["path"]]
-    _refuse_missing_files(paths, source)
-    attributes = {name: table[name] for name in table.column_names if name not in FIXED}
+    refuse_missing_files(values["path"], source, str(base))
+    attributes = {
+        name: attribute
+        for name in table.column_names
+        if name not in FIXED and (attribute := attribute_of(table[name], written=written)) is not None
+    }
     return rows(
-        path=paths,
+        path=_absolute(values["path"], base),
         label=values["label"],
-        split=[split_word(word) for word in values["split"]],
+        split=_split_words(values["split"]),
         group=values["group"],
         frame=_frames(table, source),
         **attributes,
     )
 
 
+def _absolute(paths: list[str], base: Path) -> list[str]:
+    """Joined as `Path` joins them, which takes a while: only where that differs from putting the folder in front."""
+    front = os.path.join(str(base), "")
+    return [
+        str(base / path)
+        if "//" in path or "./" in path or path.startswith("/") or path.endswith(("/", "/."))
+        else front + path
+        for path in paths
+    ]
+
+
+def _split_words(words: list[str | None]) -> list[str | None]:
+    known = {word: split_word(word) for word in set(words)}
+    return [known[word] for word in words]
+
+
 def _frames(table: pa.Table, source: str) -> list[int] | None:
     if "frame" not in table.column_names:
         return None
     try:
-        frames = table["frame"].cast(pa.int32()).fill_null(0).to_pylist()
+        texts = texts_of(table["frame"], "frame", source)
+        frames = pc.fill_null(pc.replace_substring_regex(texts, r"\.0$", "").cast(pa.int32()), 0).to_pylist()
     except pa.ArrowInvalid:
         frames = [-1]
     if min(frames, default=0) < 0:
@@ -231,22 +254,34 @@ def _frames(table: pa.Table, source: str) -> list[int] | None:
     return frames
 
 
-def _text(table: pa.Table, name: str) -> list:
+def _texts(table: pa.Table, name: str, source: str) -> list:
     if name not in table.column_names:
         return [None] * table.num_rows
-    values = table[name].to_pylist()
-    # pandas writes what is missing as an empty text, or as a float that is not a number.
-    return [None if value is None or value != value or not str(value).strip() else str(value) for value in values]
+    return texts_of(table[name], name, source).to_pylist()
 
 
-def _refuse_missing(needed: list[str], there: list[str], source: str) -> None:
+# What other people call our columns: for the hint alone, nothing is guessed.
+_OTHER_WORDS = {
+    "path": ("file", "filename", "file_name", "filepath", "image", "image_path", "img", "image_id", "images", "name"),
+    "label": ("class", "class_name", "target", "category", "diagnosis", "dx", "y", "labels", "species"),
+}
+
+
+def _refuse_missing(needed: Sequence[str], there: list[str], source: str) -> None:
     missing = [name for name in needed if name not in there]
-    if missing:
-        named = ",".join(f"{name}={next(iter(nearest_names(name, there)), '…')}" for name in missing)
+    if not missing:
+        return
+    message = f"{source}: no column {' and no column '.join(map(repr, missing))}; it has {', '.join(there)}"
+    if any(os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS for name in there):
         raise InputError(
-            f"{source}: no column {' and no column '.join(map(repr, missing))}; it has {', '.join(there)}",
-            hint=f"say which it is, e.g. --columns {named}",
+            message, hint="the first line names an image already: write the columns' names above it, e.g. path,label"
         )
+    lower = {name.lower(): name for name in there}
+    guesses = {
+        name: next((lower[word] for word in _OTHER_WORDS.get(name, ()) if word in lower), "…") for name in missing
+    }
+    named = ",".join(f"{name}={next(iter(nearest_names(name, there)), guesses[name])}" for name in missing)
+    raise InputError(message, hint=f"say which it is, e.g. --columns {named}")
 
 
 def _refuse_empty_cells(values: dict[str, list], source: str) -> None:
@@ -258,14 +293,3 @@ def _refuse_empty_cells(values: dict[str, list], source: str) -> None:
                 f"{source}: column {name!r} is empty in {len(empty)} rows (row {shown})",
                 hint="fill these cells or remove the rows",
             )
-
-
-def _refuse_missing_files(paths: list[str], source: str) -> None:
-    absent = [path for path in paths if not Path(path).exists()]
-    if absent:
-        shown = "\n".join(f"  - {path}" for path in absent[:10])
-        more = f"\n  (+{len(absent) - 10} more)" if len(absent) > 10 else ""
-        raise InputError(
-            f"{source}: {len(absent)} of {len(paths)} images do not exist:\n{shown}{more}",
-            hint="paths are relative to the table's own folder; check for a moved folder or a typing error",
-        )

@@ -37,12 +37,14 @@ class Probe:
         bias: (K,) float32.
         strength: the chosen C.
         cross_validated_loss: mean log loss in nats of each strength tried, by strength; empty when it was not chosen.
+        folds: of the cross-validation; 0 where the images did not suffice for two.
     """
 
     weight: Float[np.ndarray, "K D"]
     bias: Float[np.ndarray, "K"]
     strength: float
     cross_validated_loss: dict[float, float]
+    folds: int = 0
 
     def logits(self, features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N K"]:
         """Logits; their softmax is the class probability."""
@@ -84,7 +86,7 @@ def fit_probe(
     strength = min(losses, key=lambda each: losses[each]) if losses else 1.0
     weight, bias = _fitted(scaled, labels, strength)
     folded = weight / scale
-    return Probe(folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), strength, losses)
+    return Probe(folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), strength, losses, len(folds))
 
 
 def _scaling(features: Float[np.ndarray, "N D"]) -> tuple[np.ndarray, np.ndarray]:
@@ -96,19 +98,28 @@ def _scaling(features: Float[np.ndarray, "N D"]) -> tuple[np.ndarray, np.ndarray
 def _folds(
     labels: Int[np.ndarray, "N"], settings: ProbeSettings, *, groups: list[str | None] | None, seed: int
 ) -> list[Fold]:
-    """Stratified folds that no group crosses; none where the images do not suffice for two."""
+    """Stratified folds that no group crosses, as many as groups and images allow; none where they do not suffice for
+    two."""
     chosen = _subset(len(labels), settings.most_images_for_choice, seed)
     count = min(settings.folds, int(np.bincount(labels[chosen]).max()))
+    grouped = groups is not None and any(group is not None for group in groups)
+    names = [groups[index] or f"\0{index}" for index in chosen] if groups is not None and grouped else []
+    if grouped:
+        count = min(count, len(set(names)))
     if count < 2:
         return []
-    if groups is not None and any(groups):
-        names = [groups[index] or f"\0{index}" for index in chosen]
+    if grouped:
         splitter, of_groups = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32), names
     else:
         splitter, of_groups = StratifiedKFold(count, shuffle=True, random_state=seed % 2**32), None
     with quiet(message="The least populated class"):
         pairs = list(splitter.split(np.zeros(len(chosen)), labels[chosen], of_groups))
-    return [(chosen[train], chosen[held_out]) for train, held_out in pairs if len(np.unique(labels[chosen[train]])) > 1]
+    # A fold without images, or that leaves one class to fit on, tells nothing.
+    return [
+        (chosen[train], chosen[held_out])
+        for train, held_out in pairs
+        if len(held_out) and len(np.unique(labels[chosen[train]])) > 1
+    ]
 
 
 def _cross_validated_losses(

@@ -18,6 +18,7 @@ from vitrail.workflows.fit_model import ChosenFit
 from vitrail.workflows.fit_outcome import Fitted, pack, report
 from vitrail.workflows.fit_preparation import prepare, refuse_other_data
 from vitrail.workflows.fit_scratch import gain_sentences, gained_by_pretraining
+from vitrail.workflows.fit_split import EarlierSplits, keep_split
 from vitrail.workflows.fit_start import StartedFit
 from vitrail.workflows.fit_tuning import tune
 from vitrail.workflows.judging import judge_splits
@@ -71,12 +72,14 @@ def finish_fit(
         VitrailError: see the parts. Whatever happens, the same call continues where it was.
     """
     watch, name, settings = started.watch, started.check.images.name, chosen.settings
+    earlier = EarlierSplits.of(started, settings)
     with (
         RunFolder.open(started.out, settings.model_dump(mode="json"), overwrite=started.overwrite) as run,
         Watchers(run.journaled(emit), settings.log, folder=run.path, name=name) as emit,
     ):
-        ready = prepare(started, settings, emit=emit)
+        ready = prepare(started, settings, before=earlier.kept, emit=emit)
         refuse_other_data(run, ready, overwrite=started.overwrite)
+        moved = keep_split(run, ready, earlier, data=name, emit=emit)
         chosen.tell(run, emit)
         watch.lap("check")
         features = compute_features(run, ready.frozen, ready.images, settings.pass_, emit=emit)
@@ -92,8 +95,9 @@ def finish_fit(
         judged = judge_splits(tuning.answers, ready.images.rows, ready.images.classes, seed=settings.seed)
         told = (
             *chosen.sentences,
+            *moved,
             f"Training features in {features.reason}.",
-            probe_sentence(probe),
+            probe_sentence(probe, settings.probe.folds),
             *tuning.decisions,
             *gain_sentences(gained),
         )

@@ -1,7 +1,8 @@
 """The images a fit may use: what the check allows, divided into splits, with the statistics that are theirs."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +18,16 @@ from vitrail.data.inspection.findings import counted
 from vitrail.data.inspection.value_range import measured_tone
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.split import leaked_ids, split_rows
+from vitrail.data.split_memory import SplitMemory
 from vitrail.data.statistics import channel_statistics
 from vitrail.workflows.fit_settings import FitSettings
 
 # Everything else the check calls an error makes figures dishonest or labels doubtful, which the report says loudly;
 # these make a fit impossible or meaningless.
-BLOCKING = ("unreadable", "one-class", "empty-class", "class-spelling", "class-missing-from-train")
+BLOCKING = (
+    "unreadable", "one-class", "empty-class", "class-spelling", "class-missing-from-train", "nothing-to-train",
+    "nothing-to-judge",
+)  # fmt: skip
 
 TOLD_NOTES = ("tone", "passed-over")
 """Notes that a fit tells, too: what it does with the images, and which files it does not use."""
@@ -48,34 +53,54 @@ class FitImages:
         return LabelledImages(checked_places(part), part["id"].to_pylist(), labels_of(part, self.classes))
 
 
-def usable_rows(inspection: Inspection, settings: FitSettings, *, emit: Emit) -> pa.Table:
+def told_findings(inspection: Inspection, settings: FitSettings) -> tuple[Finding, ...]:
+    """What the check found; spellings that are to be kept apart are no error any more."""
+    if settings.class_names == "checked":
+        return inspection.findings
+    return tuple(
+        replace(finding, severity="warning") if finding.code == "class-spelling" else finding
+        for finding in inspection.findings
+    )
+
+
+def usable_rows(
+    inspection: Inspection, settings: FitSettings, *, before: SplitMemory | None = None, emit: Emit
+) -> pa.Table:
     """The readable rows with their split, or an error that lists what must be mended first.
+
+    Args:
+        inspection: what the check found.
+        settings: of the fit.
+        before: the split of an earlier run, where its images are to stay on their sides; None: what the settings name.
+        emit: receives what was found.
 
     Raises:
         FindingsError: a finding stands in the way of any fit; unreadable images do unless they are to be skipped.
         InputError: nothing is marked for training.
     """
-    skipping = settings.on_bad_image == "skip"
-    blocking = [f for f in inspection.errors if f.code in BLOCKING and not (skipping and f.code == "unreadable")]
+    skipping, findings = settings.on_bad_image == "skip", told_findings(inspection, settings)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    blocking = [f for f in errors if f.code in BLOCKING and not (skipping and f.code == "unreadable")]
     if blocking:
         hint = blocking[0].hint
         if any(finding.code == "unreadable" for finding in blocking):
             hint = "mend or remove these files, or leave them out with --on-bad-image skip"
         raise FindingsError("the check found what must be mended first:\n" + "\n".join(map(_told, blocking)), hint=hint)
     folder = shared_folder(inspection.table)
-    told = [finding for finding in inspection.notes if finding.code in TOLD_NOTES]
-    for finding in (*inspection.errors, *inspection.warnings, *told):
+    for finding in (each for each in findings if each.severity != "note" or each.code in TOLD_NOTES):
         lines = [f"\n         {detail.replace(folder, '')}" for detail in finding.details[:DETAILS_TOLD]]
         emit(Noted(f"{finding.severity:<9}{finding.title}{''.join(lines)}", "warning"))
     readable = inspection.table.filter(pc.field("readable"))
-    return split_rows(readable, settings.split, seed=settings.seed)
+    asked = settings.split.splits_of
+    if before is None and asked is not None:
+        before = SplitMemory.of(Path(asked).expanduser())
+    return split_rows(readable, settings.split, seed=settings.seed, before=before)
 
 
 def drawn_split_findings(inspection: Inspection, rows: pa.Table, *, emit: Emit) -> tuple[Finding, ...]:
     """What the check could not see, because the split was drawn after it: look-alikes of training images elsewhere."""
-    if not inspection.table["split"].null_count:
-        return ()
-    leaked = leaked_ids(rows)
+    drawn = inspection.table["split"].null_count
+    leaked = leaked_ids(rows) if drawn else set()
     if not leaked:
         return ()
     paths = [path for path, identity in zip(*(rows[n].to_pylist() for n in ("path", "id")), strict=True)

@@ -39,10 +39,16 @@ def probe_words(probe: Probe) -> str:
     return f"linear probe on frozen features, L2 strength C = {probe.strength:g}"
 
 
-def probe_sentence(probe: Probe) -> str:
-    """How the probe was made, as a sentence."""
+def probe_sentence(probe: Probe, wanted_folds: int) -> str:
+    """How the probe was made, as a sentence; also that there were fewer folds than are usual."""
     words = probe_words(probe)
-    return f"{words[0].upper()}{words[1:]}, chosen by cross-validated log loss."
+    words = f"{words[0].upper()}{words[1:]}"
+    if not probe.folds:
+        return f"{words}: the training images do not suffice to choose it by cross-validation."
+    fewer = (
+        f" in {probe.folds} folds, for more there are too few images or groups" if probe.folds < wanted_folds else ""
+    )
+    return f"{words}, chosen by cross-validated log loss{fewer}."
 
 
 def tell_first_figures(answers: dict[str, Answers], images: FitImages, emit: Emit) -> None:

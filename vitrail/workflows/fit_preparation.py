@@ -10,9 +10,17 @@ from vitrail.basics.events import Emit, Noted
 from vitrail.basics.run_folder import RunFolder
 from vitrail.basics.seeds import derived_seed
 from vitrail.data.inspection import Finding
+from vitrail.data.split_memory import SplitMemory
 from vitrail.features.feature_pass import FrozenModel
 from vitrail.models.catalogue import BuiltModel, ModelSettings, build_model
-from vitrail.workflows.fit_data import FitImages, drawn_split_findings, fingerprint, preprocessing_for, usable_rows
+from vitrail.workflows.fit_data import (
+    FitImages,
+    drawn_split_findings,
+    fingerprint,
+    preprocessing_for,
+    told_findings,
+    usable_rows,
+)
 from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.fit_start import StartedFit
 
@@ -34,8 +42,14 @@ class Prepared:
     findings: tuple[Finding, ...]
 
 
-def prepare(started: StartedFit, settings: FitSettings, *, emit: Emit) -> Prepared:
+def prepare(started: StartedFit, settings: FitSettings, *, before: SplitMemory | None = None, emit: Emit) -> Prepared:
     """Build the model while images are being read, then take what the check lets through.
+
+    Args:
+        started: a fit whose images are being read.
+        settings: its settings.
+        before: the split of an earlier run, where its images are to stay on their sides.
+        emit: receives what was found.
 
     Raises:
         FindingsError: the check found something that must be mended first.
@@ -44,8 +58,8 @@ def prepare(started: StartedFit, settings: FitSettings, *, emit: Emit) -> Prepar
     built = seeded_model(settings.model, settings.seed)
     emit(Noted(f"model    {built.architecture}: {built.weights.summary()}"))
     inspection = started.check.pending.result(emit)
-    rows = usable_rows(inspection, settings, emit=emit)
-    findings = (*inspection.findings, *drawn_split_findings(inspection, rows, emit=emit))
+    rows = usable_rows(inspection, settings, before=before, emit=emit)
+    findings = (*told_findings(inspection, settings), *drawn_split_findings(inspection, rows, emit=emit))
     preprocessing = preprocessing_for(rows, built.preprocessing, settings, workers=started.check.workers)
     frozen = FrozenModel(built.model, preprocessing, built.weights_sha256, chosen_device(settings.pass_.device))
     images = FitImages(rows, sorted(set(rows["label"].to_pylist())), started.check.workers)

@@ -29,6 +29,8 @@ class FitSettings(Settings):
     """Whether unreadable images stop the run after the check, or are left out, named and counted."""
     normalization: Literal["weights", "domain"] = "weights"
     """Mean and standard deviation of the input: those the pretrained weights were made with, or your images' own."""
+    class_names: Literal["checked", "as-written"] = "checked"
+    """Whether classes that differ by case or spaces only stop a fit, or are kept apart as they are written."""
     thumbnails: bool = True
     """Whether the report shows small pictures of the most wrong images."""
     compare: Literal["none", "scratch"] = "none"

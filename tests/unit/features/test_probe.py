@@ -84,3 +84,18 @@ def test_one_class_and_broken_features_are_refused():
     features[3, 2] = np.nan
     with pytest.raises(InputError, match=r"not finite\nhint: try --set precision=float32"):
         fit_probe(features, labels, ProbeSettings())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
+def test_there_are_as_many_folds_as_groups_allow(count):
+    features, labels = clouds(2, count=80)
+    groups = [f"p{number % count}" for number in range(80)]
+    probe = fit_probe(features, labels, ProbeSettings(strengths=(1.0,)), groups=groups)
+    assert probe.folds == (0 if count == 1 else min(count, 5))
+    assert np.isfinite(probe.weight).all()
+
+
+def test_groups_that_are_classes_leave_nothing_to_choose_with():
+    features, labels = clouds(2, count=40)
+    probe = fit_probe(features, labels, ProbeSettings(), groups=[f"p{label}" for label in labels])
+    assert (probe.folds, probe.strength) == (0, 1.0)

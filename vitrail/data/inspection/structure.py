@@ -1,13 +1,14 @@
 """Findings about classes, splits and groups: what the table alone tells, given which images are readable."""
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vitrail.data.inspection.class_names import class_name_findings
 from vitrail.data.inspection.findings import Finding, counted, listed
+from vitrail.data.inspection.holding_out import holding_out_findings
 
 
 def structure_findings(table: pa.Table) -> Iterator[Finding]:
@@ -19,7 +20,8 @@ def structure_findings(table: pa.Table) -> Iterator[Finding]:
     readable = table.filter(pc.field("readable"))
     yield from _unreadable(table)
     yield from _classes(table, readable)
-    yield from _spelling(table)
+    yield from class_name_findings(table)
+    yield from holding_out_findings(readable)
     yield from _classes_by_split(readable)
     yield from _groups(readable)
 
@@ -67,34 +69,6 @@ def _classes(table: pa.Table, readable: pa.Table) -> Iterator[Finding]:
             f"there is only one class, {next(iter(counts))!r}: nothing can be told apart",
             (),
             "a classifier needs two classes: one folder, or one label, for each",
-        )
-    alone = sorted(label for label, count in counts.items() if count == 1)
-    if alone and len(counts) > 1:
-        yield Finding(
-            "class-of-one",
-            "warning",
-            f"{counted(len(alone), 'class has', 'classes have')} a single image: {listed(alone)}",
-            tuple(alone),
-            "an image cannot be trained on and judged with at once: add images or merge the class with another",
-        )
-
-
-def _spelling(table: pa.Table) -> Iterator[Finding]:
-    counts = Counter(table["label"].to_pylist())
-    spellings: dict[str, list[str]] = defaultdict(list)
-    for label in sorted(counts):
-        spellings[" ".join(unicodedata.normalize("NFKC", label).casefold().split())].append(label)
-    lines = [
-        " / ".join(f"{label!r} ({counts[label]:,})" for label in same) for same in spellings.values() if len(same) > 1
-    ]
-    if lines:
-        yield Finding(
-            "class-spelling",
-            "error",
-            f"{counted(len(lines), 'class is', 'classes are')} spelled in several ways that differ by case or spaces "
-            f"only: {lines[0]}",
-            tuple(lines),
-            "give the class one name everywhere",
         )
 
 

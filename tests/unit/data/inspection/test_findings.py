@@ -55,6 +55,40 @@ def test_classes_that_differ_by_case_or_spaces_only_are_an_error(other):
     assert sorted(finding.details[0].split(" / ")) == sorted([f"{other!r} (2)", "'Cat' (2)"])
 
 
+def test_capital_and_small_letters_as_classes_are_a_warning():
+    finding = by_code(structure_findings(inspected(["A", "A", "a", "a", "b", "b"])))["class-letters"]
+    assert (finding.severity, finding.details) == ("warning", ("'A' (2) / 'a' (2)",))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shown"),
+    [
+        ("caf\u00e9", "cafe\u0301", "'cafe\\u0301' (2) / 'caf\\xe9' (2)"),
+        ("cat", "cat\u200b", "'cat' (2) / 'cat\\u200b' (2)"),
+        ("\u00c5", "\u212b", "'\\xc5' (2) / '\\u212b' (2)"),
+    ],
+)
+def test_classes_that_look_the_same_are_shown_so_that_they_can_be_told_apart(one, other, shown):
+    found = by_code(structure_findings(inspected([one, one, other, other, "x", "x"])))
+    finding = found.get("class-spelling") or found["class-letters"]
+    assert shown in finding.title
+    assert "look the same (accents as one sign or as two" in finding.title
+
+
+def test_many_different_numbers_as_labels_are_taken_for_measurements():
+    finding = by_code(structure_findings(inspected([f"{n / 7:.2f}" for n in range(40)] * 2)))["labels-are-measurements"]
+    assert finding.title.startswith("the labels are 40 different numbers from 0 to 5.57, with 2.0 images each")
+    assert "pandas.qcut" in finding.hint
+    assert "labels-are-measurements" not in by_code(structure_findings(inspected([str(n) for n in range(30)] * 20)))
+    assert "labels-are-measurements" not in by_code(structure_findings(inspected(["1", "2", "10"] * 2)))
+
+
+def test_a_class_of_one_group_is_a_warning_as_it_cannot_be_judged():
+    table = inspected(["cat"] * 3 + ["dog"] * 3, group=["p", "p", "p", "q", "r", "s"])
+    finding = by_code(structure_findings(table))["class-of-one-group"]
+    assert (finding.severity, finding.details) == ("warning", ("cat: 3 images",))
+
+
 def test_a_class_that_training_lacks_is_an_error_and_one_that_cannot_be_judged_a_warning():
     table = inspected(["cat", "cat", "dog", "dog", "cat", "owl", "owl"], split=["train"] * 4 + ["val", "val", "test"])
     found = by_code(structure_findings(table))
