@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from benchmarks.figures import paired_ratio, summary, tell
-from benchmarks.training_parts.job import CPU, fastest_precision
+from benchmarks.training_parts.job import CPU, chosen_precision
 from benchmarks.training_parts.step import plain_step
 from vitrail.models.catalogue import BuiltModel
 from vitrail.models.chain import Chain
@@ -88,12 +88,12 @@ def repeated(step: Block) -> Block:
 
 
 def our_block(built: BuiltModel, settings: PretrainingSettings) -> tuple[Block, str]:
-    """A block of our steps in the precision that is measured to be the fastest here, and that precision's name."""
+    """A block of our steps in the precision that a fit takes here, and that precision's name."""
     batches = stored_batches(built, settings)
     chain, sample = Chain(copy.deepcopy(built.model)), batches.batch(0)
     few = slice(0, MEASURED_IMAGES)
     measured = Batch(sample.inputs[few], 0, sample.labels[few], sample.image_weights[few])
-    precision = fastest_precision(chain, measured, batches.normalise, trained_from=0)
+    precision = chosen_precision(chain, measured, batches.normalise, trained_from=0)
     optimizer = made_optimizer(chain, settings.for_the_loop())
     rule = StepRule(batches.normalise, precision, settings.label_smoothing, settings.clip, CPU)
     stage = Stage("formula", settings.epochs, LEARNING_RATE, 0, 0, None, cached=False)

@@ -24,13 +24,13 @@ from vitrail.training.batches import TrainingImages
 from vitrail.training.loop import Caches, TrainingJob
 from vitrail.training.out_of_memory import Portions
 from vitrail.training.parameter_groups import freeze_below
-from vitrail.training.precision import TrainingPrecision, fastest_step, measure_steps
+from vitrail.training.precision import TrainingPrecision, agreeing_step, measure_steps
 from vitrail.training.records import EpochDone
 from vitrail.training.settings import TrainingSettings
 from vitrail.training.stages import Stage
 from vitrail.training.step import Batch, StepRule, loss_of
 from vitrail.training.validation import Validation
-from vitrail.workflows.fit_plan import MEASURED_IMAGES
+from vitrail.workflows.fit_steps import MEASURED_IMAGES
 
 CPU = chosen_device("cpu")
 CLASSES = ("ants", "bees")
@@ -141,11 +141,11 @@ def _precision(frozen: FrozenModel, chain: Chain, rows: pa.Table, trained_from: 
     count = MEASURED_IMAGES["cpu"]
     pixels = next(pixel_batches(places_of(rows)[:count], frozen.preprocessing, batch_size=count, workers=0))
     batch = Batch(pixels, 0, torch.arange(count) % 2, torch.ones(count))
-    return fastest_precision(chain, batch, Normalise(frozen.preprocessing, CPU), trained_from=trained_from)
+    return chosen_precision(chain, batch, Normalise(frozen.preprocessing, CPU), trained_from=trained_from)
 
 
-def fastest_precision(chain: Chain, batch: Batch, normalise: Normalise, *, trained_from: int) -> TrainingPrecision:
-    """The precision that `measure_steps` finds fastest for steps on this batch."""
+def chosen_precision(chain: Chain, batch: Batch, normalise: Normalise, *, trained_from: int) -> TrainingPrecision:
+    """The precision in which a fit would compute steps on this batch."""
     freeze_below(chain, trained_from)
     trials = measure_steps(
         chain.model,
@@ -154,4 +154,4 @@ def fastest_precision(chain: Chain, batch: Batch, normalise: Normalise, *, train
         ),
         CPU,
     )
-    return fastest_step(trials).precision
+    return agreeing_step(trials).precision

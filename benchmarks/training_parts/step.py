@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.figures import paired_ratio, summary, tell
-from benchmarks.training_parts.job import CPU, fastest_precision
+from benchmarks.training_parts.job import CPU, chosen_precision
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.chain import Chain
 from vitrail.prediction.normalise import Normalise
@@ -156,12 +156,12 @@ def fresh_compiler_cache() -> Iterator[None]:
 
 
 def our_step(model: nn.Module, pixels: np.ndarray, labels: Tensor) -> tuple[Step, str]:
-    """Our step in the precision that is measured to be the fastest here, and that precision's name."""
+    """Our step in the precision that a fit takes here, and that precision's name."""
     chain, normalise, settings = Chain(model), Normalise(Preprocessing(), CPU), TrainingSettings()
     batch = Batch(pixels, 0, labels, torch.ones(len(labels)))
     few = slice(0, MEASURED_IMAGES["cpu"])
     sample = Batch(pixels[few], 0, labels[few], batch.image_weights[few])
-    precision = fastest_precision(chain, sample, normalise, trained_from=0)
+    precision = chosen_precision(chain, sample, normalise, trained_from=0)
     optimizer = made_optimizer(chain, settings)
     rule = StepRule(normalise, precision, settings.label_smoothing, settings.clip, CPU)
     freeze_below(chain, 0)

@@ -227,7 +227,7 @@ def test_predict_names_what_it_cannot_read_and_answers_the_rest(fit, vitrail, wr
     assert "runtime  " not in ended.err
     good = vitrail("predict", tmp_path / "run" / "package", tmp_path / "new" / "good.png", "--runtime", "auto")
     assert good.code == 0
-    assert good.err.startswith("runtime  torch float32: the fastest here (")
+    assert good.err.startswith("runtime  torch float32: the reference itself")
 
 
 def test_a_package_with_a_changed_byte_or_of_a_newer_format_is_refused(fit, vitrail, write_images, tmp_path):

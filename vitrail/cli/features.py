@@ -36,7 +36,7 @@ def features(
     runtime: Annotated[
         str,
         typer.Option(
-            help=f"`auto` (measured here), a library (`torch`, `openvino`, `onnx`), or a full name: {RUNTIMES}."
+            help=f"`auto` (by machine and images), a library (`torch`, `openvino`, `onnx`), or a full name: {RUNTIMES}."
         ),
     ] = "auto",
     dtype: Annotated[str, typer.Option(help="How numbers are kept: `float32` or `float16`.")] = "float32",

@@ -30,7 +30,7 @@ def predict(
     runtime: Annotated[
         str,
         typer.Option(
-            help=f"`auto` (measured here) or a library (`torch`, `openvino`, `onnx`), in float32; or a full name: "
+            help=f"`auto` (by machine) or a library (`torch`, `openvino`, `onnx`), in float32; or a full name: "
             f"{RUNTIMES}."
         ),
     ] = "torch float32",

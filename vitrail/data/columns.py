@@ -91,6 +91,12 @@ def places_of(rows: pa.Table) -> list[Place]:
     return list(zip(rows["path"].to_pylist(), rows["frame"].to_pylist(), strict=True))
 
 
+def evenly_chosen(places: Sequence[AnyPlace], count: int) -> list[AnyPlace]:
+    """At most `count` of them, from everywhere in the list: rows mostly stand class by class."""
+    numbers = np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int))
+    return [places[number] for number in numbers]
+
+
 def shared_folder(rows: pa.Table) -> str:
     """The folder that all paths begin with, with a final separator: what need not be repeated on a terminal."""
     return os.path.join(os.path.commonpath([os.path.dirname(path) for path in rows["path"].to_pylist()]), "")

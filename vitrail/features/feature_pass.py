@@ -49,10 +49,11 @@ class PassSettings(Settings):
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     precision: Literal["auto", "float32"] = "auto"
-    """`auto` measures and takes the fastest that agrees with float32; `float32` is exact."""
+    """`auto`: bfloat16 where this machine computes in it and tells the images apart as well as float32; `float32` is
+    exact."""
     runtime: Annotated[str, AfterValidator(_known_runtime)] = "auto"
-    """With what the training images' features are computed: `auto` (measured), `torch`, `openvino`, `onnx`, or a full
-    name such as `openvino bfloat16`."""
+    """With what the training images' features are computed: `auto` (by machine and images), `torch`,
+    `openvino`, `onnx`, or a full name such as `openvino bfloat16`."""
 
     def batch_size_on(self, device: torch.device) -> int:
         """The batch size that was asked for, or what suits the device."""

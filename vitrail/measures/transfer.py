@@ -20,15 +20,22 @@ from vitrail.measures.intervals import (
 
 @dataclass(frozen=True)
 class TransferGain:
-    """The gain in accuracy over training from scratch, in three scales; each is 0 when there is no gain.
+    """The gain in accuracy over training from scratch; each is 0 when there is no gain.
 
-    With the accuracies t (transferred) and s (from scratch) and chance 1/K for K classes: `absolute_improvement` is
-    t - s, `transfer_gain` is (t - s) / s, `normalized_gain` is (t - s) / (s - 1/K).
+    With the accuracies t (transferred) and s (from scratch) and r (answering by chance):
+
+    - `transfer_gain` is (t - s) / (1 - s): which share of what scratch gets wrong transfer gets right;
+    - `normalized_gain` is (t - r) / (1 - r): how far the transferred model is from chance to perfect;
+    - `absolute_improvement` is t - s;
+    - `relative_improvement` is (t - s) / s;
+    - `improvement_over_chance` is (t - s) / (s - r): in units of what scratch has above chance.
     """
 
     transfer_gain: Measure
     normalized_gain: Measure
     absolute_improvement: Measure
+    relative_improvement: Measure
+    improvement_over_chance: Measure
 
     def as_json(self) -> dict[str, Any]:
         """All fields as plain JSON values."""
@@ -40,55 +47,98 @@ def transfer_gain(
     scratch_correct: Bool[np.ndarray, "N"],
     *,
     classes: int,
+    random_accuracy: float | None = None,
     groups: Int[np.ndarray, "N"] | None = None,
     seed: int = 0,
 ) -> TransferGain:
     """How much more often a transferred model is right than one trained from scratch with the same budget.
 
-    The normalised gain counts only what lies above chance: 1 says that transfer lifted the accuracy twice as far
-    above guessing as training from scratch did. It is (t - 1/K) / (s - 1/K) - 1, and undefined where training from
-    scratch is no better than chance; the transfer gain is undefined where it is never right. Their interval is left
-    out where so many resamples are undefined that it would have no end.
+    A gain is undefined where it would be divided by nothing: the transfer gain where scratch is always right, the
+    normalised gain where chance is, the relative improvement where scratch is never right, the improvement over chance
+    where scratch is no better than chance. An interval is left out where so many resamples are undefined that it would
+    have no end.
 
     Intervals are a paired bootstrap: both models are judged on the same drawn images (with `groups`: groups).
 
     Args:
         transfer_correct: whether the transferred model is right, for each image.
         scratch_correct: the same of the model trained from scratch, for the same images in the same order.
-        classes: K, at least 2; chance is 1/K.
+        classes: K, at least 2.
+        random_accuracy: r, what answering by chance reaches, in [0, 1]; None: 1/K. Where one class holds most images,
+            always naming it reaches more.
         groups: the patient (or whatever images share) of every image, numbered from 0 without gaps.
         seed: the same seed gives the same numbers.
 
     Raises:
-        InputError: fewer than 2 classes.
+        InputError: fewer than 2 classes, or a `random_accuracy` that is no share.
 
-    Source: T. Tango (1998), Statistics in Medicine 17, p. 891, for the interval of a difference without spread.
+    Source: the first three are `compute_transfer_effectiveness` of the article on ViT transfer learning that Vitrail
+    grew from, under its names. T. Tango (1998), Statistics in Medicine 17, p. 891, for the interval of a difference
+    without spread; E. B. Wilson (1927), JASA 22, p. 209, for that of an accuracy without spread.
 
-    >>> gain = transfer_gain(np.array([True] * 9 + [False]), np.arange(10) < 6, classes=2)
-    >>> [round(each.value, 3) for each in (gain.absolute_improvement, gain.transfer_gain, gain.normalized_gain)]
-    [0.3, 0.5, 3.0]
+    >>> gain = transfer_gain(np.arange(153) < 130, np.arange(153) < 89, classes=2)
+    >>> [round(each.value, 4) for each in (gain.transfer_gain, gain.normalized_gain, gain.absolute_improvement)]
+    [0.6406, 0.6993, 0.268]
     """
-    if classes < 2:
-        raise InputError(f"a gain over chance needs at least 2 classes, got {classes}", hint="give classes=2 or more")
+    chance = _chance(classes, random_accuracy)
     n = len(scratch_correct)
     if not n:
         return _undefined_gain("there are no images to measure it on")
-    chance = 1 / classes
     clusters = np.arange(n) if groups is None else groups
 
-    def gains(weights: Float[np.ndarray, "R N"]) -> Float[np.ndarray, "R 3"]:
-        scratch = weights @ scratch_correct / weights.sum(1)
-        gained = weights @ (transfer_correct.astype(int) - scratch_correct) / weights.sum(1)
-        return np.stack([ratio(gained, scratch), ratio(gained, scratch - chance), gained], axis=1)
+    def gains(weights: Float[np.ndarray, "R N"]) -> Float[np.ndarray, "R 5"]:
+        total = weights.sum(1)
+        right, scratch = weights @ transfer_correct / total, weights @ scratch_correct / total
+        wrong = weights @ ~scratch_correct / total
+        gained = weights @ (transfer_correct.astype(int) - scratch_correct) / total
+        normalized = ratio(right - chance, np.full_like(right, 1 - chance))
+        relative, over_chance = ratio(gained, scratch), ratio(gained, scratch - chance)
+        return np.stack([ratio(gained, wrong), normalized, gained, relative, over_chance], axis=1)
 
     replicates = cluster_bootstrap(gains, clusters, seed=seed, resamples=affordable_resamples(n))
-    relative, normalized, gained = gains(np.ones((1, n)))[0].tolist()
-    of_scratch, of_chance = "training from scratch is never right", f"training from scratch is not above 1/{classes}"
+    values = gains(np.ones((1, n)))[0].tolist()
+    not_above = f"training from scratch is not above {_share(chance, classes)}"
+
+    def relative(name: str, column: int, missing: str) -> Measure:
+        return _relative(name, values[column], replicates[:, (column, 2)], clusters=clusters, missing=missing)
+
     return TransferGain(
-        _relative("transfer gain", relative, replicates[:, (0, 2)], clusters=clusters, missing=of_scratch),
-        _relative("normalized gain", normalized, replicates[:, (1, 2)], clusters=clusters, missing=of_chance),
-        _absolute(gained, replicates[:, 2], clusters=clusters),
+        relative("transfer gain", 0, "training from scratch is always right"),
+        _normalized(values[1], replicates[:, 1], clusters=clusters, chance=chance),
+        _absolute(values[2], replicates[:, 2], clusters=clusters),
+        relative("relative improvement", 3, "training from scratch is never right"),
+        relative("improvement over chance", 4, not_above),
     )
+
+
+def _chance(classes: int, random_accuracy: float | None) -> float:
+    if classes < 2:
+        raise InputError(f"a gain over chance needs at least 2 classes, got {classes}", hint="give classes=2 or more")
+    if random_accuracy is not None and not 0 <= random_accuracy <= 1:
+        raise InputError(
+            f"random_accuracy is {random_accuracy}, expected a share from 0 to 1",
+            hint=f"leave it out for 1/{classes}",
+        )
+    return 1 / classes if random_accuracy is None else float(random_accuracy)
+
+
+def _share(chance: float, classes: int) -> str:
+    return f"1/{classes}" if chance == 1 / classes else f"{chance:g}"
+
+
+def _normalized(
+    value: float, replicates: Float[np.ndarray, "R"], *, clusters: Int[np.ndarray, "N"], chance: float
+) -> Measure:
+    measure = Measure("normalized gain", None, len(clusters), scale="number")
+    if np.isnan(value):
+        return replace(measure, undefined_because="answering by chance is always right")
+    measure, count = replace(measure, value=value), len(np.unique(clusters))
+    if count < 2 or np.ptp(replicates) > NO_SPREAD:
+        return bootstrapped(measure, replicates, clusters=clusters)
+    # The transferred model is always right, or never: the bootstrap would claim certainty, Wilson's interval does not.
+    ends = wilson_limits(round(value * (1 - chance) + chance, 9), count)
+    low, high = ((end - chance) / (1 - chance) for end in ends)
+    return replace(measure, low=low, high=high, method=f"Wilson on {count} {_kind(clusters, count)}")
 
 
 def _absolute(gained: float, replicates: Float[np.ndarray, "R"], *, clusters: Int[np.ndarray, "N"]) -> Measure:
@@ -125,5 +175,7 @@ def _kind(clusters: Int[np.ndarray, "N"], count: int) -> str:
 
 
 def _undefined_gain(because: str) -> TransferGain:
-    names = ("transfer gain", "normalized gain", "absolute improvement")
+    names = (
+        "transfer gain", "normalized gain", "absolute improvement", "relative improvement", "improvement over chance",
+    )  # fmt: skip
     return TransferGain(*(Measure(name, None, 0, undefined_because=because, scale="number") for name in names))

@@ -62,8 +62,8 @@ class Unreadable:
 class Predictor:
     """A package ready for use. Figures in its report were measured in exactly this way, in torch in float32.
 
-    Another runtime is compared with that on the first images it is given; `auto` is the fastest one in float32 for so
-    many, and is kept from then on. `choice` says what was chosen and why.
+    Another runtime is compared with that on the first images it is given; `auto` is what suits this machine and so
+    many, in float32, and is kept from then on. `choice` says what was chosen and why.
 
     >>> predictor = vitrail.load("runs/ants/package")      # doctest: +SKIP
     >>> predictor.predict("photo.jpg")[0].label            # doctest: +SKIP

@@ -1,4 +1,7 @@
-"""Which arithmetic a training step uses on this machine, chosen by measuring steps on the user's own images."""
+"""Which arithmetic a training step uses on this machine: by its hardware, and by agreement on the user's own images.
+
+Steps are timed to tell how long training will take; the time decides nothing about their arithmetic.
+"""
 
 import contextlib
 import time
@@ -9,6 +12,11 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from vitrail.basics.devices import computes_in_bfloat16
+from vitrail.models.heads import features_and_logits
+from vitrail.prediction.runtimes.agreement import Agreement, agreement_of
+from vitrail.prediction.runtimes.runtime import in_evaluation
 
 
 @dataclass(frozen=True)
@@ -43,10 +51,23 @@ class TrainingPrecision:
 
 FLOAT32 = TrainingPrecision("float32")
 BFLOAT16 = TrainingPrecision("bfloat16 autocast", autocast=True)
-CANDIDATES = (FLOAT32, BFLOAT16, TrainingPrecision("bfloat16 autocast, plain attention", True, True))
+PLAIN_BFLOAT16 = TrainingPrecision("bfloat16 autocast, plain attention", True, True)
+CANDIDATES = (FLOAT32, PLAIN_BFLOAT16, BFLOAT16)
+"""All there are: the exact one, then what is faster on a processor, the fastest first (docs/speed.md)."""
 
-ASKED = {"float32": (FLOAT32,), "bfloat16": (BFLOAT16,), "auto": CANDIDATES}
-"""What is tried, by the setting `training_precision`."""
+
+def tried_precisions(asked: str, device: torch.device) -> tuple[TrainingPrecision, ...]:
+    """What is tried on this hardware for a setting `training_precision`: the reference first, then by preference.
+
+    >>> [each.name for each in tried_precisions("float32", torch.device("cpu"))]
+    ['float32']
+    """
+    if asked == "bfloat16":
+        return (BFLOAT16,)
+    if asked == "float32" or not computes_in_bfloat16(device):
+        return (FLOAT32,)
+    return CANDIDATES if device.type == "cpu" else (FLOAT32, BFLOAT16)
+
 
 LEAST_COSINE = 0.98
 """Least cosine between a candidate's gradient and the float32 one for it to be used."""
@@ -111,20 +132,42 @@ def measure_steps(
     ]
 
 
-def fastest_step(trials: list[StepTrial]) -> StepTrial:
-    """The fastest trial whose gradient agrees with the first one's; the first one when no other does."""
-    agreeing = [trial for trial in trials[1:] if trial.agreement >= LEAST_COSINE]
-    return min((trials[0], *agreeing), key=lambda trial: trial.seconds)
+def agreeing_step(trials: list[StepTrial]) -> StepTrial:
+    """The first trial behind the reference whose gradient agrees with the reference's; the reference when none does."""
+    return next((trial for trial in trials[1:] if trial.agreement >= LEAST_COSINE), trials[0])
 
 
 def reason_for(best: StepTrial, trials: list[StepTrial]) -> str:
     """Why steps are computed in this precision, in words; the first trial is the reference."""
-    if best is trials[0]:
-        return best.precision.name
-    return (
-        f"{best.precision.name}: {trials[0].seconds / best.seconds:.1f} times as fast as float32 here, gradients agree "
-        f"(cosine {best.agreement:.3f})"
-    )
+    if best is not trials[0]:
+        return f"{best.precision.name}, which this machine computes in; gradients agree (cosine {best.agreement:.3f})"
+    others = [trial.agreement for trial in trials[1:]]
+    return best.precision.name + (f": in bfloat16 gradients differ (cosine {max(others):.3f})" if others else "")
+
+
+def keeping_apart(
+    model: nn.Module, images: Float[Tensor, "B C H W"], candidates: tuple[TrainingPrecision, ...]
+) -> tuple[tuple[TrainingPrecision, ...], tuple[Agreement, ...]]:
+    """The first candidate, and those others in which pooled features tell the images apart as well as in the first.
+
+    A gradient alone does not show that where images are nearly alike: most of it may be what all of them share.
+
+    Args:
+        model: on the device of the images; left as it was.
+        images: normalised, a few dozen from everywhere in the data.
+        candidates: the reference first.
+
+    Returns:
+        Those, and what was found of each of the others, in their order.
+    """
+    with in_evaluation(model, images.device), torch.inference_mode():
+        features = []
+        for each in candidates:
+            with each.applied(model, images.device):
+                features.append(features_and_logits(model, images)[0].float().cpu())
+    found = tuple(agreement_of((each,), (features[0],)) for each in features[1:])
+    others = (candidate for candidate, each in zip(candidates[1:], found, strict=True) if each.keeps_apart)
+    return (candidates[0], *others), found
 
 
 def named_precision(name: str) -> TrainingPrecision:

@@ -47,7 +47,8 @@ class PretrainingSettings(Settings):
     accumulate: int = Field(default=1, ge=1)
     """Parts into which a step's images are divided to save memory; the step stays the same."""
     training_precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto` measures on this machine; `bfloat16` keeps weights in float32 and multiplies in bfloat16."""
+    """`auto`: bfloat16 where this machine computes in it and agrees with float32 on these images; `bfloat16` keeps
+    weights in float32 and multiplies in bfloat16."""
     held_out_renderings: int = Field(default=1, ge=1)
     """Images of each class that are rendered beside the others and never trained on."""
     checkpoint_seconds: float = Field(default=60.0, ge=0)

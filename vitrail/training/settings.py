@@ -96,7 +96,8 @@ class TrainingSettings(Settings):
     gradient_checkpointing: bool = False
     """Compute blocks twice to keep less in memory."""
     training_precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto` measures on this machine; `bfloat16` keeps weights in float32 and multiplies in bfloat16."""
+    """`auto`: bfloat16 where this machine computes in it and agrees with float32 on these images; `bfloat16` keeps
+    weights in float32 and multiplies in bfloat16."""
     views: int | None = Field(default=None, ge=1)
     """Fixed augmented views per image in stages with frozen layers; None: by their epochs."""
     cache: Literal["auto", "on", "off"] = "auto"

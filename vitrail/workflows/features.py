@@ -21,10 +21,11 @@ from vitrail.features.store.manifest import FAILURES, ROW_COLUMNS, Manifest, Out
 from vitrail.features.store.store_pass import Counted, store_pass
 from vitrail.features.store.updates import Changes
 from vitrail.features.store.writer import StoreWriter
+from vitrail.prediction.runtimes.comparing import COMPARED_IMAGES
 from vitrail.prediction.runtimes.known import known_name
 from vitrail.prediction.runtimes.runtime import Readout, Runtime
 from vitrail.workflows.features_model import NamedModel, named_model, with_tone
-from vitrail.workflows.features_runtime import chosen_runtime, first_pixels
+from vitrail.workflows.features_runtime import chosen_runtime, spread_pixels
 from vitrail.workflows.features_settings import FeaturesSettings
 
 SHARD_BYTES = 100_000_000
@@ -191,10 +192,10 @@ def _asked(
     named: NamedModel, outputs: tuple[Output, ...], images: ImageList, before: Manifest | None,
     settings: FeaturesSettings, *, emit: Emit,
 ) -> tuple[Manifest, Runtime]:  # fmt: skip
-    """What the store's manifest must say; for a new store, with what was measured on its first images."""
+    """What the store's manifest must say; for a new store, with what was found on some of its images."""
     frozen = named.frozen
     size = settings.batch_size or (before.batch_size if before else PassSettings().batch_size_on(frozen.device))
-    sample = None if before else first_pixels(images, frozen.preprocessing, size)
+    sample = None if before else spread_pixels(images, frozen.preprocessing, COMPARED_IMAGES)
     readout = _readout(outputs)
     runtime, reason = chosen_runtime(
         settings.runtime, before.runtime if before else None, frozen, readout, sample, images=len(images)
@@ -202,7 +203,7 @@ def _asked(
     emit(Noted(f"runtime  {reason}"))
     report = {}
     if sample is not None:
-        report = invariance_report(frozen, readout, outputs, runtime, sample)
+        report = invariance_report(frozen, readout, outputs, runtime, sample[:size])
         emit(Noted(f"agrees   {_agreement(report)}"))
     row = sum(each.row_bytes for each in outputs) + _ROW_BYTES
     asked = Manifest(

@@ -17,8 +17,9 @@ class FeaturesSettings(Settings):
     """What is read of the model: `node` or `node=reduction`, with commas between; reductions are `cls` (class token),
     `mean` (over patches), `tokens` and `map`. `pooled` is what the classifier stands on."""
     runtime: str = "auto"
-    """With what the model is run: `auto` measures and takes the fastest that agrees with torch in float32; `torch`,
-    `openvino`, `onnx`, or a full name such as `openvino bfloat16`. A store keeps to what it was begun with."""
+    """With what the model is run: `auto`: what suits this machine and tells the images apart as well as torch in
+    float32; `torch`, `openvino`, `onnx`, or a full name such as `openvino bfloat16`. A store keeps to what it was begun
+    with."""
     dtype: Kept = "float32"
     """How numbers are kept."""
     on_bad_image: Literal["stop", "skip"] = "stop"

@@ -1,4 +1,5 @@
-"""Features of every split: training images the fastest faithful way, all others exactly as predictions will be made."""
+"""Features of every split: of training images in fast arithmetic where that is faithful to them, of all others exactly
+as predictions will be made."""
 
 from dataclasses import dataclass
 
@@ -9,10 +10,11 @@ from jaxtyping import Float
 from vitrail.basics.events import Emit, Noted
 from vitrail.basics.run_folder import RunFolder
 from vitrail.data.checked_files import checked_places
-from vitrail.data.columns import in_split
+from vitrail.data.columns import evenly_chosen, in_split
 from vitrail.data.loader import pixel_batches
 from vitrail.features.feature_pass import FrozenModel, PassMeans, PassSettings, feature_pass
 from vitrail.prediction.runtimes.choosing import Choice, choose_runtime
+from vitrail.prediction.runtimes.comparing import COMPARED_IMAGES
 from vitrail.prediction.runtimes.known import still_installed
 from vitrail.prediction.runtimes.runtime import Runtime, Workload
 from vitrail.prediction.runtimes.torch_runtime import EXACT
@@ -51,12 +53,14 @@ def compute_features(
 
 
 def _chosen(run: RunFolder, frozen: FrozenModel, rows: pa.Table, settings: PassSettings) -> Choice:
-    """The runtime of the training pass: as journaled by the run that is continued, as asked for, or measured."""
+    """The runtime of the training pass: as journaled by the run that is continued, as asked for, or as suits
+    machine and images."""
     before = run.noted("runtime")
     if before is not None:
         return Choice(still_installed(before["runtime"], thing=f"{run.path}: the run"), before["reason"])
     training, shown = in_split(rows, "train"), frozen.preprocessing
-    sample = next(pixel_batches(checked_places(training)[:8], shown, batch_size=8, workers=0))
+    places = evenly_chosen(checked_places(training), COMPARED_IMAGES)
+    sample = next(pixel_batches(places, shown, batch_size=len(places), workers=0))
     workload = Workload(frozen.model, shown, frozen.device, sample)
     exact = settings.precision == "float32"
     choice = choose_runtime(workload, asked=settings.runtime, images=training.num_rows, exact=exact)

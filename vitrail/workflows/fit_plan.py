@@ -6,40 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.files import free_bytes
 from vitrail.basics.run_folder import RunFolder, RunPart
-from vitrail.data.checked_files import checked_places
 from vitrail.data.columns import in_split
-from vitrail.data.loader import pixel_batches
 from vitrail.features.feature_pass import FrozenModel
 from vitrail.features.memory_map import Storage
 from vitrail.features.prefix_cache import bytes_needed
 from vitrail.models.chain import Chain
-from vitrail.prediction.normalise import Normalise
-from vitrail.training.parameter_groups import freeze_below
-from vitrail.training.plan import BACKWARD_COST, Costs, duration, fitted_to_time
-from vitrail.training.precision import (
-    ASKED,
-    FLOAT32,
-    StepTrial,
-    TrainingPrecision,
-    fastest_step,
-    measure_steps,
-    named_precision,
-    reason_for,
-)
+from vitrail.training.plan import Costs, duration, fitted_to_time
+from vitrail.training.precision import FLOAT32, TrainingPrecision, named_precision
 from vitrail.training.settings import TrainingSettings
 from vitrail.training.stages import Stage, planned_stages
-from vitrail.training.step import Batch, StepRule, loss_of
+from vitrail.workflows.fit_steps import planned_steps
 
 DEFAULT_IMAGES_PER_STEP = 32
-MEASURED_IMAGES = {"cpu": 4}
-"""Images of a measured step; 16 on a GPU."""
 MOST_CACHE_BYTES = 64e9
 
 
@@ -54,6 +38,7 @@ class FitPlan:
         costs: what was measured; None when nothing had to be.
         images_per_step: images of one step.
         remarks: what was left out and why, in words.
+        threads: with which the steps are computed: sums over threads, another number would give other last digits.
     """
 
     stages: tuple[Stage, ...]
@@ -62,6 +47,7 @@ class FitPlan:
     costs: Costs | None
     images_per_step: int
     remarks: tuple[str, ...] = ()
+    threads: int = dataclasses.field(default_factory=torch.get_num_threads)
 
     @property
     def storage(self) -> Storage:
@@ -92,7 +78,7 @@ def planned(
         return _replayed(before, per_step)
     if not stages:
         return FitPlan((), FLOAT32, "", None, per_step)
-    precision, reason, costs = _measured(frozen, chain, stages, rows, settings)
+    precision, reason, costs = planned_steps(frozen, chain, stages, rows, settings)
     remarks = _uncut(stages, chain, settings)
     if settings.time is not None:
         stages = _fitted(stages, costs, settings, chain, rows, remarks.append)
@@ -119,46 +105,6 @@ def _images_per_step(settings: TrainingSettings, images: int) -> int:
             hint=f"--set images_per_step={min(DEFAULT_IMAGES_PER_STEP, images)}, or leave it out",
         )
     return asked or min(DEFAULT_IMAGES_PER_STEP, images)
-
-
-def _measured(
-    frozen: FrozenModel, chain: Chain, stages: tuple[Stage, ...], rows: pa.Table, settings: TrainingSettings
-) -> tuple[TrainingPrecision, str, Costs]:
-    """The precision of the steps, why, and what they cost, measured on some training images."""
-    training = in_split(rows, "train")
-    count = MEASURED_IMAGES.get(frozen.device.type, 16)
-    pixels = next(pixel_batches(checked_places(training)[:count], frozen.preprocessing, batch_size=count, workers=0))
-    lowest = min(stage.cut for stage in stages)
-    candidates = (FLOAT32,) if lowest == chain.pooled else ASKED[settings.training_precision]
-    trials = _step_trials(frozen, chain, pixels, lowest, candidates)
-    best = fastest_step(trials)
-    # What was measured is one forward pass, and a backward pass through what is trained.
-    groups = len(chain.order.groups)
-    trained_share = max(0, groups - lowest) / groups
-    per_pass = best.seconds / len(pixels) / (1 + BACKWARD_COST * trained_share)
-    exact_pass = trials[0].seconds / len(pixels) / (1 + BACKWARD_COST * trained_share)
-    return best.precision, reason_for(best, trials), Costs(per_pass * (1 + BACKWARD_COST), exact_pass, groups)
-
-
-def _step_trials(
-    frozen: FrozenModel, chain: Chain, pixels: np.ndarray, lowest: int, candidates: tuple[TrainingPrecision, ...]
-) -> list[StepTrial]:
-    frozen.model.to(frozen.device)
-    labels = torch.arange(len(pixels)) % 2
-    batch = Batch(pixels, 0, labels, torch.ones(len(pixels)))
-    normalise = Normalise(frozen.preprocessing, frozen.device)
-    freeze_below(chain, lowest)
-    try:
-        return measure_steps(
-            frozen.model,
-            lambda candidate: loss_of(
-                chain, batch, StepRule(normalise, candidate, 0.0, 0.0, frozen.device), trained_from=lowest
-            ),
-            frozen.device,
-            candidates=candidates,
-        )
-    finally:
-        frozen.model.requires_grad_(True).eval()
 
 
 def _fitted(
@@ -234,14 +180,19 @@ def _as_journaled(plan: FitPlan) -> dict[str, Any]:
         "reason": plan.reason,
         "costs": dataclasses.asdict(plan.costs) if plan.costs else None,
         "remarks": list(plan.remarks),
-        "threads": torch.get_num_threads(),
+        "threads": plan.threads,
     }
 
 
 def _replayed(line: dict[str, Any], images_per_step: int) -> FitPlan:
-    torch.set_num_threads(line["threads"])  # sums over threads: another number would give other last digits
     costs = Costs(**line["costs"]) if line["costs"] else None
     stages = tuple(Stage(**stage) for stage in line["stages"])
     return FitPlan(
-        stages, named_precision(line["precision"]), line["reason"], costs, images_per_step, tuple(line["remarks"])
+        stages,
+        named_precision(line["precision"]),
+        line["reason"],
+        costs,
+        images_per_step,
+        tuple(line["remarks"]),
+        line["threads"],
     )

@@ -64,7 +64,7 @@ def gained_by_pretraining(
     trained = train_stages(part, frozen, ready.images, scratch_plan, own, runtime=runtime, emit=emit)
     split = next(split for split in (*HEADLINE_ORDER, *answers) if split in answers)
     logits = _scratch_logits(frozen, ready, trained, split, own)
-    return _section(ready, trained, split, answers[split].logits, logits, settings.seed)
+    return _section(ready, trained, split, answers[split].logits, logits, settings)
 
 
 def _own_settings(settings: FitSettings, epochs: int) -> FitSettings:
@@ -97,11 +97,19 @@ def _scratch_logits(
 
 
 def _section(
-    ready: Prepared, trained: TrainedModel, split: str, transfer: np.ndarray, scratch: np.ndarray, seed: int
+    ready: Prepared,
+    trained: TrainedModel,
+    split: str,
+    transfer: np.ndarray,
+    scratch: np.ndarray,
+    settings: FitSettings,
 ) -> dict[str, Any]:
     labels, groups = ready.images.labelled(split).labels, group_numbers(ready.images.rows, split)
     right, right_from_scratch = transfer.argmax(axis=1) == labels, scratch.argmax(axis=1) == labels
-    gain = transfer_gain(right, right_from_scratch, classes=len(ready.images.classes), groups=groups, seed=seed)
+    classes, seed = len(ready.images.classes), settings.seed
+    gain = transfer_gain(
+        right, right_from_scratch, classes=classes, random_accuracy=settings.random_accuracy, groups=groups, seed=seed
+    )
     return {
         "measured_on": split,
         "epochs": epoch_rows(trained),

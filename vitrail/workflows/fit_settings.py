@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from vitrail.basics.settings import Settings
 from vitrail.data.augmentation import AugmentationSettings
@@ -35,6 +35,8 @@ class FitSettings(Settings):
     """Whether the report shows small pictures of the most wrong images."""
     compare: Literal["none", "scratch"] = "none"
     """`scratch`: train the same network from nothing with as many steps, and report what pretraining gained."""
+    random_accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
+    """What answering by chance reaches, for the normalised gain of `compare`; None: one divided by the classes."""
     log: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], BeforeValidator(_as_names)] = ()
     """Where the figures of every epoch are sent beside `metrics.jsonl`: `tensorboard`, `mlflow` or both."""
     model: ModelSettings

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.basics.events import Emit, Noted
-from vitrail.basics.run_folder import RunFolder, interrupted_note
+from vitrail.basics.run_folder import RunFolder
+from vitrail.basics.run_standing import interrupted_note
 from vitrail.data.split_memory import SplitMemory, latest_run_of, write_split
 from vitrail.workflows.fit_preparation import Prepared
 from vitrail.workflows.fit_settings import FitSettings

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vitrail.basics.devices import computing_threads
 from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit
 from vitrail.basics.run_folder import RunFolder, RunPart
@@ -110,7 +111,8 @@ def train_stages(
         folder=run.work / "training",
         metrics=run.metrics,
     )
-    trained = train(job, emit=emit)
+    with computing_threads(plan.threads):
+        trained = train(job, emit=emit)
     logits = [read_logits(logits_file(job.folder, epoch + 1)) for epoch in range(trained.state.epochs)]
     return TrainedModel(trained.state, np.stack(logits), untrained, trained.best)
 

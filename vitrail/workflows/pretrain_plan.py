@@ -1,4 +1,7 @@
-"""How the steps of a pretraining run are computed: measured once, and journaled."""
+"""How the steps of a pretraining run are computed: decided once, and journaled.
+
+Only gradients are compared: before training, a network tells hardly any images apart, in whatever arithmetic.
+"""
 
 from dataclasses import dataclass
 
@@ -10,12 +13,12 @@ from vitrail.prediction.normalise import Normalise
 from vitrail.training.formula_batches import FormulaBatches
 from vitrail.training.parameter_groups import freeze_below
 from vitrail.training.precision import (
-    ASKED,
     TrainingPrecision,
-    fastest_step,
+    agreeing_step,
     measure_steps,
     named_precision,
     reason_for,
+    tried_precisions,
 )
 from vitrail.training.pretraining_settings import PretrainingSettings
 from vitrail.training.step import Batch, StepRule, loss_of
@@ -33,7 +36,7 @@ class StepPlan:
 
 
 def step_plan(run: RunFolder, chain: Chain, batches: FormulaBatches, settings: PretrainingSettings) -> StepPlan:
-    """The plan of this run: as the run that is continued journaled it, or measured now and journaled."""
+    """The plan of this run: as the run that is continued journaled it, or decided now and journaled."""
     before = run.noted("plan")
     if before is not None:
         return StepPlan(named_precision(before["precision"]), before["reason"])
@@ -46,8 +49,8 @@ def step_plan(run: RunFolder, chain: Chain, batches: FormulaBatches, settings: P
         rule = StepRule(batches.normalise, candidate, settings.label_smoothing, settings.clip, device)
         return loss_of(chain, sample, rule, trained_from=0)
 
-    trials = measure_steps(chain.model, loss, device, candidates=ASKED[settings.training_precision])
-    best = fastest_step(trials)
+    trials = measure_steps(chain.model, loss, device, candidates=tried_precisions(settings.training_precision, device))
+    best = agreeing_step(trials)
     plan = StepPlan(best.precision, reason_for(best, trials))
     run.note("plan", precision=best.precision.name, reason=plan.reason, trials=[trial.as_json() for trial in trials])
     return plan

@@ -254,9 +254,8 @@ def test_the_section_says_every_figure() -> None:
         "all trains the head 12,345",
         "judged on the same 20 images: 60.0 % (38.7–78.1, n = 20)",
         "Absolute improvement +30.0 points +",
-        "accuracy from scratch +50.0 % +",
-        "above chance +300.0 %",
-        "no interval: in too many resamples, training from scratch is not above 1/2",
+        "mistakes from scratch +75.0 % +",
+        "from chance to perfect +80.0 % +",
     ):
         assert phrase in text
 
@@ -287,12 +286,15 @@ def test_the_section_says_when_there_is_nothing_to_say() -> None:
 def test_undefined_gains_and_losses_are_said_as_such() -> None:
     fields = training()
     fields["choice"] = compare_losses(np.zeros(8), np.arange(1.0, 9)).as_json()
-    gain = transfer_gain(np.arange(20) < 4, np.arange(20) < 10, classes=2)
+    gain = transfer_gain(np.arange(20) < 14, np.arange(20) < 20, classes=2)
     fields["scratch"]["gain"] = gain.as_json()
     text = section(fields)
     assert "the model is worse than the probe 4.500 nats more loss per image (95 % interval of the gain: −" in text
     assert "Absolute improvement −30.0 points −" in text
-    assert "undefined training from scratch is not above 1/2" in text
+    nearly = transfer_gain(np.arange(20) < 20, np.arange(20) < 19, classes=2)
+    fields["scratch"]["gain"] = nearly.as_json()
+    assert "no interval: in too many resamples, training from scratch is always right" in section(fields)
+    assert "undefined training from scratch is always right" in text
 
 
 def test_words_of_a_run_are_only_ever_text() -> None:
