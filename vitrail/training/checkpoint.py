@@ -190,7 +190,7 @@ def _check_of(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
     check = zlib.crc32(json.dumps(dict(facts), sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         check = zlib.crc32(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(), check)
-        check = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), check)
+        check = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, check)
     return f"{check:08x}"
 
 
