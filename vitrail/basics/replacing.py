@@ -18,11 +18,13 @@ REPLACED, BEING_MOVED = ".replaced", ".being-moved"
 def set_aside(folder: Path, names: Iterable[str]) -> None:
     """Move entries of `folder` into `REPLACED`, all or none; something that stands there already moves along."""
     put_back(folder)
+    there = [name for name in names if os.path.lexists(folder / name)]
+    if not there:
+        return
     moving = folder / BEING_MOVED
     moving.mkdir()
-    for name in (*names, REPLACED):
-        if os.path.lexists(folder / name):
-            os.replace(folder / name, moving / name)
+    for name in (*there, *([REPLACED] if (folder / REPLACED).exists() else [])):
+        os.replace(folder / name, moving / name)
     os.replace(moving, folder / REPLACED)
     flush_folder(folder)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.basics.errors import FindingsError, InputError, SystemFault
-from vitrail.basics.events import Emit, Noted, nobody
+from vitrail.basics.events import Emit, Noted, Recovered, nobody
 from vitrail.basics.files import free_bytes
 from vitrail.basics.stopwatch import Stopwatch
 from vitrail.basics.versions import versions
@@ -127,6 +127,8 @@ def write_features(
             named = with_tone(named, images, None, workers=processes)
             asked, runtime = _asked(named, outputs, images, None, settings, emit=emit)
         start = writer.begin(asked, images, overwrite=overwrite)
+        for sentence in writer.recovered:
+            emit(Recovered(f"damaged  {sentence}"))
         _tell_start(start, images, emit=emit)
         means = PassMeans(runtime, asked.batch_size, processes, emit)
         counted = store_pass(named.frozen, _readout(outputs), images, writer, start, means)

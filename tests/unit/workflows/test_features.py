@@ -1,5 +1,6 @@
 """`vitrail.write_features` in this process, on a tiny model with random weights."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from tests.conftest import picture
 from vitrail.basics.errors import FindingsError, InputError, SystemFault
 from vitrail.basics.events import Noted
 from vitrail.data.loader import pixel_batches
+from vitrail.features.store.manifest import Manifest
 from vitrail.features.store.updates import Changes
 from vitrail.models.heads import pooled_features
 from vitrail.prediction.normalise import Normalise
@@ -299,8 +301,8 @@ def test_what_cannot_fit_is_refused_before_anything_is_computed(write_images, tm
 def test_a_runtime_that_was_uninstalled_since_is_named_with_its_extra(write_images, tmp_path, monkeypatch):
     folder = write_images({"cat": 3})
     write(folder, tmp_path / "store")
-    manifest = tmp_path / "store" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace("torch float32", "openvino float32"))
+    made = dataclasses.replace(Manifest.read(tmp_path / "store"), runtime="openvino float32")
+    made.write(tmp_path / "store")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SystemFault) as fault:
         write(folder, tmp_path / "store", runtime="auto")

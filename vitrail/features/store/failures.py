@@ -8,10 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vitrail.basics.errors import DamagedError
 from vitrail.basics.files import atomic_file
 from vitrail.data.columns import Place
 from vitrail.data.image_list import ImageList
+from vitrail.features.store.block_checks import forget_older_checks, write_checks
 from vitrail.features.store.manifest import FAILURES
+from vitrail.features.store.shards import opened_table
 from vitrail.features.store.staging import Failure
 
 SCHEMA = pa.schema({"path": pa.string(), "frame": pa.int32(), "id": pa.string(), "reason": pa.string()})
@@ -21,7 +24,10 @@ _PIECE = 1024
 def read_failures(folder: Path) -> pa.Table:
     """Path, frame, id (null where the file had no bytes to be read) and reason of every image that is missing."""
     file = folder / FAILURES
-    return pq.read_table(file) if file.exists() else SCHEMA.empty_table()
+    if not file.exists():
+        return SCHEMA.empty_table()
+    with opened_table(file) as table:
+        return table.read()
 
 
 def write_failures(folder: Path, images: ImageList, seen: int, failures: Iterator[Failure]) -> int:
@@ -36,7 +42,10 @@ def write_failures(folder: Path, images: ImageList, seen: int, failures: Iterato
     Raises:
         SystemFault: the disk is full or may not be written.
     """
-    older = _of_others(read_failures(folder), itertools.islice(images.places(), seen))
+    try:
+        older = _of_others(read_failures(folder), itertools.islice(images.places(), seen))
+    except DamagedError:  # images of this pass were met again, and the reasons of others can be had again
+        older = SCHEMA.empty_table()
     count = older.num_rows
     with atomic_file(folder / FAILURES) as file, pq.ParquetWriter(file, SCHEMA) as writer:
         writer.write_table(older)
@@ -45,6 +54,10 @@ def write_failures(folder: Path, images: ImageList, seen: int, failures: Iterato
             rows = rows.append_column("id", pa.array([each.id or None for each in piece], pa.string()))
             writer.write_table(rows.append_column("reason", pa.array([each.reason for each in piece])))
             count += len(piece)
+        writer.close()
+        file.flush()
+        write_checks(folder / FAILURES, Path(file.name))
+    forget_older_checks(folder / FAILURES)
     return count
 
 

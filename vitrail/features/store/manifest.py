@@ -7,19 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vitrail.basics.checks import CHECK, damaged, read_checked_json, write_checked_json
 from vitrail.basics.differences import differences
 from vitrail.basics.errors import InputError
-from vitrail.basics.files import write_json
 from vitrail.data.preprocessing import with_tone
 
 FORMAT = "vitrail feature store"
-FORMAT_VERSION = 1
-"""The version that is written, and the newest that is read."""
+FORMAT_VERSION = 2
+"""The version that is written, and the newest that is read. Version 1 had no checksums."""
 MANIFEST, SHARDS, FAILURES, UNFINISHED = "manifest.json", "shards", "failures.parquet", "vitrail-unfinished-pass"
 """Names in a store's folder; `UNFINISHED` is there while a pass is going on, and what it continues from. Nobody else
 calls a folder so: where it is, Vitrail may remove what a store consists of."""
 ROW_COLUMNS = ("id", "path", "frame", "label", "split")
 """Columns of a shard beside the vectors."""
+
+_LOST = "put a copy back, or make the store anew in another --out"
 
 Kept = Literal["float32", "float16"]
 """How numbers are kept."""
@@ -120,7 +122,7 @@ class Manifest:
         """
         outputs = [each.as_json() for each in self.outputs]
         values = {"format": FORMAT, "format_version": FORMAT_VERSION, **dataclasses.asdict(self), "outputs": outputs}
-        write_json(folder / MANIFEST, values)
+        write_checked_json(folder / MANIFEST, values)
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -130,6 +132,8 @@ class Manifest:
             InputError: there is none, it is not ours, or it was written by a newer Vitrail.
         """
         values = _values(folder)
+        if not values and (folder / SHARDS).is_dir() and (folder / MANIFEST).exists():
+            raise damaged(folder / MANIFEST, hint=_LOST)
         if not values:
             raise InputError(
                 f"{folder}: no feature store, a folder with {MANIFEST} was expected",
@@ -141,6 +145,9 @@ class Manifest:
                 f"{folder}: written by a newer Vitrail (store version {version}, {FORMAT_VERSION} is read here)",
                 hint="pip install --upgrade vitrail",
             )
+        if version > 1:
+            values = read_checked_json(folder / MANIFEST, hint=_LOST)
+            values = {name: value for name, value in values.items() if name not in ("format", "format_version")}
         outputs = tuple(Output(**{**each, "shape": tuple(each["shape"])}) for each in values["outputs"])
         listed = {name: tuple(values[name]) for name in ("versions", "shards")}
         return cls(**{**values, **listed, "outputs": outputs})
@@ -158,4 +165,6 @@ def _values(folder: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     is_ours = isinstance(values, dict) and values.pop("format", None) == FORMAT
+    if is_ours:
+        values.pop(CHECK, None)
     return values if is_ours else {}

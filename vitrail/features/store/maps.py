@@ -6,12 +6,15 @@ import math
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Int
 
+from vitrail.basics.checks import damaged
+from vitrail.basics.errors import InputError
 from vitrail.basics.files import atomic_file
+from vitrail.features.store.block_checks import HINT, CheckedFile, forget_older_checks, write_checks
 
 _CODES = {"float32": "F32", "float16": "F16"}
 
@@ -32,6 +35,16 @@ def write_maps(path: Path, maps: Mapping[str, tuple[Path, tuple[int, ...], str]]
                 shutil.copyfileobj(numbers, written, 1 << 20)
 
 
+def write_empty_maps(path: Path, arrays: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    """Write a file of arrays without rows, given by shape and type.
+
+    Raises:
+        SystemFault: the disk is full or may not be written.
+    """
+    with _begun(path, arrays):
+        pass
+
+
 def keep_in_maps(path: Path, kept: Int[np.ndarray, "K"]) -> None:
     """Drop all rows of a file that `write_maps` wrote but those of these numbers; nothing where they are gone already.
 
@@ -41,6 +54,7 @@ def keep_in_maps(path: Path, kept: Int[np.ndarray, "K"]) -> None:
     maps = read_maps(path)
     if all(len(array) == len(kept) for array in maps.values()):
         return
+    verify_rows(path, maps, 0, len(next(iter(maps.values()))))
     shapes = {name: ((len(kept), *array.shape[1:]), array.dtype.name) for name, array in maps.items()}
     with _begun(path, shapes) as written:
         for array in maps.values():
@@ -50,16 +64,36 @@ def keep_in_maps(path: Path, kept: Int[np.ndarray, "K"]) -> None:
 
 def read_maps(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a file that `write_maps` wrote, read-only; nothing is read from disk until it is looked at."""
-    with open(path, "rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        header = json.loads(opened.read(length))
-    kinds = {code: kept for kept, code in _CODES.items()}
-    return {
-        name: np.memmap(
-            path, kinds[each["dtype"]], "r", offset=8 + length + each["data_offsets"][0], shape=tuple(each["shape"])
-        )
-        for name, each in header.items()
-    }
+    try:
+        with CheckedFile(path) as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            header = json.loads(opened.read(length))
+        return {name: _mapped(path, 8 + length, each) for name, each in header.items()}
+    except (ValueError, KeyError, TypeError, OSError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise damaged(path, hint=HINT) from None
+
+
+def verify_rows(path: Path, maps: Mapping[str, np.ndarray], first: int, end: int) -> None:
+    """Raise unless these rows of all arrays are what was written.
+
+    Raises:
+        DamagedError: they are not.
+    """
+    with CheckedFile(path) as opened:
+        for array in maps.values():
+            if isinstance(array, np.memmap) and len(array):
+                row = array.nbytes // len(array)
+                opened.verify(array.offset + first * row, array.offset + end * row)
+
+
+def _mapped(path: Path, start: int, each: Mapping[str, Any]) -> np.ndarray:
+    kept = {code: kept for kept, code in _CODES.items()}[each["dtype"]]
+    shape = tuple(each["shape"])
+    if 0 in shape:  # which cannot be mapped
+        return np.empty(shape, kept)
+    return np.memmap(path, kept, "r", offset=start + each["data_offsets"][0], shape=shape)
 
 
 @contextlib.contextmanager
@@ -78,3 +112,6 @@ def _begun(path: Path, arrays: Mapping[str, tuple[tuple[int, ...], str]]) -> Ite
     with atomic_file(path) as written:
         written.write(len(text).to_bytes(8, "little") + text)
         yield written
+        written.flush()
+        write_checks(path, Path(written.name))
+    forget_older_checks(path)

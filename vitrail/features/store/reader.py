@@ -17,8 +17,8 @@ from vitrail.basics.errors import InputError, did_you_mean
 from vitrail.data.columns import split_word
 from vitrail.features.store.failures import read_failures
 from vitrail.features.store.manifest import UNFINISHED, Manifest, Output
-from vitrail.features.store.maps import read_maps
-from vitrail.features.store.shards import maps_file, shard_file, shard_schema
+from vitrail.features.store.maps import read_maps, verify_rows
+from vitrail.features.store.shards import maps_file, opened_table, shard_file, shard_schema
 from vitrail.features.store.staging import STATE
 
 if TYPE_CHECKING:
@@ -129,6 +129,8 @@ class FeatureStore:
                 places = slice(seen, seen + read.num_rows) if kept is None else seen + kept
                 seen += read.num_rows
                 if chosen.num_rows:
+                    if maps:
+                        verify_rows(maps_file(self.folder, number), maps, seen - read.num_rows, seen)
                     large = {name: array[places] for name, array in maps.items()}
                     yield FeatureBatch(chosen.select(self._row_columns), self._vectors(chosen) | large)
 
@@ -172,7 +174,7 @@ class FeatureStore:
 
     def _files(self) -> Iterator[pq.ParquetFile]:
         for number in range(self._shards):
-            with pq.ParquetFile(shard_file(self.folder, number)) as file:
+            with opened_table(shard_file(self.folder, number)) as file:
                 yield file
 
     def _maps(self, number: int, rows: int) -> dict[str, np.ndarray]:
@@ -201,6 +203,8 @@ class FeatureStore:
             names = ["split", output.name] if output.is_vector else ["split"]
             for read in file.iter_batches(columns=names):
                 here = slice(seen, seen + read.num_rows)
+                if not output.is_vector:
+                    verify_rows(maps_file(self.folder, number), {output.name: maps[output.name]}, here.start, here.stop)
                 rows = _matrix(read[output.name], output) if output.is_vector else maps[output.name][here]
                 kept = self._kept(read["split"])
                 seen = here.stop

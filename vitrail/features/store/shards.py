@@ -1,6 +1,7 @@
 """One shard: so many rows as a Parquet file, and their large arrays in a safetensors file beside it."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int
 
+from vitrail.basics.checks import damaged
 from vitrail.basics.files import atomic_file, flush_folder
 from vitrail.data.image_list import ImageList
+from vitrail.features.store.block_checks import HINT, SUFFIX, CheckedFile, forget_older_checks, is_sound, write_checks
 from vitrail.features.store.manifest import ROW_COLUMNS, SHARDS, Output
-from vitrail.features.store.maps import keep_in_maps, write_maps
+from vitrail.features.store.maps import keep_in_maps, write_empty_maps, write_maps
 from vitrail.features.store.staging import Staging
 
 GROUP_BYTES, GROUP_ROWS = 2**20, 1024
@@ -45,12 +48,52 @@ def shards_there(folder: Path) -> int:
 
 def shard_sizes(folder: Path, count: int) -> tuple[int, ...]:
     """Rows of each of the first `count` shards."""
-    return tuple(pq.ParquetFile(shard_file(folder, number)).metadata.num_rows for number in range(count))
+    sizes = []
+    for number in range(count):
+        with opened_table(shard_file(folder, number)) as file:
+            sizes.append(file.metadata.num_rows)
+    return tuple(sizes)
+
+
+@contextlib.contextmanager
+def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file of a store, verified as it is read.
+
+    Raises:
+        DamagedError: it is not what was written.
+    """
+    try:
+        with CheckedFile(path) as opened, pq.ParquetFile(opened) as file:
+            yield file
+    except (pa.ArrowException, OSError):
+        raise damaged(path, hint=HINT) from None
+
+
+def drop_shard(folder: Path, number: int, outputs: Sequence[Output]) -> None:
+    """Put a shard without rows in the place of a damaged one, which is kept under another name.
+
+    Raises:
+        SystemFault: the disk is full or may not be written.
+    """
+    for file in (shard_file(folder, number), maps_file(folder, number)):
+        if file.exists():
+            os.replace(file, file.with_name(f"{file.name}.damaged"))
+        file.with_name(file.name + SUFFIX).unlink(missing_ok=True)
+    large = {each.name: ((0, *each.shape), each.kept) for each in outputs if not each.is_vector}
+    if large:
+        write_empty_maps(maps_file(folder, number), large)
+    rewrite_shard(folder, number, outputs, [shard_schema(outputs).empty_table()])
+
+
+def is_sound_shard(folder: Path, number: int) -> bool:
+    """Whether a shard is what was written, all of it."""
+    files = (shard_file(folder, number), maps_file(folder, number))
+    return all(is_sound(file) for file in files if file.exists())
 
 
 def shard_groups(folder: Path, number: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """The rows of a shard, some at a time."""
-    with pq.ParquetFile(shard_file(folder, number)) as file:
+    with opened_table(shard_file(folder, number)) as file:
         for group in range(file.num_row_groups):
             yield file.read_row_group(group, columns=columns)
 
@@ -124,6 +167,10 @@ def _shard_writer(folder: Path, number: int, schema: pa.Schema) -> Iterator[Call
         pq.ParquetWriter(file, schema, compression=plain, use_dictionary=["label", "split"]) as writer,
     ):
         yield lambda group: writer.write_table(group.cast(schema))
+        writer.close()
+        file.flush()
+        write_checks(shard_file(folder, number), Path(file.name))
+    forget_older_checks(shard_file(folder, number))
     flush_folder(folder / SHARDS)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vitrail.basics.errors import InputError, SystemFault
-from vitrail.basics.files import flush_folder, write_json
+from vitrail.basics.checks import read_checked_json, write_checked_json
+from vitrail.basics.errors import DamagedError, InputError
+from vitrail.basics.files import flush_folder
 from vitrail.data.identity import PACKED_BYTES, packed_id, unpacked_id
 from vitrail.features.store.manifest import Kept, Output
 
@@ -33,6 +35,7 @@ class Progress:
         position: place in the list of the first image that was not looked at yet.
         rows: rows that wait for the shard.
         failures: bytes of the list of failures.
+        checks: CRC-32 of the committed bytes of every file, by name; earlier versions had none.
     """
 
     images: str
@@ -41,6 +44,7 @@ class Progress:
     position: int = 0
     rows: int = 0
     failures: int = 0
+    checks: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,19 +67,23 @@ class Staging:
         """Open what waits in `folder`.
 
         Raises:
-            SystemFault: less is there than was committed.
+            DamagedError: something else is there than was committed, or less.
         """
         self.progress = progress
         self._folder = folder
         self._outputs = outputs
         self._files: dict[str, BinaryIO] = {}
+        self._checks = dict(progress.checks)
         self._cut()
 
     @staticmethod
     def stored(folder: Path) -> Progress | None:
-        """The last commit in `folder`, if there is one."""
+        """The last commit in `folder`, if there is one that is sound."""
         file = folder / STATE
-        return Progress(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+        try:
+            return Progress(**read_checked_json(file, hint="run the same command again")) if file.exists() else None
+        except (DamagedError, TypeError):
+            return None
 
     def append(self, positions: Sequence[int], ids: Sequence[str], outputs: Sequence[Float[Tensor, "B ..."]]) -> None:
         """Add rows behind those that are there; `outputs` in the order of the store's.
@@ -86,15 +94,15 @@ class Staging:
         arrays = [_as_kept(tensor, output) for tensor, output in zip(outputs, self._outputs, strict=True)]
         for index, array in enumerate(arrays):
             assert array.shape == (len(ids), *self._outputs[index].shape), self._outputs[index]
-            self._files[_output_file(index)].write(array.data)
-        self._files["ids.bin"].write(b"".join(map(packed_id, ids)))
-        self._files["positions.bin"].write(np.array(positions, np.int64).tobytes())
+            self._write(_output_file(index), np.ascontiguousarray(array).data)
+        self._write("ids.bin", b"".join(map(packed_id, ids)))
+        self._write("positions.bin", np.array(positions, np.int64).tobytes())
         self._advance(rows=self.progress.rows + len(ids))
 
     def fail(self, failures: Iterable[Failure]) -> None:
         """Note images that could not be read."""
         lines = "".join(json.dumps(dataclasses.asdict(each)) + "\n" for each in failures).encode()
-        self._files["failures.jsonl"].write(lines)
+        self._write("failures.jsonl", lines)
         self._advance(failures=self.progress.failures + len(lines))
 
     def reach(self, position: int) -> None:
@@ -106,12 +114,13 @@ class Staging:
         for file in self._files.values():
             file.flush()
             os.fsync(file.fileno())
-        write_json(self._folder / STATE, dataclasses.asdict(self.progress))
+        self._write_state()
 
     def next_shard(self) -> None:
         """Forget the rows, which are in a shard now."""
+        self._checks = {name: check for name, check in self._checks.items() if name == "failures.jsonl"}
         self._advance(shard=self.progress.shard + 1, rows=0)
-        write_json(self._folder / STATE, dataclasses.asdict(self.progress))
+        self._write_state()
         flush_folder(self._folder)  # the files must not be cut before this is certain
         self.close()
         self._cut()
@@ -150,6 +159,14 @@ class Staging:
                 file.close()
         self._files.clear()
 
+    def _write(self, name: str, content: bytes | memoryview) -> None:
+        self._files[name].write(content)
+        self._checks[name] = zlib.crc32(content, self._checks.get(name, 0))
+
+    def _write_state(self) -> None:
+        self._advance(checks=dict(self._checks))
+        write_checked_json(self._folder / STATE, dataclasses.asdict(self.progress))
+
     def _advance(self, **changes: Any) -> None:
         self.progress = dataclasses.replace(self.progress, **changes)
 
@@ -161,12 +178,21 @@ class Staging:
         for name, length in lengths.items():
             file = open(self._folder / name, "ab")  # noqa: SIM115 - stays open until `close`
             self._files[name] = file
-            if file.tell() < length:
+            if file.tell() < length or not self._is_as_committed(name, length):
                 self.close()
-                raise SystemFault(
-                    f"{self._folder / name} holds less than was committed to it", hint="delete the store and begin anew"
+                raise DamagedError(
+                    f"{self._folder / name} is not what was committed to it", hint="run the same command again"
                 )
             file.truncate(length)
+
+    def _is_as_committed(self, name: str, length: int) -> bool:
+        if not self.progress.checks:  # an earlier version's
+            return True
+        check, left = 0, length
+        with open(self._folder / name, "rb") as file:
+            while left and (piece := file.read(min(left, 1 << 20))):
+                check, left = zlib.crc32(piece, check), left - len(piece)
+        return check == self.progress.checks.get(name, 0)
 
 
 def _output_file(index: int) -> str:

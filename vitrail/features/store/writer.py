@@ -13,13 +13,16 @@ import filelock
 from jaxtyping import Float
 from torch import Tensor
 
-from vitrail.basics.errors import InputError
+from vitrail.basics.errors import DamagedError, InputError
 from vitrail.basics.files import explained_os_errors
-from vitrail.basics.locks import LOCK_NAME, locked, remove_if_unused
+from vitrail.basics.locks import locked, remove_if_unused
+from vitrail.basics.replacing import REPLACED, remove, remove_partial, set_aside
 from vitrail.data.identity import KnownImages
 from vitrail.data.image_list import ImageList
+from vitrail.features.store.block_checks import SUFFIX
 from vitrail.features.store.failures import write_failures
 from vitrail.features.store.manifest import FAILURES, MANIFEST, SHARDS, UNFINISHED, Manifest
+from vitrail.features.store.room import drop_damaged, end_what_was_interrupted, refuse_foreign
 from vitrail.features.store.shards import shard_sizes, shards_there, write_shard
 from vitrail.features.store.staging import STATE, Failure, Progress, Staging
 from vitrail.features.store.updates import Changes, drop_replaced, stored_images, take_over_labels
@@ -57,11 +60,13 @@ class StoreWriter:
     Attributes:
         folder: the store's.
         changes: what became of the rows that were there; whole after `finish`.
+        recovered: what was not as it had been written, and what was done about it, in sentences.
     """
 
     def __init__(self, folder: Path, lock: filelock.FileLock) -> None:
         self.folder = folder
         self.changes = Changes()
+        self.recovered: list[str] = []
         self._lock = lock
         self._staging: Staging | None = None
         self._committed_at = time.monotonic()
@@ -75,12 +80,14 @@ class StoreWriter:
                 working on it.
             SystemFault: the place may not be written.
         """
-        _refuse_foreign(folder)
+        refuse_foreign(folder)
         with explained_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             lock = locked(folder, thing="feature store")
+            end_what_was_interrupted(folder)
             (folder / UNFINISHED).mkdir(exist_ok=True)
-            _remove_partial(folder)
+            for place in (folder, folder / SHARDS, folder / UNFINISHED):
+                remove_partial(place)
         return cls(folder, lock)
 
     @property
@@ -133,12 +140,19 @@ class StoreWriter:
         if before is not None and not overwrite:
             before.refuse_other(asked, self.folder)
         with explained_os_errors(self.folder):
+            if before is None and not overwrite and shards_there(self.folder):
+                raise InputError(
+                    f"{self.folder}: shards stand there without their {MANIFEST}",
+                    hint="put it back, choose another --out, or replace the store with --overwrite",
+                )
             continued = before is not None and before.identity() == asked.identity() and self.is_continued_by(images)
             if before is None or (overwrite and not continued):
-                self._remove_store()
+                self._set_aside()
                 before = None
             elif not continued:
                 self._settle(before)
+            if before is not None:
+                self.recovered += drop_damaged(self.folder, before.outputs)
             (self._work / _NEWLY_LISTED).replace(self._work / _LISTED)
             self._images = ImageList(self._work / _LISTED)
             self._begun = _merged(before, asked)
@@ -197,6 +211,7 @@ class StoreWriter:
             finished = dataclasses.replace(self._begun, shards=shards, failures=failures)
             finished.write(self.folder)
             (self._work / STATE).unlink()
+            remove(self.folder / REPLACED)
         return finished
 
     def __enter__(self) -> "StoreWriter":
@@ -226,11 +241,16 @@ class StoreWriter:
         return self._staging
 
     def _opened_staging(self, images: str) -> Staging:
-        progress = Staging.stored(self._work)
-        if progress is None:
-            number = shards_there(self.folder)
-            progress = Progress(images, first_shard=number, shard=number)
-        staging = Staging(self._work, self._begun.outputs, progress)
+        """What the pass goes on from; where that is damaged, it looks at its images again and knows those in shards."""
+        number = shards_there(self.folder)
+        anew = Progress(images, first_shard=number, shard=number)
+        if (progress := Staging.stored(self._work)) is None and (self._work / STATE).exists():
+            self.recovered.append(f"{self._work / STATE} is damaged: rows that waited for a shard are computed again")
+        try:
+            staging = Staging(self._work, self._begun.outputs, progress or anew)
+        except DamagedError as error:
+            self.recovered.append(f"{error.message}: rows that waited for a shard are computed again")
+            staging = Staging(self._work, self._begun.outputs, anew)
         staging.commit()
         return staging
 
@@ -240,7 +260,12 @@ class StoreWriter:
         if progress is None:
             return
         self._images, self._begun = ImageList(self._work / _LISTED), before
-        self._staging = Staging(self._work, before.outputs, progress)
+        try:
+            self._staging = Staging(self._work, before.outputs, progress)
+        except DamagedError as error:
+            self.recovered.append(f"{error.message}: rows that waited for a shard are lost")
+            (self._work / STATE).unlink()
+            return
         self.finish()
         self._staging.close()
 
@@ -250,11 +275,11 @@ class StoreWriter:
         dropped = drop_replaced(self.folder, before, self._begun.outputs, written=written, known=known, index=index)
         self.changes = dataclasses.replace(self.changes, replaced=dropped)
 
-    def _remove_store(self) -> None:
-        (self.folder / MANIFEST).unlink(missing_ok=True)  # first: without it, nothing here is taken for a store
+    def _set_aside(self) -> None:
+        """Keep the store that stands here in a folder of its own until the one that replaces it is finished."""
         (self._work / STATE).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / SHARDS, ignore_errors=True)
-        (self.folder / FAILURES).unlink(missing_ok=True)
+        remove(self.folder / UNFINISHED / _LISTED)
+        set_aside(self.folder, [SHARDS, FAILURES, FAILURES + SUFFIX, MANIFEST])
 
     def _seal_if_full(self) -> None:
         if self._open_staging.progress.rows >= self._begun.rows_per_shard:
@@ -265,26 +290,6 @@ class StoreWriter:
         write_shard(self.folder, self._begun.outputs, self._open_staging, self._images)
         self._open_staging.next_shard()
         self._committed_at = time.monotonic()
-
-
-def _refuse_foreign(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: a file stands where the store's folder should be", hint="choose another --out")
-    others = [entry.name for entry in folder.iterdir() if entry.name != LOCK_NAME] if folder.exists() else []
-    if Manifest.stands_in(folder):
-        Manifest.read(folder)  # a newer Vitrail's is refused
-    elif others and not (folder / UNFINISHED).is_dir():
-        raise InputError(
-            f"{folder}: the folder exists, is not empty and is no feature store ({', '.join(sorted(others)[:3])})",
-            hint="choose another --out; Vitrail never replaces what it did not make",
-        )
-
-
-def _remove_partial(folder: Path) -> None:
-    """Remove what killed processes were writing."""
-    for place in (folder, folder / SHARDS, folder / UNFINISHED):
-        for file in place.glob(".*.partial"):
-            file.unlink()
 
 
 def _merged(before: Manifest | None, asked: Manifest) -> Manifest:
