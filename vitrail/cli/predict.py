@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.basics.events import Event, Noted
+from vitrail.basics.natural_order import in_natural_order
 from vitrail.cli.options import RUNTIMES
 from vitrail.cli.output import reader_may_leave
 
@@ -22,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    package: Annotated[str, typer.Argument(help="A package folder, e.g. runs/ants/package.")],
+    package: Annotated[str, typer.Argument(help="A package folder, or a run folder, e.g. runs/ants.")],
     images: Annotated[list[str], typer.Argument(help="Image files, folders or patterns.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a column per class.")] = False,
@@ -69,20 +70,41 @@ def _tell(event: Event) -> None:
 
 def _write_json(answers: "Iterable[Prediction]") -> None:
     for answer in answers:
-        print(json.dumps(answer.as_json(), ensure_ascii=False), flush=True)
+        line = json.dumps(answer.as_json(), ensure_ascii=False)
+        # A name that this output cannot show is escaped, and reads back as the name of the very file (os.fsencode).
+        print(line if _can_be_shown(line) else json.dumps(answer.as_json()), flush=True)
 
 
 def _write_csv(answers: "Iterable[Prediction]") -> None:
     writer = csv.writer(sys.stdout)
     for number, answer in enumerate(answers):
+        columns = in_natural_order(answer.probabilities)
         if number == 0:
-            writer.writerow(["path", "label", "probability", *answer.probabilities])
+            writer.writerow(["path", "label", "probability", *map(_shown, columns)])
         values = answer.as_json()
-        writer.writerow([answer.path, answer.label, values["probability"], *values["probabilities"].values()])
+        probabilities = [values["probabilities"][name] for name in columns]
+        writer.writerow([_shown(answer.path), _shown(answer.label), values["probability"], *probabilities])
 
 
 def _write_table(answers: "Iterable[Prediction]") -> None:
     for answer in answers:
         others = sorted(answer.probabilities.items(), key=lambda item: -item[1])[1:3]
         rest = "  ".join(f"{name} {probability:.1%}" for name, probability in others)
-        print(f"{answer.label:<24} {answer.probability:>6.1%}   {answer.path}   [{rest}]", flush=True)
+        print(_shown(f"{answer.label:<24} {answer.probability:>6.1%}   {answer.path}   [{rest}]"), flush=True)
+
+
+def _can_be_shown(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(text: str) -> str:
+    """The text with what stdout cannot write marked: `\\xe9` for a byte that is no UTF-8, `\\u2013` for a dash."""
+    if _can_be_shown(text):
+        return text
+    encoding = sys.stdout.encoding or "utf-8"
+    bytes_marked = "".join(f"\\x{ord(each) - 0xDC00:02x}" if "\udc80" <= each <= "\udcff" else each for each in text)
+    return bytes_marked.encode(encoding, "backslashreplace").decode(encoding)

@@ -175,12 +175,21 @@ def run_pass(frozen: FrozenModel, work: PassWork, folder: Path, means: PassMeans
         inputs = zip(work.inputs(missing), missing, strict=True)
         with walk(frozen, work.readout, means.runtime, inputs) as computed:
             for batch, (features, *_) in computed:
+                _refuse_no_numbers(features, work.name)
                 sink.write(batch, features)
                 emit(WorkAdvanced(work.name, len(features)))
     finally:
         sink.flush()
         emit(WorkEnded(work.name))
     return sink
+
+
+def _refuse_no_numbers(features: Tensor, doing: str) -> None:
+    if not bool(torch.isfinite(features).all()):
+        raise InputError(
+            f"{doing}: the model gives NaN or infinity for some images; nothing can be learned from that",
+            hint="take other weights, or float32 where bfloat16 overflows: --set runtime='torch float32'",
+        )
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from timm.models._hub import download_cached_file, hf_split
 from vitrail.basics.errors import InputError, PackageError, SystemFault, did_you_mean
 from vitrail.models.description import description_of, is_plain_architecture
 from vitrail.models.plain_files import plain_content
+from vitrail.models.run_package import package_of
 from vitrail.models.seal import SEAL, sealed_digests
 from vitrail.models.weights import PLACES
 
@@ -149,6 +150,7 @@ def _starter(pretrained: bool) -> ModelSource:
 
 
 def _folder(path: Path, pretrained: bool) -> ModelSource:
+    path = package_of(path)
     config = path / "config.json"
     if not path.exists():
         raise InputError(f"{path} does not exist", hint="check the path; local-dir: is followed by a timm folder")

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,12 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from vitrail.basics.devices import chosen_device
-from vitrail.basics.errors import InputError, UnreadableImageError
+from vitrail.basics.errors import InputError, PackageError, UnreadableImageError
 from vitrail.data.image_paths import image_paths
 from vitrail.data.loader import Picture, pixels_or_faults
 from vitrail.data.workers import usable_cores
 from vitrail.models.package import Package, read_package
+from vitrail.models.run_package import package_of
 from vitrail.prediction.runtimes.choosing import Choice, choose_runtime
 from vitrail.prediction.runtimes.known import LIBRARIES, known_name
 from vitrail.prediction.runtimes.runtime import Forward, Workload
@@ -59,6 +61,19 @@ class Unreadable:
     reason: str
 
 
+class Predictions(list[Prediction]):
+    """A list of predictions, in the order of the images, of those that could be read.
+
+    Attributes:
+        unreadable: the others, and why. Where it is not empty, place i in the list is not the i-th image: every
+            prediction says its path.
+    """
+
+    def __init__(self, predictions: Iterable[Prediction] = (), unreadable: Iterable[Unreadable] = ()) -> None:
+        super().__init__(predictions)
+        self.unreadable = tuple(unreadable)
+
+
 class Predictor:
     """A package ready for use. Figures in its report were measured in exactly this way, in torch in float32.
 
@@ -81,20 +96,30 @@ class Predictor:
         self._forward: Forward | None = None
         self._opened = contextlib.ExitStack()
 
-    def predict(self, images: Any, *, batch_size: int = 16, workers: int | None = None) -> list[Prediction]:
+    def predict(self, images: Any, *, batch_size: int = 16, workers: int | None = None) -> Predictions:
         """Predictions for files, folders, patterns, Pillow images or uint8 arrays (H, W), (H, W, 3); one or many.
 
+        Images that cannot be read are in `unreadable` of what is returned, and a `UserWarning` names the first;
+        `stream` gives one result for every image.
+
         Raises:
-            UnreadableImageError: an image cannot be read; see `stream` to go on past it.
+            UnreadableImageError: none of the images can be read.
             InputError: a path does not exist, or the runtime that was asked for disagrees with torch.
+            PackageError: the model's answer is not a number.
             SystemFault: the runtime that was asked for is not installed.
         """
-        results = []
-        for result in self.stream(images, batch_size=batch_size, workers=workers):
-            if isinstance(result, Unreadable):
-                raise UnreadableImageError(result.reason)
-            results.append(result)
-        return results
+        results = list(self.stream(images, batch_size=batch_size, workers=workers))
+        unreadable = [result for result in results if isinstance(result, Unreadable)]
+        answers = [result for result in results if isinstance(result, Prediction)]
+        if unreadable and not answers:
+            raise UnreadableImageError(unreadable[0].reason)
+        if unreadable:
+            warnings.warn(
+                f"{len(unreadable)} of {len(results)} images could not be read and have no prediction, the first: "
+                f"{unreadable[0].reason}",
+                stacklevel=2,
+            )
+        return Predictions(answers, unreadable)
 
     def stream(
         self, images: Any, *, batch_size: int = 16, workers: int | None = None
@@ -105,7 +130,8 @@ class Predictor:
         pixels = zip(names, pixels_or_faults(pictures, self.preprocessing, workers=processes), strict=True)
         while batch := list(itertools.islice(pixels, batch_size)):
             readable = [each for _, each in batch if isinstance(each, np.ndarray)]
-            rows = iter(self._answers(np.stack(readable), len(pictures)) if readable else ())
+            shown = [name for name, each in batch if isinstance(each, np.ndarray)]
+            rows = iter(self._answers(np.stack(readable), len(pictures), shown) if readable else ())
             for name, each in batch:
                 if isinstance(each, UnreadableImageError):
                     yield Unreadable(name, str(each))
@@ -115,12 +141,26 @@ class Predictor:
     def logits(
         self, pixels: UInt8[np.ndarray, "B H W C"]
     ) -> tuple[Float[torch.Tensor, "B D"], Float[torch.Tensor, "B K"]]:
-        """Pooled features and logits of preprocessed pixels, in one pass."""
-        features, logits = self._running(pixels, len(pixels))(pixels)
+        """Pooled features and logits of preprocessed pixels, in one pass.
+
+        Raises:
+            PackageError: one of them is not a number.
+        """
+        return self._computed(pixels, len(pixels), [f"image {number}" for number in range(len(pixels))])
+
+    def _computed(self, pixels: np.ndarray, images: int, names: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        features, logits = self._running(pixels, images)(pixels)
+        finite = torch.isfinite(features).all(dim=1) & torch.isfinite(logits).all(dim=1)
+        if not finite.all():
+            name = names[int(finite.logical_not().nonzero()[0])] or "an image in memory"
+            raise PackageError(
+                f"the model's answer to {name} is not a number (NaN or infinity): the package is not usable",
+                hint="fit again, or take an earlier package",
+            )
         return features, logits
 
-    def _answers(self, pixels: np.ndarray, images: int) -> Float[np.ndarray, "B K"]:
-        _, logits = self._running(pixels, images)(pixels)
+    def _answers(self, pixels: np.ndarray, images: int, names: list[str]) -> Float[np.ndarray, "B K"]:
+        _, logits = self._computed(pixels, images, names)
         return torch.softmax(logits.double(), dim=1).numpy()
 
     def _running(self, pixels: np.ndarray, images: int) -> Forward:
@@ -141,7 +181,7 @@ def load(package: str | Path, *, device: str = "auto", runtime: str = EXACT.name
     """Load a package, verifying every byte of it, into a predictor.
 
     Args:
-        package: its folder.
+        package: its folder, or the run folder that it lies in.
         device: where it is run.
         runtime: `auto`, `torch`, `openvino` or `onnx` (all in float32), or a full name such as `openvino bfloat16`.
 
@@ -149,7 +189,7 @@ def load(package: str | Path, *, device: str = "auto", runtime: str = EXACT.name
         PackageError: the folder is no package, is damaged, or was written by a newer Vitrail.
         InputError: there is no such device or runtime.
     """
-    return Predictor(read_package(Path(package).expanduser()), device=device, runtime=runtime)
+    return Predictor(read_package(package_of(Path(package).expanduser())), device=device, runtime=runtime)
 
 
 def _pictures(images: Any) -> tuple[list[str], list[Picture]]:

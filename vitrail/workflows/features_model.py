@@ -12,6 +12,7 @@ from vitrail.features.feature_pass import FrozenModel
 from vitrail.features.store.manifest import Manifest
 from vitrail.models.model_settings import ModelSettings
 from vitrail.models.package import read_package
+from vitrail.models.run_package import package_of
 from vitrail.workflows.fit_preparation import seeded_model
 
 _FACTS = "vitrail.json"
@@ -34,7 +35,7 @@ def named_model(settings: ModelSettings, *, device: str) -> NamedModel:
         InputError: no such model, it cannot be bent as asked, or a package was to be bent.
         PackageError: the package is damaged.
     """
-    folder = Path(settings.name.removeprefix("local-dir:")).expanduser()
+    folder = package_of(Path(settings.name.removeprefix("local-dir:")).expanduser())
     chosen = chosen_device(device)
     if not (folder / _FACTS).is_file():
         built = seeded_model(settings, 0)

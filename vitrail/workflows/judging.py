@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int
 
+from vitrail.basics.errors import TrainingFault
 from vitrail.data.columns import in_split, labels_of
 from vitrail.data.split import leaked_ids
 from vitrail.evaluation.quality import Predictions, Quality, judge
@@ -68,7 +69,18 @@ def group_numbers(rows: pa.Table, split: str) -> Int[np.ndarray, "_"] | None:
 
 
 def predictions_of(part: pa.Table, logits: np.ndarray, classes: list[str], split: str) -> Predictions:
-    """What logits (N, K) say about the rows of a split."""
+    """What logits (N, K) say about the rows of a split.
+
+    Raises:
+        TrainingFault: an answer is not a number; figures of it would be none either.
+    """
+    wrong = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if len(wrong):
+        raise TrainingFault(
+            f"the model's answer to {len(wrong)} of {len(logits)} {split} images is not a number (NaN or infinity), "
+            f"first {part['path'][int(wrong[0])].as_py()}",
+            hint="train with a lower learning rate (--set learning_rate=…), or from other weights",
+        )
     groups = part["group"].to_pylist()
     return Predictions(
         ids=part["id"].to_pylist(),

@@ -1,10 +1,14 @@
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 
 import vitrail
 from tests.conftest import picture
 from tests.unit.models.test_package import built_model, contents
-from vitrail.basics.errors import InputError
+from vitrail.basics.errors import InputError, PackageError, UnreadableImageError
+from vitrail.models.catalogue import ModelSettings, build_model
 from vitrail.models.package import write_package
 from vitrail.prediction.runtimes.known import is_installed, named_runtime
 
@@ -52,3 +56,59 @@ def test_unless_a_full_name_is_given_nothing_but_float32_is_even_tried(package, 
 def test_a_runtime_that_does_not_exist_is_refused_before_any_image_is_read(package):
     with pytest.raises(InputError, match=r"^there is no runtime 'tensorrt'\nhint: one of auto, torch, openvino, onnx"):
         vitrail.load(package, runtime="tensorrt")
+
+
+def folder_with(tmp_path, *names: str, broken: tuple[str, ...] = ()):
+    for number, name in enumerate(names):
+        picture(number).save(tmp_path / name)
+    for name in broken:
+        (tmp_path / name).write_bytes(b"\x89PNG cut off")
+    return tmp_path
+
+
+def test_one_bad_file_takes_no_answer_from_the_others_and_is_named(package, tmp_path):
+    images = folder_with(tmp_path, "a.png", "c.png", broken=("b.png",))
+    predictor = vitrail.load(package, device="cpu")
+    with pytest.warns(
+        UserWarning, match=r"1 of 3 images could not be read and have no prediction, the first: .*b\.png"
+    ):
+        answers = predictor.predict(images, workers=0)
+    assert [Path(answer.path).name for answer in answers] == ["a.png", "c.png"]
+    assert [Path(each.path).name for each in answers.unreadable] == ["b.png"]
+    assert answers == predictor.predict([images / "a.png", images / "c.png"], workers=0)
+
+
+def test_without_a_single_readable_image_there_is_an_error(package, tmp_path):
+    images = folder_with(tmp_path, broken=("b.png", "c.png"))
+    with pytest.raises(UnreadableImageError, match=r"b\.png"):
+        vitrail.load(package, device="cpu").predict(images, workers=0)
+
+
+def test_a_run_folder_means_its_package_and_an_unfinished_run_says_so(package, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("journal.jsonl", "settings.json"):
+        (run / name).write_text("{}")
+    with pytest.raises(
+        PackageError, match=r"run is a run that is not finished: it holds no package yet\nhint: type the"
+    ):
+        vitrail.load(run)
+    shutil.copytree(package, run / "package")
+    assert vitrail.load(run, device="cpu").package.folder == run / "package"
+    assert build_model(ModelSettings(name=str(run))).weights.initialised == ()
+
+
+@pytest.mark.parametrize("poison", ["overflow", "features"])
+def test_an_answer_that_is_no_number_is_an_error_and_never_a_probability(package, tmp_path, poison):
+    images = folder_with(tmp_path, "a.png")
+    predictor = vitrail.load(package, device="cpu")
+    with torch.no_grad():  # finite weights, and yet no finite answer: what opening a package cannot see
+        if poison == "overflow":
+            predictor.model.head.weight.fill_(3e38)
+        else:
+            predictor.model.norm.weight.fill_(float("inf"))
+    told = r"the model's answer to .*a\.png is not a number \(NaN or infinity\): the package is not usable\nhint: "
+    with pytest.raises(PackageError, match=told):
+        predictor.predict(images, workers=0)
+    with pytest.raises(PackageError, match="the model's answer to image 0 is not a number"):
+        predictor.logits(torch.zeros((1, 48, 48, 3), dtype=torch.uint8).numpy())
