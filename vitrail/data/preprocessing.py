@@ -7,7 +7,9 @@ import numpy as np
 from PIL import Image
 from pydantic import model_validator
 
+from vitrail.basics.errors import UnreadableImageError
 from vitrail.basics.settings import Settings
+from vitrail.data.resampling import resized_window
 from vitrail.data.tone import Tone
 
 Resampling = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -57,9 +59,20 @@ class Preprocessing(Settings):
 
         Returns:
             uint8 array (H, W, C) on the 0-255 scale; the model's input is `(pixels / 255 - mean) / std`.
+
+        Raises:
+            UnreadableImageError: the picture has no pixels.
         """
+        if not image.width * image.height:
+            raise UnreadableImageError(f"image: has no pixels ({image.width} × {image.height})", hint="remove it")
         picture = image.convert("RGB" if self.channels == 3 else "L")
-        cropped = self._crop(self._resize(picture))
+        size = self._resized_size(picture)
+        filter_ = _FILTERS[self.interpolation]
+        if size[0] >= self.width and size[1] >= self.height:
+            left, top = _middle(size[0], self.width), _middle(size[1], self.height)
+            cropped = resized_window(picture, size, (left, top, left + self.width, top + self.height), filter_)
+        else:
+            cropped = self._on_canvas(picture if size == picture.size else picture.resize(size, filter_))
         return np.asarray(cropped, dtype=np.uint8).reshape(self.height, self.width, self.channels)
 
     @property
@@ -67,26 +80,23 @@ class Preprocessing(Settings):
         """(height, width) that the picture is resized to before the crop; see `crop_mode` for what of it fits."""
         return math.floor(self.height / self.crop_fraction), math.floor(self.width / self.crop_fraction)
 
-    def _resize(self, picture: Image.Image) -> Image.Image:
+    def _resized_size(self, picture: Image.Image) -> tuple[int, int]:
+        """(width, height) of the whole picture after the resize."""
         height, width = self.resized
         if self.crop_mode == "center" and height == width:
             # torchvision truncates the long side where timm's ResizeKeepRatio rounds it: both are kept as they are.
             short, long = sorted(picture.size)
             other = int(height * long / short)
-            size = (height, other) if picture.width <= picture.height else (other, height)
-        elif self.crop_mode == "squash":
-            size = (width, height)
-        else:
-            ratios = picture.height / height, picture.width / width
-            ratio = max(ratios) if self.crop_mode == "border" else min(ratios)
-            size = (max(1, round(picture.width / ratio)), max(1, round(picture.height / ratio)))
-        return picture if size == picture.size else picture.resize(size, _FILTERS[self.interpolation])
+            return (height, other) if picture.width <= picture.height else (other, height)
+        if self.crop_mode == "squash":
+            return width, height
+        ratios = picture.height / height, picture.width / width
+        ratio = max(ratios) if self.crop_mode == "border" else min(ratios)
+        return max(1, round(picture.width / ratio)), max(1, round(picture.height / ratio))
 
-    def _crop(self, picture: Image.Image) -> Image.Image:
-        left = _middle(picture.width, self.width)
-        top = _middle(picture.height, self.height)
-        if picture.width >= self.width and picture.height >= self.height:
-            return picture.crop((left, top, left + self.width, top + self.height))
+    def _on_canvas(self, picture: Image.Image) -> Image.Image:
+        """The middle of a resized picture that is smaller than the model's input, with something around it."""
+        left, top = _middle(picture.width, self.width), _middle(picture.height, self.height)
         fill = tuple(round(255 * value) for value in self.mean) if self.crop_mode == "border" else (0,) * self.channels
         canvas = Image.new(picture.mode, (self.width, self.height), fill if self.channels == 3 else fill[0])
         canvas.paste(picture, (-left, -top))
