@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from vitrail.data.inspection import Inspection
 
 _STYLES = {"error": "red", "warning": "yellow", "note": "cyan"}
-_SHOWN_DETAILS = 8
 _SHEET_FORMATS = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -66,53 +65,12 @@ def _write_sheet(inspection: "Inspection", sheet: Path) -> None:
 
 def show(inspection: "Inspection", *, full: bool) -> None:
     """Print summary and findings for a person."""
-    summary = inspection.summary
     from vitrail.data.columns import shared_folder
+    from vitrail.data.inspection.words import finding_words, summary_words, verdict
 
     folder = shared_folder(inspection.table)
-    typer.echo(_counts(summary))
+    typer.echo(summary_words(inspection.summary))
     for finding in inspection.findings:
-        style = _STYLES[finding.severity]
-        typer.secho(f"\n{finding.severity:<8} {finding.title}", fg=style)
-        shown = finding.details if full else finding.details[:_SHOWN_DETAILS]
-        for detail in shown:
-            typer.echo(f"         {detail.replace(folder, '')}")
-        if len(finding.details) > len(shown):
-            typer.echo(f"         (+{len(finding.details) - len(shown)} more; --full lists them)")
-        if finding.hint:
-            typer.echo(f"         hint: {finding.hint}")
-    typer.echo(f"\n{_verdict(inspection)}")
-
-
-def _counts(summary: dict) -> str:
-    """What is there, as a small table of classes by split."""
-    from rich.console import Console
-    from rich.table import Table
-
-    splits = [split for split in ("train", "val", "test", "none") if split in summary["splits"]]
-    headings = ["images" if split == "none" else split for split in splits]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("class")
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for name, counts in summary["classes"].items():
-        table.add_row(name, *(f"{counts.get(split, 0):,}" for split in splits))
-    console = Console(highlight=False, width=100)
-    with console.capture() as capture:
-        console.print(table)
-    width, height = summary["width"], summary["height"]
-    kinds = ", ".join(f"{count:,} {name}" for name, count in {**summary["formats"], **summary["modes"]}.items())
-    return (
-        f"{summary['images']:,} images in {len(summary['classes'])} classes, {summary['total_bytes'] / 1e6:,.1f} MB\n\n"
-        f"{capture.get().rstrip()}\n\n"
-        f"sizes    {width['min']}-{width['max']} × {height['min']}-{height['max']} pixels, "
-        f"median {width['median']} × {height['median']}\n"
-        f"kinds    {kinds}"
-    )
-
-
-def _verdict(inspection: "Inspection") -> str:
-    errors, warnings = len(inspection.errors), len(inspection.warnings)
-    if errors:
-        return f"{errors} to fix, {warnings} to look at."
-    return f"Nothing to fix, {warnings} to look at." if warnings else "Nothing to fix."
+        typer.secho(f"\n{finding.severity:<8} {finding.title}", fg=_STYLES[finding.severity], nl=False)
+        typer.echo(finding_words(finding, folder=folder, full=full))
+    typer.echo(f"\n{verdict(inspection)}")

@@ -1,6 +1,7 @@
 """The columns every image table has, and the words that are understood in them."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -98,8 +99,18 @@ def evenly_chosen(places: Sequence[AnyPlace], count: int) -> list[AnyPlace]:
 
 
 def shared_folder(rows: pa.Table) -> str:
-    """The folder that all paths begin with, with a final separator: what need not be repeated on a terminal."""
-    return os.path.join(os.path.commonpath([os.path.dirname(path) for path in rows["path"].to_pylist()]), "")
+    """The folder that all paths begin with, with a final separator: what need not be repeated on a terminal.
+
+    Empty where they share the root alone.
+    """
+    paths = rows["path"].to_pylist()
+    folder = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
+    return "" if folder in ("", os.path.sep) else os.path.join(folder, "")
+
+
+def without_folder(text: str, folder: str) -> str:
+    """The text without `folder` where a path begins with it, and nowhere else."""
+    return re.sub(rf"(^|(?<=\s)){re.escape(folder)}", "", text) if folder else text
 
 
 def in_split(rows: pa.Table, split: str) -> pa.Table:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from vitrail.basics.errors import InputError
 from vitrail.data.digits import digits_folder
+from vitrail.data.folder_layout import instead_of_images
 from vitrail.data.folders import rows_from_folder
 from vitrail.data.tables import NamedColumns, rows_from_file, rows_from_frame
 
@@ -64,9 +65,11 @@ def read_image_table(data: Any) -> ImageTable:
     data = named.data
     table = _from_place(named) if isinstance(data, str | Path) else ImageTable(rows_from_frame(named), "table")
     if not len(table):
+        place = Path(data).expanduser() if isinstance(data, str | Path) else None
         raise InputError(
-            f"{data}: no images found{what_was_there(Counter(table.ignored))}",
-            hint="expected one folder per class with images inside, e.g. DATA/cats/1.jpg and DATA/dogs/1.jpg",
+            f"{data if place else 'the table'}: no images found{what_was_there(Counter(table.ignored))}",
+            hint=(instead_of_images(place) if place and place.is_dir() else None)
+            or "expected one folder per class with images inside, e.g. DATA/cats/1.jpg and DATA/dogs/1.jpg",
         )
     return table
 

@@ -254,16 +254,26 @@ def _damaged(name: str, error: BaseException) -> UnreadableImageError:
     return _fault(name, f"is {'truncated' if cut else 'broken'}: {text}", "fetch the file again, or remove it")
 
 
+_OTHER_KINDS = (
+    (b"<!doctype html", "a web page"), (b"<html", "a web page"), (b"%pdf", "a PDF"), (b"pk\3\4", "a ZIP archive"),
+    (b"\x1f\x8b", "a gzip archive"), (b"version https://git-lfs", "a pointer of Git LFS: run git lfs pull"),
+    (b"<?xml", "XML"), (b"<svg", "an SVG drawing"), (b"rar!", "a RAR archive"), (b"7z\xbc\xaf", "a 7z archive"),
+    (b"\x7felf", "a program"), (b"sqlite format 3", "a database"), (b"\x93numpy", "an array of NumPy"),
+)  # fmt: skip
+
+
 def _not_an_image(name: str, content: bytes) -> UnreadableImageError:
     start = content[:24]
     known = next(iter(_formats_that_begin_like(content)), None)
     if known:
         return _fault(name, f"is truncated or broken: begins like {known}, then breaks off", "fetch the file again")
+    # What stands in it is never shown: a table may name any file of this machine, also a secret one.
+    kind = next((kind for begin, kind in _OTHER_KINDS if content.lstrip()[: len(begin)].lower() == begin), None)
+    if kind:
+        return _fault(name, f"is not an image but {kind}", "fetch the file again, or remove it")
     if all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in start):
-        return _fault(name, f"is not an image but text: it begins with {start.decode()!r}", "fetch the file again")
-    return _fault(
-        name, f"is not an image: it begins with the bytes {start[:8].hex(' ')}", "remove it, or convert it to PNG"
-    )
+        return _fault(name, "is not an image but text", "fetch the file again")
+    return _fault(name, "is not an image, and of no kind that is known here", "remove it, or convert it to PNG")
 
 
 def _stated_size(content: bytes) -> tuple[int, int] | None:

@@ -22,7 +22,7 @@ _BLOCK = 1 << 24  # a row must fit into a block
 _EMBEDDED_ROWS, _ROWS = 64, 65_536  # rows at once: with images in them, and without
 
 _MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 _SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 
@@ -93,7 +93,7 @@ def explained(file: Path) -> Iterator[None]:
 
 def _instead_of(file: Path, extension: str) -> str:
     folder = file.with_suffix("")
-    if extension in _ARCHIVES:
+    if extension in ARCHIVES:
         command = (
             "unzip" if extension == ".zip" else "tar -xf" if ".tar" in file.suffixes or extension == ".tgz" else ""
         )

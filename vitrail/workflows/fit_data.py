@@ -12,7 +12,7 @@ from vitrail.basics.errors import FindingsError
 from vitrail.basics.events import Emit, Noted
 from vitrail.basics.seeds import derived_seed
 from vitrail.data.checked_files import checked_places
-from vitrail.data.columns import LabelledImages, in_split, labels_of, shared_folder
+from vitrail.data.columns import LabelledImages, in_split, labels_of, shared_folder, without_folder
 from vitrail.data.inspection import Finding, Inspection
 from vitrail.data.inspection.findings import counted
 from vitrail.data.inspection.value_range import measured_tone
@@ -88,7 +88,7 @@ def usable_rows(
         raise FindingsError("the check found what must be mended first:\n" + "\n".join(map(_told, blocking)), hint=hint)
     folder = shared_folder(inspection.table)
     for finding in (each for each in findings if each.severity != "note" or each.code in TOLD_NOTES):
-        lines = [f"\n         {detail.replace(folder, '')}" for detail in finding.details[:DETAILS_TOLD]]
+        lines = [f"\n         {without_folder(detail, folder)}" for detail in finding.details[:DETAILS_TOLD]]
         emit(Noted(f"{finding.severity:<9}{finding.title}{''.join(lines)}", "warning"))
     readable = inspection.table.filter(pc.field("readable"))
     asked = settings.split.splits_of

@@ -259,8 +259,8 @@ def test_text_other_bytes_and_foreign_formats_are_told_apart(tmp_path):
     (tmp_path / "a.jpg").write_text("<html>404 Not Found</html>")
     (tmp_path / "b.jpg").write_bytes(b"\x00\x01\x02\x03\x80\x81\x82\x83rest")
     (tmp_path / "c.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
-    assert refusal(tmp_path / "a.jpg").startswith("is not an image but text: it begins with '<html>404 Not Found</htm'")
-    assert refusal(tmp_path / "b.jpg").startswith("is not an image: it begins with the bytes 00 01 02 03 80 81 82 83\n")
+    assert refusal(tmp_path / "a.jpg").startswith("is not an image but a web page\n")
+    assert refusal(tmp_path / "b.jpg").startswith("is not an image, and of no kind that is known here\n")
     assert refusal(tmp_path / "c.jpg").startswith("is a EPS file, which is not decoded here\n")
 
 
@@ -327,3 +327,16 @@ def test_real_photographs_and_ct_slices_are_read(real_data):
     paths = [path for name in ("hymenoptera", "covid_ct") for path in sorted((real_data / name).glob("*/*/*"))[::10]]
     modes = {read_image(path).mode for path in paths}
     assert modes == {"RGB", "L"}
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [b"root:x:0:0:root:/root:/bin/bash\n", b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blb", bytes(range(200, 256))],
+)
+def test_of_a_file_that_is_no_image_nothing_is_shown(secret, tmp_path):
+    (tmp_path / "passwd").write_bytes(secret)
+    said = refusal(tmp_path / "passwd")
+    assert said.startswith("is not an image")
+    for start in range(len(secret) - 3):
+        assert secret[start : start + 4].decode("latin-1") not in said
+        assert secret[start : start + 2].hex(" ") not in said

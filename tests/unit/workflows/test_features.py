@@ -140,14 +140,14 @@ def test_an_image_that_cannot_be_read_or_vanished_is_told_and_tried_again(write_
     assert str(fault.value) == (
         "2 images could not be read and are missing from the store; "
         f"{tmp_path / 'store' / 'failures.parquet'} has all reasons:\n"
-        f"  {broken}: is not an image but text: it begins with 'no image'\n"
+        f"  {broken}: is not an image but text\n"
         f"  {gone}: does not exist\n"
         "hint: mend them and run the same command again, it tries them only; or accept this with --on-bad-image skip"
     )
     store = vitrail.open_features(tmp_path / "store")
     assert len(store) == 11
     assert [(row["path"], row["reason"]) for row in store.failures.to_pylist()] == [
-        (str(broken), f"{broken}: is not an image but text: it begins with 'no image'"),
+        (str(broken), f"{broken}: is not an image but text"),
         (str(gone), f"{gone}: does not exist"),
     ]
     assert write(table, tmp_path / "store", on_bad_image="skip").manifest.failures == 2

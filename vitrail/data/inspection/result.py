@@ -17,9 +17,10 @@ from vitrail.data.inspection.pictures import Pictures, near_pairs, pictures_of
 from vitrail.data.inspection.structure import empty_folder_findings, structure_findings
 from vitrail.data.inspection.summary import summary_of
 from vitrail.data.inspection.telltale import telltale_findings
+from vitrail.data.inspection.words import inspection_words
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inspection:
     """What the inspection of a data set tells.
 
@@ -36,6 +37,9 @@ class Inspection:
     findings: tuple[Finding, ...]
     summary: dict[str, Any]
     near_pairs_across_splits: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:
+        return inspection_words(self)
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -309,3 +309,25 @@ def test_dermatoscopy_of_one_source_gives_no_false_alarm(real_data, tmp_path):
         pa.table({"path": paths, "label": table["dx"].cast(pa.string()), "group": table["lesion_id"]})
     )
     assert begin_inspection(rows.rows, workers=2).result().findings == ()
+
+
+def test_in_python_the_result_shows_what_the_terminal_shows(collection):
+    (collection / "train" / "cat" / "broken.jpg").write_bytes(b"x")
+    shown = repr(inspection(collection))
+    assert shown.startswith("19 images in 2 classes, ")
+    assert "\nclass  train  val\n" in shown
+    assert "error    1 image of 19 cannot be read\n         train/cat/broken.jpg: is not an image" in shown
+    assert shown.endswith("\n1 to fix, 0 to look at.")
+    assert "pyarrow" not in shown
+    assert len(shown) < 10_000
+
+
+def test_where_paths_share_the_root_alone_they_are_shown_whole():
+    from vitrail.data.columns import shared_folder, without_folder
+
+    apart = pa.table({"path": ["/a/x.png", "/b/y.png"]})
+    assert without_folder("/a/x.png: broken = /b/y.png (cat/dog)", shared_folder(apart)) == (
+        "/a/x.png: broken = /b/y.png (cat/dog)"
+    )
+    near = pa.table({"path": ["/a/b/a/x.png", "/a/y.png"]})
+    assert without_folder("/a/b/a/x.png ≈ /a/y.png (a/a/)", shared_folder(near)) == "b/a/x.png ≈ y.png (a/a/)"
