@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.basics.errors import InputError
+from vitrail.basics.printable import printable
 from vitrail.cli.options import Columns, Quiet, Workers, with_columns
-from vitrail.cli.output import reader_may_leave
+from vitrail.cli.output import reader_may_leave, tell
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def check(
             show(inspection, full=full)
     if sheet is not None:
         _write_sheet(inspection, sheet)
-        typer.echo(f"contact sheet: {sheet}", err=True)
+        tell(f"contact sheet: {sheet}", err=True)
     raise typer.Exit(1 if inspection.errors else 0)
 
 
@@ -67,27 +68,28 @@ def _write_sheet(inspection: "Inspection", sheet: Path) -> None:
 def show(inspection: "Inspection", *, full: bool) -> None:
     """Print summary and findings for a person."""
     summary = inspection.summary
-    from vitrail.data.columns import shared_folder
+    from vitrail.data.columns import shared_folder, without_folder
 
     folder = shared_folder(inspection.table)
-    typer.echo(_counts(summary))
+    tell(_counts(summary))
     for finding in inspection.findings:
         style = _STYLES[finding.severity]
-        typer.secho(f"\n{finding.severity:<8} {finding.title}", fg=style)
+        tell(f"\n{finding.severity:<8} {printable(finding.title)}", colour=style)
         shown = finding.details if full else finding.details[:_SHOWN_DETAILS]
         for detail in shown:
-            typer.echo(f"         {detail.replace(folder, '')}")
+            tell(f"         {printable(without_folder(detail, folder))}")
         if len(finding.details) > len(shown):
-            typer.echo(f"         (+{len(finding.details) - len(shown)} more; --full lists them)")
+            tell(f"         (+{len(finding.details) - len(shown)} more; --full lists them)")
         if finding.hint:
-            typer.echo(f"         hint: {finding.hint}")
-    typer.echo(f"\n{_verdict(inspection)}")
+            tell(f"         hint: {finding.hint}")
+    tell(f"\n{_verdict(inspection)}")
 
 
 def _counts(summary: dict) -> str:
     """What is there, as a small table of classes by split."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     splits = [split for split in ("train", "val", "test", "none") if split in summary["splits"]]
     headings = ["images" if split == "none" else split for split in splits]
@@ -96,7 +98,7 @@ def _counts(summary: dict) -> str:
     for heading in headings:
         table.add_column(heading, justify="right")
     for name, counts in summary["classes"].items():
-        table.add_row(name, *(f"{counts.get(split, 0):,}" for split in splits))
+        table.add_row(Text(printable(name)), *(f"{counts.get(split, 0):,}" for split in splits))
     console = Console(highlight=False, width=100)
     with console.capture() as capture:
         console.print(table)

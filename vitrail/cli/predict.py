@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.basics.events import Event, Noted
+from vitrail.basics.printable import printable, spreadsheet_cell
 from vitrail.cli.options import RUNTIMES
-from vitrail.cli.output import reader_may_leave
+from vitrail.cli.output import reader_may_leave, tell
 
 if TYPE_CHECKING:
     from vitrail.prediction.predictor import Prediction
@@ -25,7 +26,9 @@ def predict(
     package: Annotated[str, typer.Argument(help="A package folder, e.g. runs/ants/package.")],
     images: Annotated[list[str], typer.Argument(help="Image files, folders or patterns.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a column per class.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="CSV with a column per class; `'` before what a spreadsheet would compute.")
+    ] = False,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`, `mps`.")] = "auto",
     runtime: Annotated[
         str,
@@ -58,13 +61,13 @@ def predict(
     with reader_may_leave():
         write(answers())
     for each in unreadable:
-        typer.secho(f"error: {each.reason}", fg=typer.colors.RED, err=True)
+        tell(f"error: {printable(each.reason)}", colour=typer.colors.RED, err=True)
     raise typer.Exit(1 if unreadable else 0)
 
 
 def _tell(event: Event) -> None:
     if isinstance(event, Noted):
-        typer.echo(event.text, err=True)
+        tell(event.text, err=True)
 
 
 def _write_json(answers: "Iterable[Prediction]") -> None:
@@ -76,13 +79,14 @@ def _write_csv(answers: "Iterable[Prediction]") -> None:
     writer = csv.writer(sys.stdout)
     for number, answer in enumerate(answers):
         if number == 0:
-            writer.writerow(["path", "label", "probability", *answer.probabilities])
-        values = answer.as_json()
-        writer.writerow([answer.path, answer.label, values["probability"], *values["probabilities"].values()])
+            writer.writerow(["path", "label", "probability", *map(spreadsheet_cell, answer.probabilities)])
+        values, named = answer.as_json(), map(spreadsheet_cell, (answer.path, answer.label))
+        writer.writerow([*named, values["probability"], *values["probabilities"].values()])
 
 
 def _write_table(answers: "Iterable[Prediction]") -> None:
     for answer in answers:
         others = sorted(answer.probabilities.items(), key=lambda item: -item[1])[1:3]
-        rest = "  ".join(f"{name} {probability:.1%}" for name, probability in others)
-        print(f"{answer.label:<24} {answer.probability:>6.1%}   {answer.path}   [{rest}]", flush=True)
+        rest = "  ".join(f"{printable(name)} {probability:.1%}" for name, probability in others)
+        label, path = printable(answer.label), printable(answer.path)
+        print(f"{label:<24} {answer.probability:>6.1%}   {path}   [{rest}]", flush=True)

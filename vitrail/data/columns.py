@@ -87,6 +87,39 @@ def shared_folder(rows: pa.Table) -> str:
     return os.path.join(os.path.commonpath([os.path.dirname(path) for path in rows["path"].to_pylist()]), "")
 
 
+@dataclass(frozen=True)
+class ImageHome:
+    """The folders that lead to the images of a data set, and name whoever has them."""
+
+    folders: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rows: pa.Table) -> "ImageHome":
+        """What all images share, or, where that is next to nothing, the folder that each lies two levels below."""
+        shared = shared_folder(rows)
+        if shared.strip(os.sep):
+            return cls((shared,))
+        above = {os.path.dirname(os.path.dirname(path)) for path in rows["path"].to_pylist()}
+        return cls(
+            tuple(sorted((os.path.join(each, "") for each in above if each.strip(os.sep)), key=len, reverse=True))
+        )
+
+    def without(self, text: str) -> str:
+        """The words, with images named from there."""
+        for folder in self.folders:
+            text = without_folder(text, folder)
+        return text
+
+
+def without_folder(text: str, folder: str) -> str:
+    """Words about images, their shared folder left out; where that is the root of all folders, nothing is.
+
+    >>> without_folder("/home/ann/photos/cat/1.png: truncated", "/home/ann/photos/")
+    'cat/1.png: truncated'
+    """
+    return text if folder == os.path.join(os.sep, "") or not folder.strip(os.sep) else text.replace(folder, "")
+
+
 def in_split(rows: pa.Table, split: str) -> pa.Table:
     """The rows of one split."""
     return rows.filter(pc.field("split") == split)

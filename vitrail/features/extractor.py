@@ -27,9 +27,9 @@ class FeatureExtractor(nn.Module):
 
     It shares its layers with the model it was made from and takes what that model takes. It is made for reading: it
     begins in evaluation mode, whatever mode that model is in, and gives no gradients unless `gradients` were asked for.
-    `train()`, also a parent module's, makes it train: layers are in training mode while it is called, but for those that
-    are switched to evaluation between `train()` and the next call, and gradients flow. `eval()` makes it read again.
-    After every call all layers are in the mode that they were in on the original.
+    `train()`, also a parent module's, makes it train: layers are in training mode while it is called, but for those
+    that are switched to evaluation between `train()` and the next call, and gradients flow. `eval()` makes it read
+    again. After every call all layers are in the mode that they were in on the original.
     """
 
     def __init__(self, chosen: Chosen, forms: dict[str, OutputForm], *, gradients: bool = False) -> None:
@@ -105,8 +105,8 @@ class FeatureExtractor(nn.Module):
         """The tensors by output name, in the order asked.
 
         Raises:
-            InputError: a module was not called, gave no single tensor, or cannot be reduced as asked; it is compiled, and
-                the model is in another mode than the extractor.
+            InputError: a module was not called, gave no single tensor, or cannot be reduced as asked; it is compiled,
+                and the model is in another mode than the extractor.
         """
         gradients = torch.is_grad_enabled() and (self.training or self.gradients)
         if torch.compiler.is_compiling():  # the compiler follows no locks
@@ -151,7 +151,8 @@ def create_feature_extractor(  # noqa: PLR0913 - the first seven are torchvision
 ) -> FeatureExtractor:
     """Make a module that gives what is computed at named places inside a model.
 
-    It reads: it begins in evaluation mode and gives no gradients, whatever mode the model is in; `train()` makes it train.
+    It reads: it begins in evaluation mode and gives no gradients, whatever mode the model is in; `train()` makes it
+    train.
 
     A name means exactly one tensor: `layer4` what that module returns, `layer4.0.relu_1` or `layer4.0.relu#2` what it
     returns when it is called the second time, `attn[0]` or `attn[key]` a part of a tuple or dictionary, `flatten` an

@@ -13,7 +13,7 @@ Modes = Mapping[nn.Module, bool]
 
 @dataclass
 class _Held:
-    """A module that calls have put into a mode: what it was before, and by how many calls of which thread it is held."""
+    """A module that calls have put into a mode: what it was, and by how many calls of which thread it is held."""
 
     before: bool
     calls: dict[int, int] = field(default_factory=dict)

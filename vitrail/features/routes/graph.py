@@ -37,8 +37,9 @@ class PrunedModel(DualGraphModule):
 
     def run_graph_of(self, *, training: bool) -> None:
         """Run the graph of this mode from now on; the layers, which others share, stay in the mode they are in."""
-        if self.graph is not (self.train_graph if training else self.eval_graph):
-            self.graph = self.train_graph if training else self.eval_graph
+        wanted: fx.Graph = self.train_graph if training else self.eval_graph
+        if fx.GraphModule.graph.fget(self) is not wanted:  # type: ignore[attr-defined]
+            self.graph = wanted
         self.training = training
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "PrunedModel":
