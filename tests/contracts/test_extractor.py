@@ -126,7 +126,7 @@ def test_in_training_the_same_numbers_are_drawn_statistics_move_and_gradients_fl
     other = copy.deepcopy(model)
     torch.manual_seed(3)
     expected, _ = seen_by_plain_hooks(other, nodes, x)
-    extractor = create_feature_extractor(model, list(nodes), route=route)
+    extractor = create_feature_extractor(model, list(nodes), route=route).train()
     torch.manual_seed(3)
     found = extractor(x)
     for node in nodes:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.basics.errors import InputError
+from vitrail.basics.printable import printable
 from vitrail.cli.options import Columns, Quiet, Workers, with_columns
-from vitrail.cli.output import reader_may_leave
+from vitrail.cli.output import reader_may_leave, tell
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def check(
             show(inspection, full=full)
     if sheet is not None:
         _write_sheet(inspection, sheet)
-        typer.echo(f"contact sheet: {sheet}", err=True)
+        tell(f"contact sheet: {sheet}", err=True)
     raise typer.Exit(1 if inspection.errors else 0)
 
 
@@ -69,8 +70,9 @@ def show(inspection: "Inspection", *, full: bool) -> None:
     from vitrail.data.inspection.words import finding_words, summary_words, verdict
 
     folder = shared_folder(inspection.table)
-    typer.echo(summary_words(inspection.summary))
+    tell(summary_words(inspection.summary))
     for finding in inspection.findings:
-        typer.secho(f"\n{finding.severity:<8} {finding.title}", fg=_STYLES[finding.severity], nl=False)
-        typer.echo(finding_words(finding, folder=folder, full=full))
-    typer.echo(f"\n{verdict(inspection)}")
+        tell(f"\n{finding.severity:<8} {printable(finding.title)}", colour=_STYLES[finding.severity])
+        if below := finding_words(finding, folder=folder, full=full):
+            tell(below.removeprefix("\n"))
+    tell(f"\n{verdict(inspection)}")

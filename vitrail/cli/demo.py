@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.cli.fit import show_result
+from vitrail.cli.output import tell
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -30,13 +31,13 @@ def demo(
         from vitrail.workflows.demo import finish_demo
 
         result = finish_demo(started, emit=progress)
-    typer.echo("\npredictions of the package on images it never saw:")
+    tell("\npredictions of the package on images it never saw:")
     for truth, prediction in zip(result.truths, result.predictions, strict=True):
-        typer.echo(f"  a {truth}: the model says {prediction.label} ({prediction.probability:.1%})")
-    typer.echo("")
+        tell(f"  a {truth}: the model says {prediction.label} ({prediction.probability:.1%})")
+    tell("")
     show_result(result.fit)
     for line in _gain_lines(result.from_nothing, result.gain):
-        typer.echo(line)
+        tell(line)
 
 
 def _gain_lines(from_nothing: "Measure", gain: "Measure") -> list[str]:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vitrail.basics.printable import printable
 from vitrail.cli.options import RUNTIMES, AsJson, Columns, Quiet, Settings, Workers, parsed, with_columns
+from vitrail.cli.output import tell
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -79,24 +81,24 @@ def features(
     if chosen.on_bad_image == "stop":
         result.refuse_failures()
     for reason in result.first_failures():
-        typer.echo(f"left out {reason}", err=True)
+        tell(f"left out {printable(reason)}", err=True)
 
 
 def show_result(result: "FeaturesResult") -> None:
     """What is in the store now, and how it is opened."""
     counted, seconds = result.counted, max(result.seconds, 1e-9)
     for output in result.manifest.outputs:
-        typer.echo(f"{output.name:<24}{'×'.join(map(str, output.shape)):>14}  {output.kept}")
+        tell(f"{output.name:<24}{'×'.join(map(str, output.shape)):>14}  {output.kept}")
     rows = sum(result.manifest.shards)
-    typer.echo(
+    tell(
         f"\nrows     {rows:,}: {counted.added:,} added, {rows - counted.added:,} were there; "
         f"{'1 image' if result.manifest.failures == 1 else f'{result.manifest.failures:,} images'} could not be read"
     )
     if earlier := _earlier(result.changes):
-        typer.echo(f"earlier  {earlier}")
-    typer.echo(f"store    {result.folder}\ntime     {seconds:.1f} s, {counted.added / seconds:,.0f} images/s in all")
+        tell(f"earlier  {earlier}")
+    tell(f"store    {result.folder}\ntime     {seconds:.1f} s, {counted.added / seconds:,.0f} images/s in all")
     first = result.manifest.outputs[0].name
-    typer.echo(f"next     in Python: vitrail.open_features({str(result.folder)!r}).numpy({first!r})")
+    tell(f"next     in Python: vitrail.open_features({str(result.folder)!r}).numpy({first!r})")
 
 
 def _earlier(changes: "Changes") -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vitrail.cli.options import AsJson, Columns, Quiet, Settings, Workers, parsed, with_columns
+from vitrail.cli.output import tell
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -107,10 +108,10 @@ def show_plan(
     from vitrail.workflows.plan_words import plan_lines
 
     for line in plan_lines(result.stages, result.plan):
-        typer.echo(line)
-    typer.echo("")
+        tell(line)
+    tell("")
     for line in rate_lines(result.learning_rates):
-        typer.echo(line)
+        tell(line)
 
 
 def rate_lines(rows: list[dict[str, Any]]) -> list[str]:
@@ -136,7 +137,7 @@ def _verdict(quality: "Quality") -> str:
 def show_result(result: "FitResult") -> None:
     """The figures of a finished run and where everything is."""
     for split, quality in result.quality.items():
-        typer.echo(f"{split:<9}{quality.accuracy.text()}   nearest neighbours {result.neighbours[split].text()}")
-        typer.echo(f"         always the most frequent class {quality.majority.text()}: {_verdict(quality)}")
-    typer.echo(f"\npackage  {result.package}\nreport   {result.report}\ntime     {result.seconds:.1f} s")
-    typer.echo(f"next     vitrail predict {shlex.quote(str(result.package))} IMAGES…")
+        tell(f"{split:<9}{quality.accuracy.text()}   nearest neighbours {result.neighbours[split].text()}")
+        tell(f"         always the most frequent class {quality.majority.text()}: {_verdict(quality)}")
+    tell(f"\npackage  {result.package}\nreport   {result.report}\ntime     {result.seconds:.1f} s")
+    tell(f"next     vitrail predict {shlex.quote(str(result.package))} IMAGES…")

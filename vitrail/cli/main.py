@@ -12,6 +12,7 @@ import typer
 import vitrail
 from vitrail.basics.errors import VitrailError
 from vitrail.cli import check, demo, features, fit, nodes, predict, pretrain, study
+from vitrail.cli.output import tell
 
 INTERRUPTED = 130
 
@@ -35,7 +36,7 @@ for family in (check, fit, predict, features, nodes, demo, study, pretrain):
 
 def _tell_version(wanted: bool | None) -> None:
     if wanted:
-        typer.echo(f"vitrail {vitrail.__version__}")
+        tell(f"vitrail {vitrail.__version__}")
         raise typer.Exit
 
 
@@ -63,7 +64,7 @@ def main() -> None:
         code = INTERRUPTED
     if code == INTERRUPTED:
         command = shlex.join(["vitrail", *sys.argv[1:]])
-        typer.echo(f"stopped; the same command continues where it was:\n  {command}", err=True)
+        tell(f"stopped; the same command continues where it was:\n  {command}", err=True)
     sys.exit(code)
 
 
@@ -94,11 +95,11 @@ def _hint_at_setting(message: str) -> None:
 
     name = option[1].replace("-", "_")
     if name in FitSettings.names():
-        typer.secho(f"hint: --set {name}=VALUE", fg=typer.colors.CYAN, err=True)
+        tell(f"hint: --set {name}=VALUE", colour=typer.colors.CYAN, err=True)
 
 
 def _tell(error: VitrailError) -> int:
-    typer.secho(f"error: {error.message}", fg=typer.colors.RED, err=True)
+    tell(f"error: {error.message}", colour=typer.colors.RED, err=True)
     if error.hint:
-        typer.secho(f"hint: {error.hint}", fg=typer.colors.CYAN, err=True)
+        tell(f"hint: {error.hint}", colour=typer.colors.CYAN, err=True)
     return error.exit_code

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vitrail.basics.printable import printable
 from vitrail.cli.output import reader_may_leave
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ def nodes(
     shown = depth if depth or patterns or as_json else _DEPTH
     result = run(model, patterns or (), depth=shown, architecture=architecture)
     with reader_may_leave():
-        typer.echo(json.dumps(result.as_json(), indent=2) if as_json else table(result, is_tree=not patterns))
+        typer.echo(
+            json.dumps(result.as_json(), indent=2)
+            if as_json
+            else printable(table(result, is_tree=not patterns), lines=True)
+        )
 
 
 def table(result: "NodesResult", *, is_tree: bool) -> str:

@@ -10,8 +10,9 @@ import typer
 
 from vitrail.basics.events import Event, Noted
 from vitrail.basics.natural_order import in_natural_order
+from vitrail.basics.printable import printable, spreadsheet_cell
 from vitrail.cli.options import RUNTIMES
-from vitrail.cli.output import reader_may_leave
+from vitrail.cli.output import reader_may_leave, tell
 
 if TYPE_CHECKING:
     from vitrail.prediction.predictor import Prediction
@@ -26,7 +27,9 @@ def predict(
     package: Annotated[str, typer.Argument(help="A package folder, or a run folder, e.g. runs/ants.")],
     images: Annotated[list[str], typer.Argument(help="Image files, folders or patterns.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a column per class.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="CSV with a column per class; `'` before what a spreadsheet would compute.")
+    ] = False,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`, `mps`.")] = "auto",
     runtime: Annotated[
         str,
@@ -59,13 +62,13 @@ def predict(
     with reader_may_leave():
         write(answers())
     for each in unreadable:
-        typer.secho(f"error: {each.reason}", fg=typer.colors.RED, err=True)
+        tell(f"error: {printable(each.reason)}", colour=typer.colors.RED, err=True)
     raise typer.Exit(1 if unreadable else 0)
 
 
 def _tell(event: Event) -> None:
     if isinstance(event, Noted):
-        typer.echo(event.text, err=True)
+        tell(event.text, err=True)
 
 
 def _write_json(answers: "Iterable[Prediction]") -> None:
@@ -80,17 +83,22 @@ def _write_csv(answers: "Iterable[Prediction]") -> None:
     for number, answer in enumerate(answers):
         columns = in_natural_order(answer.probabilities)
         if number == 0:
-            writer.writerow(["path", "label", "probability", *map(_shown, columns)])
+            writer.writerow(["path", "label", "probability", *map(_cell, columns)])
         values = answer.as_json()
         probabilities = [values["probabilities"][name] for name in columns]
-        writer.writerow([_shown(answer.path), _shown(answer.label), values["probability"], *probabilities])
+        writer.writerow([_cell(answer.path), _cell(answer.label), values["probability"], *probabilities])
+
+
+def _cell(text: str) -> str:
+    return _shown(spreadsheet_cell(text))
 
 
 def _write_table(answers: "Iterable[Prediction]") -> None:
     for answer in answers:
         others = sorted(answer.probabilities.items(), key=lambda item: -item[1])[1:3]
-        rest = "  ".join(f"{name} {probability:.1%}" for name, probability in others)
-        print(_shown(f"{answer.label:<24} {answer.probability:>6.1%}   {answer.path}   [{rest}]"), flush=True)
+        rest = "  ".join(f"{printable(name)} {probability:.1%}" for name, probability in others)
+        label, path = printable(answer.label), printable(answer.path)
+        print(_shown(f"{label:<24} {answer.probability:>6.1%}   {path}   [{rest}]"), flush=True)
 
 
 def _can_be_shown(text: str) -> bool:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vitrail.basics.printable import printable
 from vitrail.cli.options import AsJson, Quiet, Settings, parsed
+from vitrail.cli.output import tell
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -86,16 +88,16 @@ def replay(
 
     with TerminalProgress(quiet=quiet) as progress:
         found = replay_formula(recipe, log, steps=steps, images=images, workers=workers, emit=progress)
-    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else found.words())
+    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else printable(found.words(), lines=True))
     raise typer.Exit(0 if found.agrees else 1)
 
 
 def show_result(result: "PretrainResult") -> None:
     """The figures of a finished run and where everything is."""
     last = result.last
-    typer.echo(f"digits   {100 * last['digits_probe_accuracy']:.1f} % right with a linear probe on frozen features")
-    typer.echo(f"formula  {100 * last['validation_accuracy']:.1f} % of held-out renderings right")
-    typer.echo(f"\npackage  {result.package}\nsha256   {result.weights_sha256}\nreport   {result.report}")
-    typer.echo(f"time     {result.seconds:,.0f} s of training, {result.images_seen:,} images seen")
+    tell(f"digits   {100 * last['digits_probe_accuracy']:.1f} % right with a linear probe on frozen features")
+    tell(f"formula  {100 * last['validation_accuracy']:.1f} % of held-out renderings right")
+    tell(f"\npackage  {result.package}\nsha256   {result.weights_sha256}\nreport   {result.report}")
+    tell(f"time     {result.seconds:,.0f} s of training, {result.images_seen:,} images seen")
     folder = shlex.quote(f"local-dir:{result.package}")
-    typer.echo(f"next     vitrail fit PHOTOS --model {folder}")
+    tell(f"next     vitrail fit PHOTOS --model {folder}")

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from vitrail.basics.events import Event, Noted, WorkAdvanced, WorkDescribed, WorkEnded, WorkStarted
+from vitrail.basics.printable import printable
 from vitrail.training.records import EpochDone
 
 
@@ -21,12 +22,12 @@ class TerminalProgress:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._quiet = quiet
         self._progress = Progress(
-            TextColumn("{task.description:<20}"),
+            TextColumn("{task.description:<20}", markup=False),
             BarColumn(bar_width=32),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[words]}"),
+            TextColumn("{task.fields[words]}", markup=False),
             console=self._console,
             transient=True,
             disable=quiet or not sys.stderr.isatty(),
@@ -50,14 +51,14 @@ class TerminalProgress:
             case WorkAdvanced(work, by):
                 self._advance(self._tasks[work], by)
             case WorkDescribed(work, text):
-                self._progress.update(self._tasks[work], words=text)
+                self._progress.update(self._tasks[work], words=printable(text))
             case EpochDone() if not self._quiet:
-                self._console.print(_epoch_line(event), markup=False)
+                self._console.print(printable(_epoch_line(event)), markup=False)
             case WorkEnded(work):
                 self._progress.remove_task(self._tasks.pop(work))
             case Noted(text, level) if level == "warning" or not self._quiet:
                 style = "yellow" if level == "warning" else None
-                self._console.print(text, style=style, markup=False)
+                self._console.print(printable(text, lines=True), style=style, markup=False)
 
     def _advance(self, task: TaskID, by: int) -> None:
         self._progress.advance(task, by)

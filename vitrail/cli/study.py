@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vitrail.basics.printable import printable
 from vitrail.cli.options import AsJson, Columns, Quiet, Settings, Workers, parsed, with_columns
 from vitrail.cli.progress import TerminalProgress
 
@@ -96,4 +97,4 @@ def _sources(data: list[str], columns: str | None) -> list[Any]:
 
 
 def _tell(values: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
-    typer.echo(json.dumps(values, indent=2, ensure_ascii=False) if as_json else "\n".join(lines))
+    typer.echo(json.dumps(values, indent=2, ensure_ascii=False) if as_json else printable("\n".join(lines), lines=True))

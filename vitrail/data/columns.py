@@ -108,9 +108,37 @@ def shared_folder(rows: pa.Table) -> str:
     return "" if folder in ("", os.path.sep) else os.path.join(folder, "")
 
 
+@dataclass(frozen=True)
+class ImageHome:
+    """The folders that lead to the images of a data set, and name whoever has them."""
+
+    folders: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rows: pa.Table) -> "ImageHome":
+        """What all images share, or, where that is next to nothing, the folder that each lies two levels below."""
+        shared = shared_folder(rows)
+        if shared.strip(os.sep):
+            return cls((shared,))
+        above = {os.path.dirname(os.path.dirname(path)) for path in rows["path"].to_pylist()}
+        return cls(
+            tuple(sorted((os.path.join(each, "") for each in above if each.strip(os.sep)), key=len, reverse=True))
+        )
+
+    def without(self, text: str) -> str:
+        """The words, with images named from there."""
+        for folder in self.folders:
+            text = without_folder(text, folder)
+        return text
+
+
 def without_folder(text: str, folder: str) -> str:
-    """The text without `folder` where a path begins with it, and nowhere else."""
-    return re.sub(rf"(^|(?<=\s)){re.escape(folder)}", "", text) if folder else text
+    """Words about images, the folder they share left out where a path begins with it.
+
+    >>> without_folder("/home/ann/photos/cat/1.png: truncated", "/home/ann/photos/")
+    'cat/1.png: truncated'
+    """
+    return re.sub(rf"""(?<![^\s'"(\[=,:]){re.escape(folder)}""", "", text) if folder else text
 
 
 def in_split(rows: pa.Table, split: str) -> pa.Table:

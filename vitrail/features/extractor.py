@@ -1,16 +1,23 @@
 """The feature extractor: tensors from inside any model, by name, and nothing computed behind the last of them."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from vitrail.basics.errors import InputError
 from vitrail.features.finishing import OutputForm, Projections, output_forms
+from vitrail.features.modes import in_modes, modes_of
 from vitrail.features.node_names import Request
 from vitrail.features.outputs import one_tensor
 from vitrail.features.routes.choice import Chosen, choose
+from vitrail.features.routes.graph import PrunedModel
 from vitrail.features.routes.reach import refuse_no_module
 from vitrail.features.routes.tracing import traces, warn_of_differences
+
+_learning = threading.Lock()
 
 Nodes = str | Sequence[str] | Mapping[str, str]
 
@@ -18,19 +25,25 @@ Nodes = str | Sequence[str] | Mapping[str, str]
 class FeatureExtractor(nn.Module):
     """A model that answers with tensors from its inside. `create_feature_extractor` makes one.
 
-    It shares its layers with the model it was made from and takes what that model takes. Switch between training and
-    evaluation here, not on the original: `extractor.eval()`.
+    It shares its layers with the model it was made from and takes what that model takes. It is made for reading: it
+    begins in evaluation mode, whatever mode that model is in, and gives no gradients unless `gradients` were asked for.
+    `train()`, also a parent module's, makes it train: layers are in training mode while it is called, but for those
+    that are switched to evaluation between `train()` and the next call, and gradients flow. `eval()` makes it read
+    again. After every call all layers are in the mode that they were in on the original.
     """
 
-    def __init__(self, chosen: Chosen, forms: dict[str, OutputForm]) -> None:
+    def __init__(self, chosen: Chosen, forms: dict[str, OutputForm], *, gradients: bool = False) -> None:
         super().__init__()
         self.model = chosen.model
         self.projections = Projections(forms)
-        self.training = chosen.model.training
+        self.training = False
+        self.gradients = gradients
         self.reason = chosen.reason
         self._route = chosen.route
         self._requests = chosen.requests
         self._forms = forms
+        self._lent: dict[nn.Module, bool] = {}
+        self._trained: dict[nn.Module, bool] = {}
 
     @property
     def route(self) -> str:
@@ -40,12 +53,43 @@ class FeatureExtractor(nn.Module):
     @property
     def requests(self) -> tuple[Request, ...]:
         """What is asked for in the mode the extractor is in."""
-        return self._requests[self.model.training]
+        return self._requests[self.training]
 
     @property
     def nodes(self) -> dict[str, str]:
         """By output name: the node it comes from, in the mode the extractor is in."""
         return {request.output: request.node.name for request in self.requests}
+
+    def train(self, mode: bool = True) -> "FeatureExtractor":
+        """Train, or read again.
+
+        In training, layers are switched at once, so that some may be switched back, as torchvision's extractors let one
+        do; the next call learns from that how each is to be, and gives them back to the original.
+        """
+        self._give_back()
+        lent = modes_of(self.model) if mode else {}
+        if mode:
+            super().train(True)
+        self.training, self._lent, self._trained = mode, lent, {}
+        self.projections.train(mode)
+        if isinstance(self.model, PrunedModel):
+            self.model.run_graph_of(training=mode)
+        return self
+
+    def _give_back(self) -> None:
+        for module, training in self._lent.items():
+            module.training = training
+        self._lent = {}
+
+    def _wanted_modes(self) -> dict[nn.Module, bool]:
+        """The mode that each layer is to be in during a call."""
+        if not self.training:
+            return dict.fromkeys(self.model.modules(), False)
+        with _learning:
+            if self._lent:
+                self._trained = modes_of(self.model)
+                self._give_back()
+        return {module: self._trained.get(module, True) for module in self.model.modules()}
 
     def explain(self) -> str:
         """The route, why it was chosen, and which node each output comes from; to be printed."""
@@ -61,8 +105,18 @@ class FeatureExtractor(nn.Module):
         """The tensors by output name, in the order asked.
 
         Raises:
-            InputError: a module was not called, gave no single tensor, or cannot be reduced as asked.
+            InputError: a module was not called, gave no single tensor, or cannot be reduced as asked; it is compiled,
+                and the model is in another mode than the extractor.
         """
+        gradients = torch.is_grad_enabled() and (self.training or self.gradients)
+        if torch.compiler.is_compiling():  # the compiler follows no locks
+            self._refuse_other_mode()
+            with torch.set_grad_enabled(gradients):
+                return self._answer(args, kwargs)
+        with in_modes(self._wanted_modes()), torch.set_grad_enabled(gradients):
+            return self._answer(args, kwargs)
+
+    def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Tensor]:
         batch = _images((*args, *kwargs.values()))
 
         def finish(request: Request, output: object) -> Tensor:
@@ -70,6 +124,14 @@ class FeatureExtractor(nn.Module):
             return form.of(one_tensor(output, request.node), batch)
 
         return self._route.run(self.model, self.requests, finish, (args, kwargs))
+
+    def _refuse_other_mode(self) -> None:
+        if self.training != self.model.training:
+            raise InputError(
+                f"the model is in {_mode(self.model.training)} mode and its extractor in {_mode(self.training)} mode: "
+                "compiled, it cannot switch between them",
+                hint="call eval() on the model, or train() on the model and on the extractor, before compiling",
+            )
 
 
 def create_feature_extractor(  # noqa: PLR0913 - the first seven are torchvision's, in its order
@@ -85,8 +147,12 @@ def create_feature_extractor(  # noqa: PLR0913 - the first seven are torchvision
     reduce: str | Mapping[str, str] | None = None,
     normalize: bool = False,
     projection: Tensor | Mapping[str, Tensor] | None = None,
+    gradients: bool = False,
 ) -> FeatureExtractor:
     """Make a module that gives what is computed at named places inside a model.
+
+    It reads: it begins in evaluation mode and gives no gradients, whatever mode the model is in; `train()` makes it
+    train.
 
     A name means exactly one tensor: `layer4` what that module returns, `layer4.0.relu_1` or `layer4.0.relu#2` what it
     returns when it is called the second time, `attn[0]` or `attn[key]` a part of a tuple or dictionary, `flatten` an
@@ -106,13 +172,14 @@ def create_feature_extractor(  # noqa: PLR0913 - the first seven are torchvision
         reduce: `cls`, `mean`, `tokens` or `map` for all outputs, or by output name.
         normalize: divide every vector by its length, after the reduction.
         projection: matrix (D, d), or matrices by output name, that every vector is multiplied by at last.
+        gradients: whether gradients flow in evaluation mode too.
 
     Raises:
         InputError: no module, an unknown or ambiguous name, a compiled or scripted module around a node, a route that
             cannot do it, an unknown reduction.
 
     >>> import torch, torchvision
-    >>> extractor = create_feature_extractor(torchvision.models.resnet18().eval(), {"layer3": "a", "layer4": "b"})
+    >>> extractor = create_feature_extractor(torchvision.models.resnet18(), {"layer3": "a", "layer4": "b"})
     >>> {name: tuple(tensor.shape) for name, tensor in extractor(torch.zeros(1, 3, 64, 64)).items()}
     {'a': (1, 256, 4, 4), 'b': (1, 512, 2, 2)}
     """
@@ -126,7 +193,7 @@ def create_feature_extractor(  # noqa: PLR0913 - the first seven are torchvision
     )
     every = {request.output: request for mode in (True, False) for request in chosen.requests[mode]}
     forms = output_forms(model, tuple(every.values()), reduce=reduce, normalize=normalize, projection=projection)
-    return FeatureExtractor(chosen, forms)
+    return FeatureExtractor(chosen, forms, gradients=gradients)
 
 
 def get_graph_node_names(
@@ -158,3 +225,7 @@ def get_graph_node_names(
 def _images(arguments: tuple[Any, ...]) -> Tensor | None:
     """The first argument that is a batch of images (B, C, H, W)."""
     return next((each for each in arguments if isinstance(each, Tensor) and each.ndim == 4), None)
+
+
+def _mode(training: bool) -> str:
+    return "training" if training else "evaluation"

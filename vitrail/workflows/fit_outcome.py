@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.basics.versions import versions
+from vitrail.data.columns import ImageHome
 from vitrail.data.reading import read_image
 from vitrail.data.tone import Tone
 from vitrail.evaluation.card import model_card
@@ -86,7 +87,7 @@ def report(fitted: Fitted, folder: Path, settings: FitSettings, *, command: str,
         SystemFault: the disk is full or may not be written.
     """
     judged = fitted.judged
-    package = shlex.quote(str(folder / "package"))
+    package, home = shlex.quote(str(folder / "package")), ImageHome.of(fitted.ready.images.rows)
     headline = next(split for split in (*HEADLINE_ORDER, *judged.quality) if split in judged.quality)
     page = RunReport(
         title=fitted.name,
@@ -95,14 +96,14 @@ def report(fitted: Fitted, folder: Path, settings: FitSettings, *, command: str,
         seed=settings.seed,
         model=model_facts(fitted),
         data={"counts": counts(fitted.ready.images.rows), "fingerprint": fingerprint(fitted.ready.images.rows)},
-        findings=[asdict(finding) for finding in fitted.ready.findings],
+        findings=[_told_by_words(asdict(finding), home) for finding in fitted.ready.findings],
         qualities=judged.quality,
         neighbours=judged.neighbours,
         chosen=fitted.decisions,
         timings=dict(timings),
         versions=versions(),
         next_commands=[f"vitrail predict {package} IMAGES", f"vitrail predict {package} FOLDER --csv > answers.csv"],
-        most_wrong=_most_wrong(fitted, headline, pictures=settings.thumbnails),
+        most_wrong=_most_wrong(fitted, headline, home, pictures=settings.thumbnails),
         leak_free_accuracy=judged.leak_free.get(headline),
         training=fitted.training,
     )
@@ -136,14 +137,20 @@ def _rounded(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:.3f}" for value in values)
 
 
-def _most_wrong(fitted: Fitted, split: str, *, pictures: bool) -> list[dict[str, Any]]:
+def _told_by_words(finding: dict[str, Any], home: ImageHome) -> dict[str, Any]:
+    """A finding in which images are named within their data set: where that lies is nobody's business."""
+    words = {name: home.without(finding[name]) for name in ("title", "hint") if finding.get(name)}
+    return {**finding, **words, "details": [home.without(detail) for detail in finding["details"]]}
+
+
+def _most_wrong(fitted: Fitted, split: str, home: ImageHome, *, pictures: bool) -> list[dict[str, Any]]:
     predictions, tone = fitted.judged.predictions[split], fitted.ready.frozen.preprocessing.tone
     shown = []
     for index in fitted.judged.quality[split].most_wrong[:MOST_WRONG_SHOWN]:
         best = int(predictions.probabilities[index].argmax())
         shown.append(
             {
-                "path": predictions.paths[index],
+                "path": home.without(predictions.paths[index]),
                 "label": predictions.classes[int(predictions.labels[index])],
                 "predicted": predictions.classes[best],
                 "probability": float(predictions.probabilities[index, best]),

@@ -431,7 +431,7 @@ def test_gradient_checkpointing_keeps_its_gradients_and_leaves_nothing_behind() 
     for checkpointing in (False, True):
         model.set_grad_checkpointing(checkpointing)
         model.zero_grad()
-        found = create_feature_extractor(model, ["blocks.1.attn", "blocks.0"], route="hooks")(x)
+        found = create_feature_extractor(model, ["blocks.1.attn", "blocks.0"], route="hooks").train()(x)
         sum(tensor.square().mean() for tensor in found.values()).backward()
         gradients.append(model.blocks[0].attn.qkv.weight.grad.clone())
         assert torch._C._autograd._top_saved_tensors_default_hooks(False) is None

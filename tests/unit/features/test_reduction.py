@@ -139,7 +139,7 @@ def test_a_reduction_is_taken_at_once_so_that_in_place_layers_cannot_change_it()
 
 def message(model: nn.Module, node: str, x: torch.Tensor, **options) -> str:
     with pytest.raises(InputError) as error:
-        create_feature_extractor(model, [node], **options)(x)
+        create_feature_extractor(model, [node], **options).train(model.training)(x)
     assert not any(module._forward_hooks for module in model.modules())
     return str(error.value)
 

@@ -3,6 +3,7 @@
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
+from vitrail.basics.printable import printable
 from vitrail.data.columns import shared_folder, without_folder
 from vitrail.data.inspection.findings import Finding
 from vitrail.data.inspection.summary import WITHOUT_SPLIT
@@ -17,7 +18,7 @@ def inspection_words(inspection: "Inspection") -> str:
     """Summary, findings and verdict."""
     folder = shared_folder(inspection.table)
     findings = (
-        f"\n{finding.severity:<8} {finding.title}{finding_words(finding, folder=folder, full=False)}\n"
+        f"\n{finding.severity:<8} {printable(finding.title)}{finding_words(finding, folder=folder, full=False)}\n"
         for finding in inspection.findings
     )
     return f"{summary_words(inspection.summary)}\n{''.join(findings)}\n{verdict(inspection)}"
@@ -26,7 +27,7 @@ def inspection_words(inspection: "Inspection") -> str:
 def finding_words(finding: Finding, *, folder: str, full: bool) -> str:
     """What stands below a finding's title: its lines, without the folder that all images share, and the hint."""
     shown = finding.details if full else finding.details[:SHOWN_DETAILS]
-    lines = [without_folder(detail, folder) for detail in shown]
+    lines = [printable(without_folder(detail, folder)) for detail in shown]
     if len(finding.details) > len(shown):
         lines.append(f"(+{len(finding.details) - len(shown)} more; --full lists them)")
     if finding.hint:
@@ -38,7 +39,8 @@ def summary_words(summary: dict[str, Any]) -> str:
     """What is there: a small table of classes by split, sizes and kinds of files."""
     splits = [split for split in ("train", "val", "test", WITHOUT_SPLIT) if split in summary["splits"]]
     heading = ["class", *("images" if split == WITHOUT_SPLIT else split for split in splits)]
-    rows = [[name, *(f"{counts.get(split, 0):,}" for split in splits)] for name, counts in summary["classes"].items()]
+    classes = {printable(name): counts for name, counts in summary["classes"].items()}
+    rows = [[name, *(f"{counts.get(split, 0):,}" for split in splits)] for name, counts in classes.items()]
     widths = [max(_width(row[column]) for row in [heading, *rows]) for column in range(len(heading))]
     table = "\n".join(_line(row, widths) for row in [heading, *rows])
     width, height = summary["width"], summary["height"]

@@ -35,9 +35,16 @@ class GraphRoute:
 class PrunedModel(DualGraphModule):
     """torchvision's pair of graphs, whose copies also stay in the mode they were in."""
 
+    def run_graph_of(self, *, training: bool) -> None:
+        """Run the graph of this mode from now on; the layers, which others share, stay in the mode they are in."""
+        wanted: fx.Graph = self.train_graph if training else self.eval_graph
+        if fx.GraphModule.graph.fget(self) is not wanted:  # type: ignore[attr-defined]
+            self.graph = wanted
+        self.training = training
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "PrunedModel":
         twin: PrunedModel = super().__deepcopy__(memo)
-        twin.train(self.training)
+        twin.run_graph_of(training=self.training)
         modules = dict(twin.named_modules())
         for name, module in self.named_modules():
             modules[name].training = module.training
@@ -60,8 +67,7 @@ def pruned(model: nn.Module, found: dict[bool, Trace], requests: dict[bool, tupl
         _cut(trace, requests[mode])
     with modes_kept(model), _attributes(model, found[True].constants):
         module = PrunedModel(model, found[True].graph, found[False].graph, class_name=type(model).__name__)
-        is_training = model.training
-        module.train(is_training)
+        module.run_graph_of(training=False)
     return module
 
 
