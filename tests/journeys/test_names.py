@@ -10,8 +10,10 @@ import pytest
 from tests.conftest import picture
 
 EVIL = "=1+1 [red]\x1b[31mx"
-QUICK = ("--model", "test_vit", "--set", "pretrained=false", "--set", "image_size=32", "--workers", "0", "--set", "device=cpu",
-         "--stages", "probe", "--seed", "1")  # fmt: skip
+QUICK = (
+    "--model", "test_vit", "--set", "pretrained=false", "--set", "image_size=32", "--workers", "0", "--set",
+    "device=cpu", "--stages", "probe", "--seed", "1",
+)  # fmt: skip
 
 
 @pytest.fixture

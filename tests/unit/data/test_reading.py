@@ -11,8 +11,8 @@ from PIL import Image, ImageCms
 
 from tests.conftest import picture
 from vitrail.basics.errors import UnreadableImageError
-from vitrail.data.inspection.examine import examine
 from vitrail.data.heic import HEIC_EXTENSIONS
+from vitrail.data.inspection.examine import examine
 from vitrail.data.reading import IMAGE_EXTENSIONS, read_image, upright
 from vitrail.data.tone import Tone
 
