@@ -102,4 +102,8 @@ def _from_folder(folder: Path, ignored: PassedOver) -> Iterator[pa.Table]:
     found = images_in_folders(folder, ignored, labels_needed=False)
     while piece := list(itertools.islice(found, _PIECE)):
         paths, labels, splits = (list(column) for column in zip(*piece, strict=True))
-        yield rows(path=[writable_name(path) for path in paths], label=labels, split=splits)
+        yield rows(
+            path=[writable_name(path) for path in paths],
+            label=[label and writable_name(label) for label in labels],
+            split=splits,
+        )

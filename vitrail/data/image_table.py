@@ -15,6 +15,7 @@ from vitrail.basics.errors import InputError
 from vitrail.data.digits import digits_folder
 from vitrail.data.folder_layout import instead_of_images
 from vitrail.data.folders import rows_from_folder
+from vitrail.data.reading import writable_name
 from vitrail.data.tables import NamedColumns, rows_from_file, rows_from_frame
 
 BUILT_IN = {"digits": digits_folder}
@@ -77,8 +78,10 @@ def read_image_table(data: Any) -> ImageTable:
 def _from_place(named: NamedColumns) -> ImageTable:
     data, path = named.data, located(named)
     if path.is_dir():
-        return _from_folder(path, str(data) if str(data) in BUILT_IN else path.resolve().name or "images")
-    return ImageTable(rows_from_file(path, named), path.stem)
+        return _from_folder(
+            path, str(data) if str(data) in BUILT_IN else writable_name(path.resolve().name) or "images"
+        )
+    return ImageTable(rows_from_file(path, named), writable_name(path.stem))
 
 
 def located(named: NamedColumns) -> Path:

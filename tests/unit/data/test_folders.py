@@ -1,8 +1,10 @@
 """How other people put images into folders: splits under many names, one folder too many, other programs' things."""
 
+import os
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
 import vitrail
@@ -223,3 +225,15 @@ def test_a_folder_that_holds_an_archive_alone_says_to_unpack_it(name, tmp_path):
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(InputError, match=f"unpack {name} first"):
         read_image_table(tmp_path)
+
+
+def test_folders_whose_names_are_not_utf_8_are_listed_by_features_and_told_by_check(images, tmp_path):
+    folder = images("cat/0.png", "dog/0.png")
+    os.rename(os.fsencode(folder / "cat"), os.fsencode(folder) + b"/gr\xfcn")
+    listed = ImageList.write(folder, tmp_path / "list.arrow")
+    assert set(listed.rows(np.arange(2))["label"].to_pylist()) == {"gr\\xfcn", "dog"}
+    assert "1 file name is not valid UTF-8" in refusal_of(folder).message
+    os.rename(os.fsencode(folder), os.fsencode(folder) + b"\xfc")
+    shutil.rmtree(os.fsencode(folder) + b"\xfc/gr\xfcn")
+    with pytest.raises(InputError, match="not valid UTF-8"):
+        read_image_table(os.fsdecode(os.fsencode(folder) + b"\xfc"))

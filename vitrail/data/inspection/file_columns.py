@@ -4,6 +4,7 @@ import dataclasses
 
 import pyarrow as pa
 
+from vitrail.data.cells import distinct_names
 from vitrail.data.inspection.examine import FileFacts
 
 _ROWS_AT_ONCE = 4096
@@ -50,7 +51,8 @@ class FactColumns:
         self._pack()
         facts = pa.Table.from_batches(self._batches, schema=_SCHEMA)
         ours = {*facts.column_names, "readable", "near_duplicate_cluster"}
-        table = rows.rename_columns([f"given_{name}" if name in ours else name for name in rows.column_names])
+        names = distinct_names(f"given_{name}" if name in ours else name for name in rows.column_names)
+        table = rows.rename_columns(names)
         for name in facts.column_names:
             table = table.append_column(name, facts[name])
         return table.append_column("readable", facts["fault"].is_null())

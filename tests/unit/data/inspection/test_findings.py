@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tests.unit.data.inspection.rows import inspected
+from vitrail.data.inspection.examine import FileFacts
 from vitrail.data.inspection.findings import Finding
 from vitrail.data.inspection.odd_files import odd_file_findings
 from vitrail.data.inspection.structure import structure_findings
@@ -220,3 +221,14 @@ def test_a_file_of_several_frames_is_noted_unless_its_frames_are_rows():
     assert (finding.severity, finding.details) == ("note", ("/data/0001.jpg: 7 frames",))
     rows = inspected(["a", "b"], frames=[2, 2], path=["/data/a.tif", "/data/a.tif"])
     assert by_code(odd_file_findings(rows)) == {}
+
+
+def test_attributes_that_have_names_of_ours_are_kept_under_others_that_are_all_different():
+    from vitrail.data.columns import rows
+    from vitrail.data.inspection.file_columns import FactColumns
+
+    given = rows(path=["/a.png"], label=["a"], id=["1"], given_id=["2"])
+    facts = FactColumns()
+    facts.add(FileFacts("0" * 32))
+    table = facts.beside(given)
+    assert (table["given_id"].to_pylist(), table["given_id (2)"].to_pylist()) == (["1"], ["2"])
