@@ -255,10 +255,11 @@ def _damaged(name: str, error: BaseException) -> UnreadableImageError:
 
 
 _OTHER_KINDS = (
-    (b"<!doctype html", "a web page"), (b"<html", "a web page"), (b"%pdf", "a PDF"), (b"pk\3\4", "a ZIP archive"),
-    (b"\x1f\x8b", "a gzip archive"), (b"version https://git-lfs", "a pointer of Git LFS: run git lfs pull"),
-    (b"<?xml", "XML"), (b"<svg", "an SVG drawing"), (b"rar!", "a RAR archive"), (b"7z\xbc\xaf", "a 7z archive"),
-    (b"\x7felf", "a program"), (b"sqlite format 3", "a database"), (b"\x93numpy", "an array of NumPy"),
+    (b"<!doctype html", "text (a web page)"), (b"<html", "text (a web page)"), (b"<?xml", "text (XML)"),
+    (b"<svg", "text (an SVG drawing)"), (b"version https://git-lfs", "text (a pointer of Git LFS: run git lfs pull)"),
+    (b"%pdf", "a PDF"), (b"pk\3\4", "a ZIP archive"), (b"\x1f\x8b", "a gzip archive"), (b"rar!", "a RAR archive"),
+    (b"7z\xbc\xaf", "a 7z archive"), (b"\x7felf", "a program"), (b"sqlite format 3", "a database"),
+    (b"\x93numpy", "an array of NumPy"),
 )  # fmt: skip
 
 

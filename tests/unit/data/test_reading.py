@@ -260,7 +260,7 @@ def test_text_other_bytes_and_foreign_formats_are_told_apart(tmp_path):
     (tmp_path / "a.jpg").write_text("<html>404 Not Found</html>")
     (tmp_path / "b.jpg").write_bytes(b"\x00\x01\x02\x03\x80\x81\x82\x83rest")
     (tmp_path / "c.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
-    assert refusal(tmp_path / "a.jpg").startswith("is not an image but a web page\n")
+    assert refusal(tmp_path / "a.jpg").startswith("is not an image but text (a web page)\n")
     assert refusal(tmp_path / "b.jpg").startswith("is not an image, and of no kind that is known here\n")
     assert refusal(tmp_path / "c.jpg").startswith("is a EPS file, which is not decoded here\n")
 

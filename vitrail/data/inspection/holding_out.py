@@ -32,8 +32,9 @@ def holding_out_findings(readable: pa.Table) -> Iterator[Finding]:
     units_by_class: dict[str, set[str]] = defaultdict(set)
     for unit, label in zip(units, labels, strict=True):
         units_by_class[label].add(unit)
-    if len(units_by_class) > 1:
-        yield from _lonely(readable, labels, units_by_class)
+    if len(units_by_class) < 2:  # which is said by others
+        return
+    yield from _lonely(readable, labels, units_by_class)
     movable = [row for row, split in enumerate(given) if split is None or (split == "train" and all(given))]
     if "val" not in given and not _can_be_held_out([(units[row], labels[row]) for row in movable]):
         yield _nothing_to_judge(readable.take(pa.array(movable, pa.int64())), {units[row] for row in movable})
