@@ -60,10 +60,7 @@ def _kind(content: bytes) -> TiffKind | None:
     starts, lengths = _several(tags.get(273, tags.get(324, ()))), _several(tags.get(279, tags.get(325, ())))
     ends = [start + length for start, length in zip(starts, lengths, strict=False)]
     of = f"{channels} {'channel' if channels == 1 else 'channels'} of {bits[0]}-bit {numbers}"
-    words = (
-        f"{width} × {height} pixels, {of}, "
-        f"{_COMPRESSIONS.get(compression, f'compression {compression}')}"
-    )
+    words = f"{width} × {height} pixels, {of}, {_COMPRESSIONS.get(compression, f'compression {compression}')}"
     return TiffKind(words, bool(ends) and max(ends) <= len(content))
 
 
