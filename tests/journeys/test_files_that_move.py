@@ -20,8 +20,8 @@ def test_an_image_that_changes_after_the_check_stops_the_fit_by_its_name_and_not
     changed = folder / "dog" / "003.png"
 
     def change_it(event):
-        if isinstance(event, WorkStarted) and event.name == "computing features":
-            picture(77).save(changed) if change == "another" else changed.unlink()
+        if isinstance(event, WorkStarted) and event.work == "computing features":
+            picture(77).save(changed) if change == "another" else changed.unlink(missing_ok=True)
 
     with pytest.raises(ChangedImageError, match=r"003\.png: ") as error:
         library.fit(folder, out=tmp_path / "run", emit=change_it, **SMALL)
