@@ -19,6 +19,7 @@ from vitrail.basics.quiet import quiet
 from vitrail.data.heic import HEIC_EXTENSIONS, heic_enabled, is_heic
 from vitrail.data.picture_modes import as_seen
 from vitrail.data.stored_values import stored_values
+from vitrail.data.tiff_kinds import tiff_kind
 from vitrail.data.tone import Tone
 
 # Written out, so that what counts as an image does not change with Pillow's version: what Pillow decodes by
@@ -215,7 +216,7 @@ def opened_image(content: bytes, *, name: str, frame: int = 0, max_pixels: int =
     except Image.DecompressionBombError as error:
         raise _too_large(name, _stated_size(content), max_pixels) from error
     except PILLOW_ERRORS as error:
-        raise _damaged(name, error) from error
+        raise _damaged(name, error, content) from error
 
 
 def _seek(image: Image.Image, frame: int, name: str) -> None:
@@ -246,8 +247,15 @@ def _too_large(name: str, size: tuple[int, int] | None, limit: int) -> Unreadabl
     )
 
 
-def _damaged(name: str, error: BaseException) -> UnreadableImageError:
+def _damaged(name: str, error: BaseException, content: bytes = b"") -> UnreadableImageError:
     text = str(error).strip() or type(error).__name__
+    tiff = tiff_kind(content)
+    if tiff and tiff.is_whole:
+        return _fault(
+            name,
+            f"cannot be decoded: a TIFF of {tiff.words}, none of which is missing: {text}",
+            "open it in the program that wrote it and save it as PNG or as plain TIFF",
+        )
     cut = isinstance(error, EOFError) or any(
         word in text.lower() for word in ("truncated", "unexpected end", "incomplete")
     )
@@ -264,7 +272,9 @@ _OTHER_KINDS = (
 
 
 def _not_an_image(name: str, content: bytes) -> UnreadableImageError:
-    start = content[:24]
+    start, tiff = content[:24], tiff_kind(content)
+    if tiff and tiff.is_whole:
+        return _fault(name, f"is a TIFF of a kind that is not read: {tiff.words}", "convert it to PNG or to plain TIFF")
     known = next(iter(_formats_that_begin_like(content)), None)
     if known:
         return _fault(name, f"is truncated or broken: begins like {known}, then breaks off", "fetch the file again")

@@ -22,12 +22,8 @@ from vitrail.data.split_memory import SplitMemory
 from vitrail.data.statistics import channel_statistics
 from vitrail.workflows.fit_settings import FitSettings
 
-# Everything else the check calls an error makes figures dishonest or labels doubtful, which the report says loudly;
-# these make a fit impossible or meaningless.
-BLOCKING = (
-    "unreadable", "one-class", "empty-class", "class-spelling", "class-missing-from-train", "nothing-to-train",
-    "nothing-to-judge",
-)  # fmt: skip
+# What the check calls an error makes a fit impossible or meaningless, and is never trained on; what makes figures
+# dishonest or labels doubtful is a warning, which the report says loudly.
 
 TOLD_NOTES = ("tone", "passed-over")
 """Notes that a fit tells, too: what it does with the images, and which files it does not use."""
@@ -54,11 +50,13 @@ class FitImages:
 
 
 def told_findings(inspection: Inspection, settings: FitSettings) -> tuple[Finding, ...]:
-    """What the check found; spellings that are to be kept apart are no error any more."""
-    if settings.class_names == "checked":
-        return inspection.findings
+    """What the check found; what the user chose to go on with is no error any more, for none is trained on."""
+    accepted = {
+        "class-spelling": settings.class_names != "checked",
+        "unreadable": settings.on_bad_image == "skip",
+    }
     return tuple(
-        replace(finding, severity="warning") if finding.code == "class-spelling" else finding
+        replace(finding, severity="warning") if accepted.get(finding.code) else finding
         for finding in inspection.findings
     )
 
@@ -78,9 +76,8 @@ def usable_rows(
         FindingsError: a finding stands in the way of any fit; unreadable images do unless they are to be skipped.
         InputError: nothing is marked for training.
     """
-    skipping, findings = settings.on_bad_image == "skip", told_findings(inspection, settings)
-    errors = [finding for finding in findings if finding.severity == "error"]
-    blocking = [f for f in errors if f.code in BLOCKING and not (skipping and f.code == "unreadable")]
+    findings = told_findings(inspection, settings)
+    blocking = [finding for finding in findings if finding.severity == "error"]
     if blocking:
         hint = blocking[0].hint
         if any(finding.code == "unreadable" for finding in blocking):

@@ -8,6 +8,15 @@ from vitrail.data.inspection.pictures import Pictures, near_pairs
 
 def duplicate_findings(pictures: Pictures) -> Iterator[Finding]:
     """Findings about files with identical content: across splits, across classes, within."""
+    if len(pictures.id) > 1 and len(set(pictures.id)) == 1:
+        yield Finding(
+            "all-alike",
+            "error",
+            f"all {len(pictures.id):,} pictures are the same file",
+            _lines(pictures, [list(range(len(pictures.id)))]),
+            "nothing can be learned from one picture: check how the data set was put together",
+        )
+        return
     copies = pictures.copies()
     across_splits = [rows for rows in copies if _values(pictures.split, rows) > 1]
     across_classes = [rows for rows in copies if _values(pictures.label, rows) > 1]
@@ -15,7 +24,7 @@ def duplicate_findings(pictures: Pictures) -> Iterator[Finding]:
     if across_splits:
         yield Finding(
             "duplicate-across-splits",
-            "error",
+            "warning",
             f"{counted(len(across_splits), 'picture is', 'pictures are')} in more than one split: figures would be "
             "measured on images that were trained on",
             _lines(pictures, across_splits),
@@ -24,7 +33,7 @@ def duplicate_findings(pictures: Pictures) -> Iterator[Finding]:
     if across_classes:
         yield Finding(
             "duplicate-across-classes",
-            "error",
+            "warning",
             f"{counted(len(across_classes), 'picture has', 'pictures have')} two classes: the same file under "
             "different labels",
             _lines(pictures, across_classes),

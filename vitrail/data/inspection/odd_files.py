@@ -10,6 +10,8 @@ from vitrail.data.inspection.findings import Finding, Severity, counted
 
 _USUAL_SHARE, _ODD_SHARE = 0.95, 0.01
 
+_ALL_BUT_A_FEW = 0.95
+
 _BLANK_SHARE = 0.99
 """A picture that is one grey value on this share of its area shows nothing."""
 
@@ -55,7 +57,16 @@ def _odd_kinds(rows: pa.Table) -> Iterator[Finding]:
 
 def _blank(rows: pa.Table) -> Iterator[Finding]:
     blank = rows.filter(pc.field("dominant_share") >= _BLANK_SHARE)
-    if blank.num_rows:
+    if rows.num_rows and blank.num_rows >= _ALL_BUT_A_FEW * rows.num_rows:
+        yield Finding(
+            "all-blank",
+            "error",
+            f"{blank.num_rows:,} of {rows.num_rows:,} pictures show nothing: black, or one grey nearly everywhere",
+            tuple(blank["path"].to_pylist()),
+            "there is nothing to learn from: look at the files (masks with values 0, 1, 2 or values beyond 8 bits that "
+            "were cut off look like this) and export them again",
+        )
+    elif blank.num_rows:
         yield Finding(
             "blank",
             "warning",

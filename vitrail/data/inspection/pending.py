@@ -33,7 +33,7 @@ def begin_inspection(
     """
     places = zip(table["path"].to_pylist(), table["frame"].to_pylist(), strict=True)
     facts = map_in_workers(examine_place, places, workers=workers)
-    beside = {"empty_classes": empty_classes, "passed_over": passed_over}
+    beside = {"empty_classes": empty_classes, "passed_over": passed_over, "workers": workers}
     return PendingInspection(table, facts, in_background=workers > 0, beside=beside)
 
 

@@ -1,5 +1,6 @@
 """The readable pictures of a table, which of them look alike, and the pairs that stand on different sides."""
 
+import dataclasses
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -9,7 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vitrail.data.columns import places_of
+from vitrail.data.inspection.details import SIDE, details_of
 from vitrail.data.inspection.near_duplicates import LookAlikes
+from vitrail.data.workers import map_in_workers
 
 BLANK_SHARE = 0.95
 """Pictures with one grey value on this share of their area, or more, have too little on them to be compared."""
@@ -17,6 +21,10 @@ BLANK_SHARE = 0.95
 LEAST_SIDE = 32
 """Pictures with a shorter side have fewer pixels than the thumbnail that is hashed; they are not compared. Measured on
 1,797 handwritten digits of 8 × 8 pixels: 395 pairs of different digits would be near duplicates."""
+
+
+MOST_CONFIRMED = 20_000
+"""Pictures that are compared on their pixels: 4 kB of memory each, and the time of reading them once more."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +63,15 @@ class Pictures:
         return _grouped(self.clusters, [row for row, cluster in enumerate(self.clusters) if cluster >= 0])
 
 
-def pictures_of(table: pa.Table) -> Pictures:
+def pictures_of(table: pa.Table, *, workers: int = 0) -> Pictures:
     """Collect the readable rows and find near duplicates among them.
+
+    Those that look alike by hash and sketch are read once more and compared on their pixels, `MOST_CONFIRMED` of them
+    at most: where more look alike, all are taken for near duplicates.
 
     Args:
         table: an image table with the columns of the inspection, `perceptual_hash` and `sketch` among them.
+        workers: processes that read.
     """
     rows = table.filter(pc.field("readable"))
     identities = rows["id"].to_pylist()
@@ -77,6 +89,7 @@ def pictures_of(table: pa.Table) -> Pictures:
         if chosen.num_rows
         else np.zeros((0, 1), dtype=np.int8),
     )
+    alike = _confirmable(alike, chosen, workers)
     position = {identity: place for place, identity in enumerate(first_row)}
     return Pictures(
         path=rows["path"].to_pylist(),
@@ -87,6 +100,20 @@ def pictures_of(table: pa.Table) -> Pictures:
         position=position,
         clusters=_cluster_of_rows(identities, position, list(first_row.values()), alike.clusters()),
     )
+
+
+def _confirmable(alike: LookAlikes, chosen: pa.Table, workers: int) -> LookAlikes:
+    """The same with the details of those that have a look-alike."""
+    labels = alike.clusters()
+    members = np.flatnonzero(np.bincount(labels, minlength=len(labels))[labels] > 1)
+    if not 0 < len(members) <= MOST_CONFIRMED:
+        return alike
+    found = list(map_in_workers(details_of, places_of(chosen.take(pa.array(members))), workers=workers))
+    seen = [number for number, details in enumerate(found) if details is not None]
+    rows = np.full(len(labels), -1)
+    rows[members[seen]] = np.arange(len(seen))
+    details = np.array([found[number] for number in seen], np.int8).reshape(-1, SIDE, SIDE)
+    return dataclasses.replace(alike, details=details, detail_row=rows)
 
 
 def _cluster_of_rows(

@@ -75,7 +75,7 @@ class Inspection:
 
 
 def inspection_of(
-    table: pa.Table, *, empty_classes: tuple[str, ...] = (), passed_over: PassedOverByClass = NOTHING
+    table: pa.Table, *, empty_classes: tuple[str, ...] = (), passed_over: PassedOverByClass = NOTHING, workers: int = 0
 ) -> Inspection:
     """Draw the conclusions from an image table with all columns of the inspection.
 
@@ -83,8 +83,9 @@ def inspection_of(
         table: the table.
         empty_classes: classes that were announced, by a folder say, and have no row.
         passed_over: files that are not in the table, counted by class and kind.
+        workers: processes that read once more what looks alike.
     """
-    pictures = pictures_of(table)
+    pictures = pictures_of(table, workers=workers)
     order = ("error", "warning", "note")
     findings = (*_findings(table, pictures, empty_classes), *passed_over_findings(passed_over))
     return Inspection(

@@ -121,7 +121,7 @@ def _groups(readable: pa.Table) -> Iterator[Finding]:
     if torn:
         yield Finding(
             "group-across-splits",
-            "error",
+            "warning",
             f"{counted(len(torn), 'group is', 'groups are')} on both sides of a split, of {len(counts):,}: "
             f"{listed(torn, most=3)}",
             tuple(

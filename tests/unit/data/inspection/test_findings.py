@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from tests.unit.data.inspection.rows import inspected
+from vitrail.data.inspection.duplicates import duplicate_findings
 from vitrail.data.inspection.examine import FileFacts
 from vitrail.data.inspection.findings import Finding
 from vitrail.data.inspection.odd_files import odd_file_findings
+from vitrail.data.inspection.pictures import pictures_of
 from vitrail.data.inspection.structure import structure_findings
 from vitrail.data.inspection.telltale import prediction_by, telltale_findings
 
@@ -117,7 +119,7 @@ def test_a_group_on_both_sides_of_a_split_is_an_error():
         group=["ann", "ann", "bob", "ann", "cid", None],
     )
     finding = by_code(structure_findings(table))["group-across-splits"]
-    assert (finding.severity, finding.title) == ("error", "1 group is on both sides of a split, of 3: 'ann'")
+    assert (finding.severity, finding.title) == ("warning", "1 group is on both sides of a split, of 3: 'ann'")
     assert finding.details == ("ann: 2 in train, 1 in val",)
 
 
@@ -232,3 +234,16 @@ def test_attributes_that_have_names_of_ours_are_kept_under_others_that_are_all_d
     facts.add(FileFacts("0" * 32))
     table = facts.beside(given)
     assert (table["given_id"].to_pylist(), table["given_id (2)"].to_pylist()) == (["1"], ["2"])
+
+
+def test_pictures_that_show_nothing_are_an_error_where_nearly_all_are_like_that():
+    finding = by_code(odd_file_findings(inspected(["a", "b"] * 10, dominant_share=[1.0] * 19 + [0.5])))["all-blank"]
+    assert (finding.severity, finding.title[:31]) == ("error", "19 of 20 pictures show nothing:")
+    few = by_code(odd_file_findings(inspected(["a", "b"] * 10, dominant_share=[1.0] * 18 + [0.5] * 2)))
+    assert few["blank"].severity == "warning"
+
+
+def test_one_picture_under_every_name_is_an_error():
+    alike = pictures_of(inspected(["a", "b"] * 15, id=["ab" * 16] * 30))
+    (finding,) = duplicate_findings(alike)
+    assert (finding.severity, finding.title) == ("error", "all 30 pictures are the same file")
