@@ -109,6 +109,8 @@ def show_plan(
 
     for line in plan_lines(result.stages, result.plan):
         tell(line)
+    for remark in result.plan.remarks:
+        tell(f"warning  {remark}", colour=typer.colors.YELLOW)
     tell("")
     for line in rate_lines(result.learning_rates):
         tell(line)

@@ -59,6 +59,7 @@ def main() -> None:
     except UsageError as error:
         error.show()
         _hint_at_setting(str(error.message))
+        _hint_at_command(str(error.message))
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
@@ -73,6 +74,8 @@ def entry() -> None:
 
     PyTorch takes a second to tear itself down at the end of an interpreter, and nobody gains by waiting for it.
     """
+    # What a generator or a library raises while it is cleared away after Ctrl-C is nothing that a user could act on.
+    sys.unraisablehook = lambda _: None
     try:
         main()
     except SystemExit as end:
@@ -84,6 +87,22 @@ def entry() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(end.code if isinstance(end.code, int) else 0)
+
+
+_MEANT = {
+    "train": "fit", "finetune": "fit", "fine-tune": "fit", "classify": "predict", "infer": "predict",
+    "inference": "predict", "extract": "features", "embed": "features", "layers": "nodes", "inspect": "check",
+    "validate": "check", "evaluate": "fit", "eval": "fit", "test": "fit", "version": "--version",
+}  # fmt: skip
+"""What other programs call it; the figures of an evaluation are in the report that `fit` writes."""
+
+
+def _hint_at_command(message: str) -> None:
+    """`vitrail train` is `vitrail fit`."""
+    unknown = re.search(r"No such command '([^']+)'", message)
+    meant = unknown and _MEANT.get(unknown[1].lower())
+    if meant:
+        tell(f"hint: vitrail {meant}", colour=typer.colors.CYAN, err=True)
 
 
 def _hint_at_setting(message: str) -> None:

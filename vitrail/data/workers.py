@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import loky
+from loky.backend import resource_tracker
 from loky.process_executor import TerminatedWorkerError
 
 from vitrail.basics.errors import SystemFault
@@ -104,10 +105,22 @@ def stop_workers() -> None:
         _pools.popitem()[1].shutdown(wait=True, kill_workers=True)
 
 
+def _start_quiet_tracker() -> None:
+    """loky's process that clears away semaphores after a killed caller says so on the terminal; its duty is enough."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker" + (f",{before}" if before else "")
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        os.environ.pop("PYTHONWARNINGS")
+        os.environ.update({} if before is None else {"PYTHONWARNINGS": before})
+
+
 def _executor(workers: int) -> Any:
     """The process pool of this process, shared by all calls; idle workers leave after a minute."""
     # The processes are the parallelism: numeric libraries inside a worker keep to one thread.
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    _start_quiet_tracker()
     with quiet(UserWarning):
         pool = loky.get_reusable_executor(
             max_workers=workers, timeout=60, reuse=True, initializer=_begin_worker, initargs=(os.getpid(),),

@@ -17,6 +17,10 @@ Fold = tuple[np.ndarray, np.ndarray]
 """Positions of the images that are fitted on, and of those that are held out."""
 
 
+_MANY_CLASSES = "The number of unique classes"
+"""How scikit-learn begins to wonder whether hundreds of classes might be a regression."""
+
+
 class ProbeSettings(Settings):
     """How the probe's regularisation is chosen."""
 
@@ -112,7 +116,7 @@ def _folds(
         splitter, of_groups = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32), names
     else:
         splitter, of_groups = StratifiedKFold(count, shuffle=True, random_state=seed % 2**32), None
-    with quiet(message="The least populated class"):
+    with quiet(message="The least populated class"), quiet(message=_MANY_CLASSES):
         pairs = list(splitter.split(np.zeros(len(chosen)), labels[chosen], of_groups))
     # A fold without images, or that leaves one class to fit on, tells nothing.
     return [
@@ -154,7 +158,7 @@ def _fitted(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weight (K, D) and bias (K,); a class without images gets a logit that no other falls below."""
     # At the optimum there is nothing to gain, and a step more or less is far below the choice of strength.
-    with quiet(message="Line Search failed"), quiet(ConvergenceWarning):
+    with quiet(message="Line Search failed"), quiet(ConvergenceWarning), quiet(message=_MANY_CLASSES):
         # Newton's method needs some ten steps here where L-BFGS needs a hundred: ten times as fast, measured.
         regression = LogisticRegression(C=strength, solver="newton-cg", tol=1e-6, max_iter=200).fit(scaled, labels)
     weight, bias = regression.coef_, regression.intercept_

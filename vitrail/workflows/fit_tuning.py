@@ -68,6 +68,7 @@ def tune(
     frozen, images = ready.frozen, ready.images
     plan = planned(run, frozen, images.rows, settings.training, folder=run.work)
     if not plan.stages:
+        tell_plan([], plan, emit)
         return Tuning(probe, None, list(plan.remarks), None, plan)
     rows = stage_rows(plan, frozen, images)
     tell_plan(rows, plan, emit)

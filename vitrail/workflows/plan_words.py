@@ -12,7 +12,9 @@ LONG_SECONDS = 3600
 
 def tell_plan(rows: list[dict[str, Any]], plan: FitPlan, emit: Emit) -> None:
     """The plan as lines for the person who watches."""
-    for line in plan_lines(rows, plan):
+    for line in (
+        plan_lines(rows, plan) if rows or plan.remarks else ()
+    ):  # where nothing was asked for, nothing is missed
         emit(Noted(line))
     for remark in plan.remarks:
         emit(Noted(f"warning  {remark}", "warning"))

@@ -91,3 +91,15 @@ def is_running(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_caller_that_is_killed_leaves_no_words_of_the_worker_library_behind():
+    code = (
+        "import os; from vitrail.data.workers import map_in_workers\n"
+        "assert list(map_in_workers(abs, range(4), workers=1)) == [0, 1, 2, 3]\n"
+        "assert 'PYTHONWARNINGS' not in os.environ\nos.kill(os.getpid(), 9)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    assert ended.returncode == -9
+    assert ended.stderr == ""

@@ -99,3 +99,15 @@ def test_groups_that_are_classes_leave_nothing_to_choose_with():
     features, labels = clouds(2, count=40)
     probe = fit_probe(features, labels, ProbeSettings(), groups=[f"p{label}" for label in labels])
     assert (probe.folds, probe.strength) == (0, 1.0)
+
+
+def test_hundreds_of_classes_of_few_images_are_fitted_without_a_word_about_regression():
+    generator = np.random.default_rng(0)
+    labels = np.repeat(np.arange(40), 2)  # warnings are errors here
+    features = generator.normal(size=(80, 4)).astype(np.float32)
+    assert fit_probe(features, labels[: len(features)] * 1, ProbeSettings(strengths=(1.0,), folds=2)).weight.shape == (
+        40,
+        4,
+    )
+    few = np.arange(45) % 30
+    assert fit_probe(features[:45], few, ProbeSettings(strengths=(1.0,), folds=2)).weight.shape == (30, 4)

@@ -28,6 +28,17 @@ def test_no_stages_are_the_probe_alone():
     assert plan_lines([], plan()) == ["plan     the probe alone"]
 
 
+def test_training_that_is_left_out_altogether_is_said_and_a_probe_that_was_asked_for_is_not():
+    told = []
+    tell_plan([], plan("10 s do not suffice for one epoch of stage all: it is left out"), told.append)
+    assert [event.text for event in told] == [
+        "plan     the probe alone", "warning  10 s do not suffice for one epoch of stage all: it is left out",
+    ]  # fmt: skip
+    told.clear()
+    tell_plan([], plan(), told.append)
+    assert not told
+
+
 def test_what_was_left_out_and_what_takes_over_an_hour_is_a_warning():
     told = []
     tell_plan(
