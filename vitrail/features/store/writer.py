@@ -103,8 +103,7 @@ class StoreWriter:
     @property
     def rows_there(self) -> int:
         """Rows that are in the store, or wait to be, before the pass begins."""
-        waiting = Staging.stored(self._work)
-        count = waiting.rows if waiting else 0
+        count = waiting.rows if (waiting := Staging.stored(self._work)) else 0
         with contextlib.suppress(DamagedError):  # `begin` makes room for the rows of damaged shards
             count += sum(shard_sizes(self.folder, shards_there(self.folder)))
         return count
