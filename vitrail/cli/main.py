@@ -1,6 +1,7 @@
 """The `vitrail` command: its commands in the order of a user's days, and how errors end."""
 
 import atexit
+import contextlib
 import os
 import re
 import shlex
@@ -12,7 +13,14 @@ import typer
 import vitrail
 from vitrail.basics.errors import VitrailError
 from vitrail.cli import check, demo, features, fit, nodes, predict, pretrain, study
-from vitrail.cli.output import tell
+from vitrail.cli.output import (
+    explained_printing,
+    flush_what_can_be,
+    make_printing_safe,
+    not_enough_memory,
+    tell,
+    tells_of_memory,
+)
 
 INTERRUPTED = 130
 
@@ -52,17 +60,26 @@ def _root(
 
 def main() -> None:
     """Entry point: run the command, print errors as text with a hint, end with their exit code."""
+    make_printing_safe()
     try:
-        code = app(standalone_mode=False)
+        with explained_printing():
+            code = app(standalone_mode=False)
     except VitrailError as error:
         code = _tell(error)
     except UsageError as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         _hint_at_setting(str(error.message))
         _hint_at_command(str(error.message))
         code = error.exit_code
+    except typer.Exit as end:  # whoever read stdout left
+        code = end.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not tells_of_memory(error):
+            raise
+        code = _tell(not_enough_memory())
     if code == INTERRUPTED:
         command = shlex.join(["vitrail", *sys.argv[1:]])
         tell(f"stopped; the same command continues where it was:\n  {command}", err=True)
@@ -84,8 +101,7 @@ def entry() -> None:
             workers.stop_workers()
         # Exit handlers still have to run (semaphores are unlinked there); only the teardown after them is left out.
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush_what_can_be()
         os._exit(end.code if isinstance(end.code, int) else 0)
 
 

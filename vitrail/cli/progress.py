@@ -1,5 +1,6 @@
 """Progress on the terminal: bars with the time left on stderr, nothing at all where nobody looks."""
 
+import contextlib
 import sys
 from types import TracebackType
 
@@ -11,6 +12,14 @@ from vitrail.basics.printable import printable
 from vitrail.training.records import EpochDone
 
 
+class _PatientConsole(Console):
+    """Falls silent when whoever reads stderr has left; rich itself would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing any more."""
+        self.quiet = True
+
+
 class TerminalProgress:
     """A sink of events that draws bars while it is open; notes are printed as lines.
 
@@ -19,7 +28,7 @@ class TerminalProgress:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = _PatientConsole(stderr=True, highlight=False, soft_wrap=True)
         self._quiet = quiet
         self._progress = Progress(
             TextColumn("{task.description:<20}", markup=False),
@@ -41,10 +50,15 @@ class TerminalProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        with contextlib.suppress(OSError, ValueError):
+            self._progress.stop()
 
     def __call__(self, event: Event) -> None:
-        """Draw what the event says."""
+        """Draw what the event says; where stderr cannot be written, nobody looks and nothing happens."""
+        with contextlib.suppress(OSError, ValueError):
+            self._draw(event)
+
+    def _draw(self, event: Event) -> None:
         match event:
             case WorkStarted(work, total, unit):
                 self._tasks[work] = self._progress.add_task(work, total=total, rate="", unit=unit, words="")

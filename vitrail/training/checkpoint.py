@@ -1,6 +1,8 @@
 """Checkpoints: what training has changed so far, in one file that is either whole or absent."""
 
+import contextlib
 import json
+import os
 import re
 import zlib
 from collections.abc import Callable, Mapping
@@ -83,6 +85,9 @@ class Checkpoints:
             except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
                 fault = str(error).splitlines()[0]
                 emit(Recovered(f"damaged  {file} is left out ({fault}); training goes on from what was before it"))
+                # Under its own name it would be taken for newer than what is written from now on.
+                with contextlib.suppress(OSError):
+                    os.replace(file, file.with_name(f"{file.name}.damaged"))
                 continue
             return state, trained, best
         return None

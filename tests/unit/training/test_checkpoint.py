@@ -155,6 +155,8 @@ def test_when_no_file_can_be_read_nothing_is_restored_and_the_run_begins_anew(tm
     again, fresh = Run(tmp_path), Run(tmp_path / "other")
     assert again.checkpoints.restore() is None
     assert_equal(again.everything(), fresh.everything())
+    again.write(1)
+    assert again.checkpoints.newest().name == "stage0-step000000001.safetensors", "nothing damaged is taken for newer"
 
 
 @pytest.mark.parametrize("refused", [1, 2])

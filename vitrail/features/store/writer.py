@@ -103,9 +103,10 @@ class StoreWriter:
     @property
     def rows_there(self) -> int:
         """Rows that are in the store, or wait to be, before the pass begins."""
-        waiting = Staging.stored(self._work)
-        shards = sum(shard_sizes(self.folder, shards_there(self.folder)))
-        return shards + (waiting.rows if waiting else 0)
+        count = waiting.rows if (waiting := Staging.stored(self._work)) else 0
+        with contextlib.suppress(DamagedError):  # `begin` makes room for the rows of damaged shards
+            count += sum(shard_sizes(self.folder, shards_there(self.folder)))
+        return count
 
     def list_images(self, data: Any) -> ImageList:
         """The images of a data set; see `ImageList.write` for what it may be and for the errors."""
@@ -256,8 +257,7 @@ class StoreWriter:
 
     def _settle(self, before: Manifest) -> None:
         """Bring a pass through other images to an end where it is: what it computed is kept."""
-        progress = Staging.stored(self._work)
-        if progress is None:
+        if (progress := Staging.stored(self._work)) is None:
             return
         self._images, self._begun = ImageList(self._work / _LISTED), before
         try:
