@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from timm.layers import ClassifierHead
+from timm.layers.classifier import ClassifierHead
 from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
