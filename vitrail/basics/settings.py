@@ -93,8 +93,13 @@ def _explain(cls: type[Settings], error: ValidationError) -> InputError:
         else:
             expected = str(fault["ctx"]["error"]) if fault["type"] == "value_error" else fault["msg"]
             # A validator of the whole has no name, and its input is everything.
-            faults.append(f"{name}: {expected}, got {fault['input']!r}" if name else expected)
+            faults.append(f"{name}: {expected}, got {_shown(fault['input'])}" if name else expected)
             hint = hint or (cls.meaning(str(name)) if name else None)
     count = f"{len(faults)} settings are wrong" if len(faults) > 1 else "a setting is wrong"
     lines = "\n".join(f"  - {fault}" for fault in faults)
     return SettingsError(f"{count}:\n{lines}", hint=hint)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:197]}…"

@@ -1,10 +1,29 @@
 """The model card of a package: what it is, how good it was measured to be, and what it is not for."""
 
+import html
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vitrail.basics.natural_order import in_natural_order
 from vitrail.evaluation.quality import Quality
 from vitrail.pages.guidance import CAUTIONS
+
+SEAL_SENTENCE = (
+    "`SHA256SUMS` seals this folder against accidents, not against adversaries: it shows that a file was damaged or "
+    "exchanged, and says nothing about who made it. Take packages from people you trust."
+)
+
+
+def as_text(value: Any) -> str:
+    """A name as Markdown shows it: nothing in it is markup, a link, a table's border or a new line.
+
+    >>> as_text("<img src=x>|a\\nb")
+    '&lt;img src=x&gt;&#124;a b'
+    """
+    escaped = html.escape(" ".join(str(value).split()), quote=False)
+    return re.sub(r"[|`*\[\]\\\\~#!]|(?<!\w)_|_(?!\w)", lambda match: f"&#{ord(match[0])};", escaped)
 
 
 def model_card(
@@ -25,16 +44,18 @@ def model_card(
         licence: of the pretrained weights, where it is known.
     """
     header = ["---", "library_name: timm", "tags: [image-classification, timm, vitrail]"]
-    header += [f"license: {licence}"] if licence else []
+    if licence:  # it may come with somebody's weights; what JSON quotes, YAML reads as text
+        header += [f"license: {licence if re.fullmatch(r'[A-Za-z0-9.-]+', licence) else json.dumps(licence)}"]
     measured = [f"| {split} | {quality.accuracy.text()} | {quality.majority.text()} | {quality.auc.text()} |"
                 for split, quality in qualities.items()]  # fmt: skip
     return "\n".join(
         [
-            *header, "---", "", f"# {title}", "",
-            f"Tells apart {len(classes)} classes: {', '.join(classes)}.", "",
+            *header, "---", "", f"# {as_text(title)}", "",
+            f"Tells apart {len(classes)} classes: {', '.join(map(as_text, in_natural_order(classes)))}.", "",
             "| measured on | accuracy (95 % interval, n) | always the most frequent class | AUC |", "|---|---|---|---|",
             *measured, "",
-            *(f"- {name}: {value}" for name, value in facts.items()), "",
+            *(f"- {as_text(name)}: {as_text(value)}" for name, value in facts.items()), "",
+            SEAL_SENTENCE, "",
             "## Use", "", "```python", "import vitrail",
             'print(vitrail.load("this-folder").predict("image.jpg")[0])', "```", "",
             "## Be careful with", "",

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
+from timm.layers.classifier import ClassifierHead
 from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
@@ -53,7 +54,9 @@ def classifiers(model: nn.Module) -> tuple[Any, ...]:
     """The last layers of a timm model; a distilled ViT has two of them, whose answers are averaged."""
     timm_model: Any = model
     found = timm_model.get_classifier()
-    return found if isinstance(found, tuple) else (found,)
+    layers = found if isinstance(found, tuple) else (found,)
+    # Some networks (Sequencer, SAM) give the whole head, pooling included, where others give its last layer.
+    return tuple(layer.fc if isinstance(layer, ClassifierHead) else layer for layer in layers)
 
 
 def set_linear_head(model: nn.Module, weight: Float[Tensor, "K D"], bias: Float[Tensor, "K"]) -> None:

@@ -1,6 +1,7 @@
 """The package: what a training run leaves behind and every later part reads. A timm folder, and more."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,6 +203,9 @@ def _write_files(folder: Path, built: BuiltModel, contents: PackageContents) -> 
         name: (tensor.float() if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
         for name, tensor in folded_state(built.model).items()
     }
+    # Some networks use one layer in several places; each name gets values of its own in the file.
+    places = Counter(tensor.data_ptr() for tensor in state.values())
+    state = {name: tensor.clone() if places[tensor.data_ptr()] > 1 else tensor for name, tensor in state.items()}
     write_bytes(folder / _WEIGHTS, safetensors.torch.save(state, metadata={"format": "pt"}))
     write_json(folder / CONFIG, timm_config(built, contents.preprocessing, contents.classes))
     facts = {

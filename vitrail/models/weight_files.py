@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
@@ -86,4 +87,8 @@ def _read_pickle(path: Path) -> Tensors:
             f"{path}: not a file of tensors alone, nothing in it was run ({first_line})",
             hint="convert it to .safetensors where you trust it, and give that file",
         ) from error
-    return {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    found = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    for outer, inner in content.items():  # {"student": {…}, "teacher": {…}}: told apart by their names' beginning
+        if isinstance(inner, Mapping):
+            found |= {f"{outer}.{name}": value for name, value in inner.items() if isinstance(value, Tensor)}
+    return found

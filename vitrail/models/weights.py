@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.quiet import quiet
+from vitrail.models.prefixes import shown_names, without_prefix
 from vitrail.models.weight_files import Tensors, read_weights
 
 __all__ = ["PLACES", "WeightReport", "load_weights", "read_weights"]
@@ -73,6 +74,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], *, architectur
 
     Source: `timm.models._builder.load_pretrained` and each family's `checkpoint_filter_fn`, timm 1.0.31.
     """
+    tensors = without_prefix(tensors, model.state_dict(), source=source)
     initial = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     _forget(model)
     try:
@@ -80,7 +82,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], *, architectur
         _load_through_timm(model, converted)
     except _UNFIT as error:
         model.load_state_dict(initial)
-        raise _unfit(source, architecture, str(error)) from error
+        raise _unfit(source, architecture, f"{error}; its tensors are {shown_names(tensors)}") from error
     loaded = _restore_missing(model, initial)
     if 2 * len(loaded) < len(initial):
         model.load_state_dict(initial)
