@@ -57,8 +57,13 @@ def fault_of_network(network: Any, description: Description) -> str | None:
 
 def fault_of_weights(model: nn.Module) -> str | None:
     """Why a model cannot answer whatever it is shown, in words; None when it can."""
+    parameters = dict(model.named_parameters())
     for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        # A stored limit may be infinite (Gemma's clipping); a parameter may not, and NaN is never meant.
+        is_wrong = tensor.is_floating_point() and bool(
+            (~torch.isfinite(tensor) if name in parameters else torch.isnan(tensor)).any()
+        )
+        if is_wrong:
             return f"{name} holds NaN or infinity, finite weights were expected"
     weights = [weight for layer in classifiers(model) if (weight := getattr(layer, "weight", None)) is not None]
     if weights and all(len(weight) > 1 and bool((weight == weight[:1]).all()) for weight in weights):

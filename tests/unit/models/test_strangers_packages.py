@@ -16,6 +16,7 @@ from tools.mutate_packages import _Watched, small_package
 from tools.package_changes import HOSTILE, PLACES
 from vitrail.basics.errors import InputError, PackageError
 from vitrail.models.catalogue import ModelSettings, build_model
+from vitrail.models.described_network import fault_of_weights
 from vitrail.models.heads import feature_width, set_linear_head
 from vitrail.models.network_arguments import checked_arguments
 from vitrail.models.package import read_package, write_package
@@ -108,6 +109,14 @@ def test_weights_that_are_no_numbers_are_refused_when_a_package_is_opened(
     state["blocks.0.norm1.weight"][3] = poison
     retold(folder, state)
     assert told in refused(folder)
+
+
+def test_a_stored_limit_may_be_infinite_and_a_stored_statistic_not_nan() -> None:
+    model = random_model("test_resnet")
+    model.register_buffer("limit", torch.tensor([float("-inf"), float("inf")]))
+    assert fault_of_weights(model) is None
+    model.get_buffer("bn1.running_var")[0] = float("nan")
+    assert fault_of_weights(model) == "bn1.running_var holds NaN or infinity, finite weights were expected"
 
 
 @pytest.mark.parametrize("alike", ["zero", "equal rows"])

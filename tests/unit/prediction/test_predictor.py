@@ -104,6 +104,7 @@ def test_an_answer_that_is_no_number_is_an_error_and_never_a_probability(package
     predictor = vitrail.load(package, device="cpu")
     with torch.no_grad():  # finite weights, and yet no finite answer: what opening a package cannot see
         if poison == "overflow":
+            predictor.model.norm.bias.fill_(10.0)  # features that do not cancel out, whatever the weights
             predictor.model.head.weight.fill_(3e38)
         else:
             predictor.model.norm.weight.fill_(float("inf"))
