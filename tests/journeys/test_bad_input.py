@@ -30,7 +30,7 @@ def bad_files(folder):
     Image.new("1", (20_000, 20_000)).save(folder / "vast.png")
     return {
         "zero.png": "is empty (0 bytes)",
-        "text.jpg": "is not an image but a web page",
+        "text.jpg": "is not an image but text (a web page)",
         "cut.png": "is truncated",
         "link.png": "is a link to nowhere",
         "vast.png": "is too large: 20000 × 20000 pixels, the limit is 178,956,970 in all",

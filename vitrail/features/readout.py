@@ -91,6 +91,7 @@ class _WithPooled(nn.Module):
         super().__init__()
         self.model = model
         self.pooled = nn.Identity()
+        self.training = self.pooled.training = model.training  # `train()` would change the model's own modules, too
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:
         network: Any = self.model
