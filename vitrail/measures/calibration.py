@@ -61,18 +61,26 @@ def fitted_temperature(logits: Float[np.ndarray, "N K"], labels: Int[np.ndarray,
     below = logits - largest
     missed = float((largest[:, 0] - logits[np.arange(len(labels)), labels]).mean())
 
-    def slope(sharpness: float) -> float:  # of the mean loss, which is convex in it
-        weights = np.exp(below * sharpness)
-        return float(((below * weights).sum(axis=1) / weights.sum(axis=1)).mean()) + missed
-
-    if slope(1.0) <= 0:
+    if _slope(1.0, below, missed) <= 0:
         sharpness = 1.0
-    elif slope(1 / MOST_SOFTENED) >= 0:
+    elif _slope(1 / MOST_SOFTENED, below, missed) >= 0:
         sharpness = 1 / MOST_SOFTENED
     else:
-        sharpness = brentq(slope, 1 / MOST_SOFTENED, 1.0, xtol=1e-9)
+        sharpness = brentq(_slope, 1 / MOST_SOFTENED, 1.0, args=(below, missed), xtol=1e-9)
     loss = float(np.log(np.exp(below * sharpness).sum(axis=1)).mean()) + missed * sharpness
     return 1 / sharpness, loss
+
+
+def _slope(sharpness: float, below: np.ndarray, missed: float) -> float:
+    """Of the mean log loss over what logits are multiplied by, in which it is convex.
+
+    Args:
+        sharpness: one divided by the temperature.
+        below: (N, K) logits less the largest of their image.
+        missed: mean of the largest logit less that of the true class.
+    """
+    weights = np.exp(below * sharpness)
+    return float(((below * weights).sum(axis=1) / weights.sum(axis=1)).mean()) + missed
 
 
 def log_loss(
