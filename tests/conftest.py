@@ -30,6 +30,12 @@ def _private_cache(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     monkeypatch.setenv("VITRAIL_CACHE", str(cache))
 
 
+@pytest.fixture(autouse=True)
+def _disks_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test can pull the plug, so none waits until the disk has everything; commands in processes of their own do."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
 def picture(seed: int, *, size: tuple[int, int] = (40, 32), hue: int = 0) -> Image.Image:
     """A small colourful picture that no other seed gives; `hue` 0-2 says which channel is strong."""
     generator = np.random.default_rng(seed)

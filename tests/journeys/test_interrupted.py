@@ -17,7 +17,7 @@ def fit_under_way(folder, out):
     """The command in a process of its own, which does not outlive the block; what it prints goes to `printed`."""
     typed = [
         "fit", folder, "--model", "test_vit", "--set", "pretrained=false", "--set", "image_size=64", "--set",
-        "precision=float32", "--out", out, "--set", "batch_size=4", "--quiet", "--preset", "quick",
+        "precision=float32", "--out", out, "--set", "batch_size=4", "--quiet", "--preset", "quick", "--workers", "1",
     ]  # fmt: skip
     return running(vitrail, *typed, printed=Path(f"{out}.printed"))
 
@@ -32,7 +32,7 @@ def weights(run):
 
 @pytest.mark.slow
 def test_a_run_killed_three_times_ends_as_an_undisturbed_one(write_images, tmp_path):
-    folder = write_images({"cat": 150, "dog": 150})
+    folder = write_images({"cat": 60, "dog": 60})
     started = time.monotonic()
     with fit_under_way(folder, tmp_path / "calm") as undisturbed:
         assert undisturbed.wait(300) == 0, printed(tmp_path / "calm")
@@ -84,7 +84,7 @@ def test_images_that_changed_are_refused_and_computed_anew_when_asked(write_imag
 
 @pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_says_that_it_can_be_continued(write_images, tmp_path):
-    folder = write_images({"cat": 150, "dog": 150})
+    folder = write_images({"cat": 60, "dog": 60})
     with fit_under_way(folder, tmp_path / "run") as process:
         deadline = time.monotonic() + 60
         while not (tmp_path / "run" / "work").exists() and time.monotonic() < deadline:

@@ -1,8 +1,6 @@
 """Names, refusals, and what an extractor does when something around it is unusual."""
 
 import copy
-import subprocess
-import sys
 import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ import timm
 import torch
 from torch import nn
 
+from tests.processes import running
 from vitrail.basics.errors import InputError
 from vitrail.features import create_feature_extractor, get_graph_node_names
 from vitrail.features.node_names import ModuleNames
@@ -475,14 +474,16 @@ for name, nodes, route in (
 exported = torch.export.export(create_feature_extractor(built("vit"), ["blocks.1.attn"]), (images("vit"),)).module()
 expected = create_feature_extractor(built("vit"), ["blocks.1.attn"])(images("vit"))
 torch.testing.assert_close(dict(exported(images("vit"))), expected)
-print("compiled")
+print("compiled", flush=True)
 """
 
 
-def test_an_extractor_compiles_as_one_graph_and_gives_the_same() -> None:
+def test_an_extractor_compiles_as_one_graph_and_gives_the_same(tmp_path) -> None:
     # In a process of its own, because the shape checks of these tests are not for the compiler.
-    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True)
-    assert done.stdout == "compiled\n", done.stderr[-3000:]
+    with running(exec, COMPILED, {}, printed=tmp_path / "printed") as process:
+        process.wait()
+    printed = (tmp_path / "printed").read_text()
+    assert printed == "compiled\n", printed[-3000:]
 
 
 def test_the_short_name_takes_what_torchvision_takes() -> None:

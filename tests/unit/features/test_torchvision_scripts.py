@@ -1,9 +1,11 @@
 """A script written for torchvision's extractor runs with one import line changed, and prints the same."""
 
-import subprocess
 import sys
+import warnings
 
 import pytest
+
+from tests.processes import running
 
 THEIRS = "from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names"
 OURS = "from vitrail.features import create_feature_extractor, get_graph_node_names"
@@ -35,15 +37,22 @@ print(sum(p.numel() for p in torch.nn.ModuleDict({"features": extractor}).parame
 """
 
 
+def script(import_line: str) -> None:
+    """The script with one of the two import lines; a warning ends it."""
+    warnings.simplefilter("error")
+    exec(SCRIPT.replace("IMPORT", import_line), {})
+    sys.stdout.flush()
+
+
 @pytest.fixture(scope="module")
-def printed() -> dict[str, str]:
+def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     texts = {}
     for line in (THEIRS, OURS):
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", SCRIPT.replace("IMPORT", line)], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        texts[line] = done.stdout
+        file = tmp_path_factory.mktemp("script") / "printed"
+        with running(script, line, printed=file) as process:
+            code = process.wait()
+        texts[line] = file.read_text()
+        assert code == 0, texts[line]
     return texts
 
 
