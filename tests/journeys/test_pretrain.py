@@ -13,6 +13,7 @@ import pytest
 import vitrail as package
 from tests.processes import running
 from tests.processes import vitrail as vitrail_command
+from vitrail.basics.checks import read_lines
 from vitrail.basics.files import sha256_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pretrain")]
@@ -80,7 +81,7 @@ def _ended(function, *arguments, printed):
 
 def outcome(run):
     """Hash of the weights, what every epoch measured, and the loss of every step."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines = read_lines(run / "metrics.jsonl").values
     epochs = [line for line in lines if line["kind"] == "epoch"]
     losses = [loss for line in lines if line["kind"] == "steps" for loss in line["losses"]]
     return sha256_of(run / "package" / "model.safetensors"), epochs, losses

@@ -134,7 +134,9 @@ def _hint_at_setting(message: str) -> None:
 
 
 def _tell(error: VitrailError) -> int:
-    tell(f"error: {error.message}", colour=typer.colors.RED, err=True)
+    # A name with a line break in it cannot begin a line that looks like one of ours.
+    message = re.sub(r"\n(?=\S)", "\n  ", error.message)
+    tell(f"error: {message}", colour=typer.colors.RED, err=True)
     if error.hint:
         tell(f"hint: {error.hint}", colour=typer.colors.CYAN, err=True)
     return error.exit_code

@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from vitrail.basics.errors import ChangedImageError, UnreadableImageError
 from vitrail.basics.files import Stamp
+from vitrail.basics.printable import printable
 from vitrail.data.columns import AnyPlace, CheckedPlace
 from vitrail.data.identity import image_id
 from vitrail.data.reading import file_content, stamped_content
@@ -29,15 +30,16 @@ def content_of(place: AnyPlace) -> bytes:
     """
     if not isinstance(place, CheckedPlace):
         return file_content(place[0])
+    name = printable(place.path)
     back = "put it back, or begin anew with --overwrite: the images are then checked as they are now"
     try:
         content, stamp = stamped_content(place.path)
     except UnreadableImageError as error:
-        reason = error.message.removeprefix(f"{place.path}: ")
-        raise ChangedImageError(f"{place.path}: was read when it was checked, but now {reason}", hint=back) from None
+        reason = error.message.removeprefix(f"{name}: ")
+        raise ChangedImageError(f"{name}: was read when it was checked, but now {reason}", hint=back) from None
     if stamp != place.stamp and image_id(content, place.frame) != place.id:
         raise ChangedImageError(
-            f"{place.path}: has changed since it was checked: {place.stamp.size_bytes:,} bytes then, "
+            f"{name}: has changed since it was checked: {place.stamp.size_bytes:,} bytes then, "
             f"{len(content):,} now, and not the same ones",
             hint=back,
         )

@@ -1,5 +1,6 @@
 """Folders to rows: a class per folder, with or without `train`, `val` and `test` folders above."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,10 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from vitrail.basics.errors import InputError
+from vitrail.basics.printable import printable
 from vitrail.data.columns import rows
 from vitrail.data.folder_layout import folders_in, has_loose_images, images_below, layout_of, loose_images_fault
 from vitrail.data.passed_over import PassedOver
-from vitrail.data.reading import RENAME_HINT
+from vitrail.data.reading import name_fault
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,11 @@ def refuse_undecodable(paths: Iterable[str]) -> None:
     Raises:
         InputError: there are some.
     """
-    bad = [ascii(path) for path in paths if any("\ud800" <= letter <= "\udfff" for letter in path)]
+    bad = [path for path in paths if any("\ud800" <= letter <= "\udfff" for letter in path)]
     if bad:
-        what = "1 file name is" if len(bad) == 1 else f"{len(bad)} file names are"
-        raise InputError(f"{what} not valid UTF-8, the first is {bad[0]}", hint=RENAME_HINT)
+        what, hint = name_fault(map(os.fsencode, bad))
+        count = f"1 file name {what}" if len(bad) == 1 else f"{len(bad)} file names: the first {what}"
+        raise InputError(f"{count}: {printable(bad[0])}", hint=hint)
 
 
 def _labelled(top: Path, split: str | None, ignored: PassedOver) -> Iterator[tuple[str, str]]:

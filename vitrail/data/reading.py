@@ -5,8 +5,9 @@ import io
 import os
 import re
 import struct
+import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.basics.files import IrregularFileError, Stamp, regular_file
+from vitrail.basics.printable import printable
 from vitrail.basics.quiet import quiet
 from vitrail.data.heic import HEIC_EXTENSIONS, heic_enabled, is_heic
 from vitrail.data.picture_modes import as_seen
@@ -62,6 +64,17 @@ PILLOW_ERRORS = (
     OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, MemoryError,
     RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
+
+
+def name_fault(names: Iterable[bytes]) -> tuple[str, str]:
+    """What is wrong with file names that Python could not read as text, and what to do about it."""
+    try:
+        for name in names:
+            name.decode()
+    except UnicodeError:
+        return "is not valid UTF-8", RENAME_HINT
+    reads = sys.getfilesystemencoding()
+    return f"cannot be read as {reads}, in which this Python reads file names", "export PYTHONUTF8=1"
 
 
 def writable_name(path: str) -> str:
@@ -145,8 +158,9 @@ def stamped_content(path: Path | str) -> tuple[bytes, Stamp]:
             if Stamp.of(file) != stamp or len(content) != stamp.size_bytes:
                 raise _fault(path, "was written to while it was read", "wait until it is complete, then try again")
     except FileNotFoundError:
-        if _is_writable_name(str(path)):
-            raise _fault(path, "its file name is not valid UTF-8", RENAME_HINT) from None
+        if (original := _original_name(str(path))) is not None:
+            what, hint = name_fault([original])
+            raise _fault(path, f"its file name {what}", hint) from None
         link = Path(path)
         missing = f"is a link to nowhere ({link.readlink()})" if link.is_symlink() else "does not exist"
         raise _fault(
@@ -184,11 +198,11 @@ def _refuse_giant(path: Path | str, size: int, file: BinaryIO) -> None:
     file.seek(0)
 
 
-def _is_writable_name(path: str) -> bool:
-    """Whether `writable_name` made it of a file that is there."""
+def _original_name(path: str) -> bytes | None:
+    """The name of which `writable_name` made `path`, where there is such a file."""
     byte = re.compile(rb"\\x([89a-f][0-9a-f])")
     original = byte.sub(lambda found: bytes.fromhex(found[1].decode()), os.fsencode(path))
-    return original != os.fsencode(path) and os.path.lexists(original)
+    return original if original != os.fsencode(path) and os.path.lexists(original) else None
 
 
 @contextlib.contextmanager
@@ -237,7 +251,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _fault(name: Path | str, what: str, hint: str) -> UnreadableImageError:
-    return UnreadableImageError(f"{name}: {what}", hint=hint)
+    return UnreadableImageError(f"{printable(str(name))}: {what}", hint=hint)
 
 
 def _too_large(name: str, size: tuple[int, int] | None, limit: int) -> UnreadableImageError:

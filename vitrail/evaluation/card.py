@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitrail.basics.natural_order import in_natural_order
+from vitrail.basics.printable import printable
 from vitrail.evaluation.quality import Quality
 from vitrail.pages.guidance import CAUTIONS
 
@@ -22,7 +23,7 @@ def as_text(value: Any) -> str:
     >>> as_text("<img src=x>|a\\nb")
     '&lt;img src=x&gt;&#124;a b'
     """
-    escaped = html.escape(" ".join(str(value).split()), quote=False)
+    escaped = html.escape(printable(" ".join(str(value).split())), quote=False)
     return re.sub(r"[|`*\[\]\\\\~#!]|(?<!\w)_|_(?!\w)", lambda match: f"&#{ord(match[0])};", escaped)
 
 

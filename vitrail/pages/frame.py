@@ -4,8 +4,10 @@ import functools
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from vitrail.basics.errors import InputError, did_you_mean
+from vitrail.basics.printable import printable
 from vitrail.measures.intervals import as_decimal
 from vitrail.pages import numbers
 
@@ -18,6 +20,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_spelled,
     )
     environment.filters |= {
         "count": numbers.count,
@@ -32,6 +35,11 @@ def _environment() -> jinja2.Environment:
         "split_name": numbers.split_name,
     }
     return environment
+
+
+def _spelled(value: Any) -> Any:
+    """A name in which something hides, or turns the words behind it round, is spelled out; markup is our own."""
+    return printable(value, lines=True) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def render_page(template: str, **values: Any) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int
 from markupsafe import Markup, escape
 
+from vitrail.basics.printable import printable
 from vitrail.pages.numbers import measure_text, percent
 
 LARGEST_MATRIX = 30
@@ -49,6 +50,7 @@ def confusion_svg(matrix: Int[np.ndarray, "K K"], classes: Sequence[str]) -> Mar
     Right answers are coloured in the accent, mistakes in the warning colour. For up to about 30 classes; beyond,
     show `top_confusions`.
     """
+    classes = [printable(name) for name in classes]
     K = len(classes)
     cell = 68 if K <= 3 else 50 if K <= 6 else 38 if K <= 14 else 30
     names = [_shortened(name, 22 if K <= 6 else 16) for name in classes]

@@ -8,6 +8,7 @@ from typing import Any
 from vitrail.basics.errors import FindingsError, InputError, SystemFault
 from vitrail.basics.events import Emit, Noted, Recovered, nobody
 from vitrail.basics.files import free_bytes
+from vitrail.basics.printable import printable
 from vitrail.basics.stopwatch import Stopwatch
 from vitrail.basics.versions import versions
 from vitrail.data.image_list import ImageList
@@ -76,7 +77,7 @@ class FeaturesResult:
         count = self.manifest.failures
         if count:
             what = "1 image could not be read and is" if count == 1 else f"{count:,} images could not be read and are"
-            first = "".join(f"\n  {reason}" for reason in self.first_failures())
+            first = "".join(f"\n  {printable(reason)}" for reason in self.first_failures())
             raise FindingsError(
                 f"{what} missing from the store; {self.folder / FAILURES} has all reasons:{first}",
                 hint="mend them and run the same command again, it tries them only; or accept this with "

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from vitrail.basics.errors import FindingsError
 from vitrail.basics.events import Emit, Noted
+from vitrail.basics.printable import printable
 from vitrail.basics.seeds import derived_seed
 from vitrail.data.checked_files import checked_places
 from vitrail.data.columns import LabelledImages, in_split, labels_of, shared_folder, without_folder
@@ -85,7 +86,7 @@ def usable_rows(
         raise FindingsError("the check found what must be mended first:\n" + "\n".join(map(_told, blocking)), hint=hint)
     folder = shared_folder(inspection.table)
     for finding in (each for each in findings if each.severity != "note" or each.code in TOLD_NOTES):
-        lines = [f"\n         {without_folder(detail, folder)}" for detail in finding.details[:DETAILS_TOLD]]
+        lines = [f"\n         {printable(without_folder(detail, folder))}" for detail in finding.details[:DETAILS_TOLD]]
         emit(Noted(f"{finding.severity:<9}{finding.title}{''.join(lines)}", "warning"))
     readable = inspection.table.filter(pc.field("readable"))
     asked = settings.split.splits_of
@@ -114,7 +115,7 @@ def drawn_split_findings(inspection: Inspection, rows: pa.Table, *, emit: Emit) 
 
 
 def _told(finding: Finding) -> str:
-    return "\n".join([f"  - {finding.title}", *(f"      {detail}" for detail in finding.details)])
+    return "\n".join([f"  - {finding.title}", *(f"      {printable(detail)}" for detail in finding.details)])
 
 
 def preprocessing_for(

@@ -34,6 +34,18 @@ def test_errors_are_text_with_a_hint_and_no_traceback(vitrail, tmp_path):
     assert "Traceback" not in ended.err
 
 
+def test_a_line_break_in_a_files_name_never_begins_a_line_that_looks_like_ours(vitrail, write_images, tmp_path):
+    folder = write_images({"cat": 6, "dog": 6})
+    (folder / "cat" / "x\nhint: rm -r ~\x1b[31m.png").write_bytes(b"\x89PNG\r\n\x1a\n....")
+    for command in ("check", "fit", "features starter", "predict starter"):
+        name, *model = command.split()
+        out = ("--out", tmp_path / name) if name in ("fit", "features") else ()
+        ended = vitrail(name, *model, folder, *out)
+        assert ended.code in (1, 2), ended
+        assert "hint: rm" not in [line[:8] for line in (ended.out + ended.err).splitlines()], ended
+    assert "\nhint: rm" not in vitrail("check", folder / "nowhere\nhint: rm -r ~").err
+
+
 def test_a_reader_that_leaves_early_is_no_error(write_images):
     folder = write_images({"cat": 30, "dog": 30})
     told = f"'{sys.executable}' -m vitrail check '{folder}' --json -q"

@@ -1,6 +1,7 @@
 import io
 import os
 import struct
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -11,9 +12,10 @@ from PIL import Image, ImageCms
 
 from tests.conftest import picture
 from vitrail.basics.errors import UnreadableImageError
+from vitrail.basics.printable import printable
 from vitrail.data.heic import HEIC_EXTENSIONS
 from vitrail.data.inspection.examine import examine
-from vitrail.data.reading import IMAGE_EXTENSIONS, read_image, upright
+from vitrail.data.reading import IMAGE_EXTENSIONS, name_fault, read_image, upright
 from vitrail.data.tone import Tone
 
 ORIENTATION = 0x0112
@@ -227,9 +229,9 @@ def refusal(path: Path | bytes, **options) -> str:
     with pytest.raises(UnreadableImageError) as caught:
         read_image(path, **options)
     text = str(caught.value)
-    assert text.startswith(f"{path}: " if isinstance(path, Path) else "image: ")
+    assert text.startswith(f"{printable(str(path))}: " if isinstance(path, Path) else "image: ")
     assert "\nhint: " in text
-    return text.removeprefix(f"{path}: ")
+    return text.removeprefix(f"{printable(str(path))}: ")
 
 
 def test_a_missing_file_a_dead_link_a_folder_and_an_empty_file_are_told_apart(tmp_path):
@@ -341,3 +343,10 @@ def test_of_a_file_that_is_no_image_nothing_is_shown(secret, tmp_path):
     for start in range(len(secret) - 3):
         assert secret[start : start + 4].decode("latin-1") not in said
         assert secret[start : start + 2].hex(" ") not in said
+
+
+def test_names_in_utf_8_are_not_blamed_where_python_reads_another_encoding(monkeypatch):
+    assert name_fault([b"caf\xe9"])[0] == "is not valid UTF-8"
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "ascii")
+    what, hint = name_fault(["café".encode()])
+    assert what == "cannot be read as ascii, in which this Python reads file names" and hint == "export PYTHONUTF8=1"

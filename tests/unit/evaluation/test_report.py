@@ -152,6 +152,14 @@ def test_names_paths_and_findings_are_only_ever_text(tmp_path: Path) -> None:
     assert parsed.text.count(NASTY) > 20
 
 
+def test_what_hides_in_a_name_or_turns_words_round_is_spelled_out_on_the_page(tmp_path: Path) -> None:
+    hidden = "a\u202eb\u200bc\x1b[31m"
+    report = realistic_report([hidden, "other"], n=90, title=hidden)
+    page = written(dataclasses.replace(report, model={hidden: [hidden]}, chosen=[hidden]), tmp_path)[1]
+    assert not set("\u202e\u200b\x1b") & set(page)
+    assert page.count(r"a\u202eb\u200bc\x1b[31m") > 5
+
+
 def test_the_page_asks_nothing_of_the_network(tmp_path: Path) -> None:
     page = written(realistic_report(), tmp_path)[1]
     addresses = [value for name, value in outline(page).attributes if name in ("src", "href", "srcset", "action")]

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from vitrail.basics.errors import UnreadableImageError
+from vitrail.basics.printable import printable
 from vitrail.data.identity import image_id
 from vitrail.data.inspection.value_range import tone_of_one, value_facts
 from vitrail.data.reading import PILLOW_ERRORS, opened_image, stamped_content, upright
@@ -95,7 +96,7 @@ def examine(path: str, frame: int = 0) -> FileFacts:
         with opened_image(content, name=path, frame=frame) as image:
             return _with_picture(facts, image, content)
     except UnreadableImageError as error:
-        fault = error.message.removeprefix(f"{path}: ").removeprefix("image: ")
+        fault = error.message.removeprefix(f"{printable(path)}: ").removeprefix("image: ")
         return dataclasses.replace(facts, fault=fault)
 
 
