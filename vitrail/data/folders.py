@@ -9,7 +9,14 @@ import pyarrow as pa
 
 from vitrail.basics.errors import InputError
 from vitrail.data.columns import rows
-from vitrail.data.folder_layout import folders_in, has_loose_images, images_below, layout_of, loose_images_fault
+from vitrail.data.folder_layout import (
+    folders_in,
+    has_loose_images,
+    images_below,
+    images_left_out,
+    layout_of,
+    loose_images_fault,
+)
 from vitrail.data.passed_over import PassedOver
 from vitrail.data.reading import RENAME_HINT
 
@@ -84,7 +91,7 @@ def refuse_undecodable(paths: Iterable[str]) -> None:
 def _labelled(top: Path, split: str | None, ignored: PassedOver) -> Iterator[tuple[str, str]]:
     outside: Counter[str] = Counter()
     loose = list(images_below(top, outside, deep=False))
-    ignored.take("", outside)
+    ignored.take("", outside + images_left_out(top))
     if loose:
         raise loose_images_fault(top, loose, split)
     for label in folders_in(top):

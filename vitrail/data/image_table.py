@@ -71,7 +71,8 @@ def read_image_table(data: Any) -> ImageTable:
         place = Path(data).expanduser() if isinstance(data, str | Path) else None
         if place is None or not place.is_dir():
             raise InputError(
-                f"{place or 'the table'}: there is no row in it", hint="a row is one image: its path and its label"
+                f"{place or 'the table'}: no images found, it has no rows",
+                hint="expected a row for every image: its path and its label",
             )
         raise InputError(
             f"{data}: no images found{what_was_there(Counter(table.ignored))}",
@@ -104,7 +105,9 @@ def located(named: NamedColumns) -> Path:
         kind = irregular_kind(path)
     except (OSError, RuntimeError, ValueError) as error:  # without permission, too long, of a user who is not there
         reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{_short(data)}: cannot be opened: {reason}", hint="check the path and its spelling") from None
+        raise InputError(
+            f"{_short(data)}: cannot be opened: {reason}", hint="check the path and its spelling"
+        ) from None
     if kind is not None:
         raise InputError(f"{data}: is {kind}, not a file", hint="write what comes out of it to a .csv, and give that")
     if str(data) in BUILT_IN and not path.exists():
