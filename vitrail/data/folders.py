@@ -9,14 +9,8 @@ import pyarrow as pa
 
 from vitrail.basics.errors import InputError
 from vitrail.data.columns import rows
-from vitrail.data.folder_layout import (
-    folders_in,
-    has_loose_images,
-    images_below,
-    images_left_out,
-    layout_of,
-    loose_images_fault,
-)
+from vitrail.data.folder_layout import layout_of, loose_images_fault
+from vitrail.data.folder_walk import folders_in, has_loose_images, images_below, images_left_out
 from vitrail.data.passed_over import PassedOver
 from vitrail.data.reading import RENAME_HINT
 

@@ -17,6 +17,7 @@ from vitrail.data.digits import digits_folder
 from vitrail.data.folder_layout import instead_of_images
 from vitrail.data.folders import rows_from_folder
 from vitrail.data.reading import writable_name
+from vitrail.data.table_shards import rows_from_shards, shards_in
 from vitrail.data.tables import NamedColumns, rows_from_file, rows_from_frame
 
 BUILT_IN = {"digits": digits_folder}
@@ -55,9 +56,9 @@ def read_image_table(data: Any) -> ImageTable:
 
     Args:
         data: path of a class-per-folder tree, of a folder with `train`/`val`/`test` folders of that kind, of a
-            `.csv`, `.tsv` or `.parquet` file (columns `path`, `label`, optional `split`, `group`, attributes; paths
-            relative to the file); a pyarrow table or a pandas frame with the same columns; such a table with
-            `NamedColumns`; or `"digits"`.
+            `.csv`, `.tsv` or `.parquet` file or a folder of the parts of one (columns `path`, `label`, optional
+            `split`, `group`, attributes; paths relative to the file); a pyarrow table or a pandas frame with the same
+            columns; such a table with `NamedColumns`; or `"digits"`.
 
     Raises:
         InputError: the data is none of these, is empty, or lacks a column; files that do not exist are listed.
@@ -84,6 +85,8 @@ def read_image_table(data: Any) -> ImageTable:
 
 def _from_place(named: NamedColumns) -> ImageTable:
     data, path = named.data, located(named)
+    if path.is_dir() and (shards := shards_in(path)):
+        return ImageTable(rows_from_shards(shards, named), writable_name(path.resolve().name) or "images")
     if path.is_dir():
         return _from_folder(
             path, str(data) if str(data) in BUILT_IN else writable_name(path.resolve().name) or "images"
@@ -112,7 +115,7 @@ def located(named: NamedColumns) -> Path:
         raise InputError(f"{data}: is {kind}, not a file", hint="write what comes out of it to a .csv, and give that")
     if str(data) in BUILT_IN and not path.exists():
         path = BUILT_IN[str(data)]()
-    if named.names and path.is_dir():
+    if named.names and path.is_dir() and not shards_in(path):
         raise InputError(
             f"{data} is a folder: it has no columns to name", hint="leave out --columns, or give a CSV or Parquet file"
         )
