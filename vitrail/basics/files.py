@@ -67,6 +67,19 @@ def regular_file(path: Path | str) -> Iterator[BufferedReader]:
         yield file
 
 
+def irregular_kind(path: Path | str) -> str | None:
+    """What stands there that is neither a file nor a folder: `a named pipe`, say; None where nothing of that kind is.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    try:
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return None
+    return None if kind in (stat.S_IFREG, stat.S_IFDIR) else _KINDS.get(kind, "something else")
+
+
 def _refuse_irregular(status: os.stat_result, path: Path | str) -> None:
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFDIR:

@@ -1,19 +1,17 @@
 """Where the class folders are: below the folder that was given, below splits, one level deeper, or nowhere."""
 
 import os
+import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vitrail.basics.errors import InputError
-from vitrail.data.folder_names import are_folds, are_like_splits, are_parts, is_ours, is_passed_over, splits_of
-from vitrail.data.passed_over import kind_of
-from vitrail.data.reading import IMAGE_EXTENSIONS
+from vitrail.data.folder_names import are_folds, are_like_splits, are_parts, splits_of
+from vitrail.data.folder_walk import folders_in, has_loose_images, holds_images, images_below
 from vitrail.data.table_files import ARCHIVES
 
-_SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
 _MOST = 0.8
 """Share of the class folders that must hold the same subfolders, and of their subfolders that must be the same."""
@@ -122,7 +120,10 @@ def _not_classes(folder: Path, names: list[str]) -> InputError | None:
 
 
 def _one_outer_folder(folder: Path, name: str) -> InputError | None:
-    inner = [each for each in folders_in(folder.absolute() / name) if holds_images(folder.absolute() / name / each)]
+    inner = _with_images(folder.absolute() / name)
+    while len(inner) == 1 and not has_loose_images(folder.absolute() / name):
+        name = os.path.join(name, inner[0])
+        inner = _with_images(folder.absolute() / name)
     beside = _table_beside(folder)
     if beside and not inner:
         return InputError(f"{folder}: all images lie in one folder, {name}", hint=beside)
@@ -134,9 +135,14 @@ def _one_outer_folder(folder: Path, name: str) -> InputError | None:
     )
 
 
+def _with_images(root: Path) -> list[str]:
+    return [name for name in folders_in(root) if holds_images(root / name)]
+
+
 def loose_images_fault(top: Path, loose: list[str], split: str | None) -> InputError:
     """What to say of images that lie where class folders were expected."""
-    message = f"{top}: {len(loose)} images lie outside any class folder, the first is {Path(loose[0]).name}"
+    lie = "1 image lies" if len(loose) == 1 else f"{len(loose):,} images lie"
+    message = f"{top}: {lie} outside any class folder, the first is {Path(loose[0]).name}"
     if split is not None and not folders_in(top):
         return InputError(
             message,
@@ -144,7 +150,20 @@ def loose_images_fault(top: Path, loose: list[str], split: str | None) -> InputE
             f"made: vitrail predict PACKAGE {shlex.quote(top.name)}",
         )
     move = "move every image into a folder named after its class, or write a table with the columns path and label"
-    return InputError(message, hint=_table_beside(top) or move)
+    return InputError(message, hint=_table_beside(top) or _table_of_names(top, loose) or move)
+
+
+def _table_of_names(top: Path, loose: list[str]) -> str | None:
+    """What to type where the files are called after their classes: `cat.12.jpg`, `dog_7.jpg`."""
+    begins = [re.match(r"[A-Za-z]+(?=[-_. ]*\d)", Path(path).name) for path in loose]
+    counts = Counter(begin[0] for begin in begins if begin)
+    if folders_in(top) or counts.total() < len(loose) or not 1 < len(counts) <= len(loose) / 2:
+        return None
+    return (
+        f"do their names begin with the class ({_listed(sorted(counts))})? Then write a table: "
+        f'(cd {shlex.quote(str(top))} && ls | awk \'BEGIN{{print "path,label"}}'
+        f'match($0,/^[A-Za-z]+/){{print $0","substr($0,1,RLENGTH)}}\' > labels.csv), and give it'
+    )
 
 
 def instead_of_images(folder: Path) -> str | None:
@@ -187,64 +206,24 @@ def _shared_subfolders(root: Path, names: list[str]) -> list[str]:
     inner = {name: set(folders_in(root / name)) for name in names}
     counts = Counter(each for found in inner.values() for each in found)
     shared = {each for each, count in counts.items() if count >= max(2, _MOST * len(names))}
-    alike = [name for name, found in inner.items() if found and len(found & shared) >= max(2, _MOST * len(found))]
+    least = 2
+    if _are_few(counts, len(names)):
+        shared, least = set(counts), 1
+    alike = [name for name, found in inner.items() if found and len(found & shared) >= max(least, _MOST * len(found))]
     if len(alike) < _MOST * len(names) or any(has_loose_images(root / name) for name in alike[:5]):
         return []
-    return sorted(each for each in shared if holds_images(root / alike[0] / each))[:20] if alike else []
+    return sorted(
+        each
+        for each in shared
+        if any(os.path.isdir(root / name / each) and holds_images(root / name / each) for name in alike[:20])
+    )[:20]
+
+
+def _are_few(counts: Counter[str], folders: int) -> bool:
+    """Whether the same few subfolders come again and again, not all of them everywhere: classes below patients, say."""
+    often = sum(counts.values()) >= folders * len(counts) / 2
+    return len(counts) > 1 and min(counts.values()) > 1 and (often or folders >= 2 * len(counts))
 
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:4]) + (f", … ({len(names)})" if len(names) > 4 else "")
-
-
-def folders_in(root: Path) -> list[str]:
-    """Names of the folders in a folder, but those that are passed over and our own."""
-    with os.scandir(root) as entries:
-        found = sorted(entry.name for entry in entries if not is_passed_over(entry.name) and entry.is_dir())
-    return [name for name in found if not _is_ours(root / name)]
-
-
-def _is_ours(folder: Path, depth: int = 3) -> bool:
-    """Whether a folder is a run, a package or a store of ours, or holds nothing but such (`runs`)."""
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        return False
-    if is_ours({entry.name for entry in entries}):
-        return True
-    inner = [entry for entry in entries if not entry.name.startswith(".")]
-    return bool(inner) and depth > 1 and all(entry.is_dir() and _is_ours(Path(entry), depth - 1) for entry in inner)
-
-
-def has_loose_images(folder: Path) -> bool:
-    """Whether images lie in a folder itself."""
-    return next(images_below(folder, Counter(), deep=False), None) is not None
-
-
-def holds_images(folder: Path) -> bool:
-    """Whether images lie anywhere below a folder."""
-    return next(images_below(folder, Counter()), None) is not None
-
-
-def images_below(folder: Path, ignored: Counter[str], *, deep: bool = True) -> Iterator[str]:
-    """Paths of the images in `folder` and, unless not `deep`, in all folders below it, in order.
-
-    What is hidden, what other programs put beside images, and our own runs and stores are passed over; links to
-    folders are followed once; other files are counted in `ignored`.
-    """
-    seen = set()
-    for here, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(here)
-        # A link that leads back to where we have been, or what Vitrail made itself.
-        if real in seen or is_ours({*files, *folders}):
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not is_passed_over(name)) if deep else []
-        for name in sorted(files):
-            if name.startswith(".") or name.lower() in _SYSTEM_FILES:
-                continue
-            if os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS:
-                yield os.path.join(here, name)
-            else:
-                ignored[kind_of(os.path.join(here, name))] += 1

@@ -19,13 +19,18 @@ _PARTS = {
 
 _OTHERS = {
     "__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "__pycache__",
-    "mlruns", "wandb", "lightning_logs",
 }  # fmt: skip
+_TOOLS = {"mlruns", "wandb", "lightning_logs"}
 
 
 def is_passed_over(name: str) -> bool:
     """Whether a folder is hidden, or what another program puts beside images."""
     return name.startswith(".") or name.lower() in _OTHERS
+
+
+def is_like_a_tool(name: str) -> bool:
+    """Whether a folder is called like one in which a program for training keeps its runs."""
+    return name.lower() in _TOOLS
 
 
 def is_ours(files: Collection[str]) -> bool:

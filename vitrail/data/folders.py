@@ -11,7 +11,8 @@ import pyarrow as pa
 from vitrail.basics.errors import InputError
 from vitrail.basics.printable import printable
 from vitrail.data.columns import rows
-from vitrail.data.folder_layout import folders_in, has_loose_images, images_below, layout_of, loose_images_fault
+from vitrail.data.folder_layout import layout_of, loose_images_fault
+from vitrail.data.folder_walk import folders_in, has_loose_images, images_below, images_left_out
 from vitrail.data.passed_over import PassedOver
 from vitrail.data.reading import name_fault
 
@@ -87,7 +88,7 @@ def refuse_undecodable(paths: Iterable[str]) -> None:
 def _labelled(top: Path, split: str | None, ignored: PassedOver) -> Iterator[tuple[str, str]]:
     outside: Counter[str] = Counter()
     loose = list(images_below(top, outside, deep=False))
-    ignored.take("", outside)
+    ignored.take("", outside + images_left_out(top))
     if loose:
         raise loose_images_fault(top, loose, split)
     for label in folders_in(top):

@@ -16,6 +16,7 @@ from vitrail.data.folders import images_in_folders
 from vitrail.data.image_table import ImageTable, located, what_was_there
 from vitrail.data.passed_over import PassedOver
 from vitrail.data.reading import writable_name
+from vitrail.data.table_shards import batches_from_shards, shards_in
 from vitrail.data.tables import NamedColumns, batches_from_file, batches_from_frame
 
 SCHEMA = pa.schema(
@@ -95,6 +96,8 @@ def _pieces(data: Any, ignored: PassedOver) -> Iterator[pa.Table]:
     if not isinstance(named.data, str | Path):
         return batches_from_frame(named)
     place = located(named)
+    if place.is_dir() and (shards := shards_in(place)):
+        return batches_from_shards(shards, named)
     return _from_folder(place, ignored) if place.is_dir() else batches_from_file(place, named)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vitrail.basics.errors import InputError
-from vitrail.data.folder_layout import images_below
+from vitrail.data.folder_walk import images_below
 from vitrail.data.reading import IMAGE_EXTENSIONS
 
 

@@ -12,13 +12,16 @@ from typing import Any
 import pyarrow as pa
 
 from vitrail.basics.errors import InputError
+from vitrail.basics.files import irregular_kind
 from vitrail.data.digits import digits_folder
 from vitrail.data.folder_layout import instead_of_images
 from vitrail.data.folders import rows_from_folder
 from vitrail.data.reading import writable_name
+from vitrail.data.table_shards import rows_from_shards, shards_in
 from vitrail.data.tables import NamedColumns, rows_from_file, rows_from_frame
 
 BUILT_IN = {"digits": digits_folder}
+_LONGEST_SHOWN = 300
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,9 @@ def read_image_table(data: Any) -> ImageTable:
 
     Args:
         data: path of a class-per-folder tree, of a folder with `train`/`val`/`test` folders of that kind, of a
-            `.csv`, `.tsv` or `.parquet` file (columns `path`, `label`, optional `split`, `group`, attributes; paths
-            relative to the file); a pyarrow table or a pandas frame with the same columns; such a table with
-            `NamedColumns`; or `"digits"`.
+            `.csv`, `.tsv` or `.parquet` file or a folder of the parts of one (columns `path`, `label`, optional
+            `split`, `group`, attributes; paths relative to the file); a pyarrow table or a pandas frame with the same
+            columns; such a table with `NamedColumns`; or `"digits"`.
 
     Raises:
         InputError: the data is none of these, is empty, or lacks a column; files that do not exist are listed.
@@ -67,9 +70,14 @@ def read_image_table(data: Any) -> ImageTable:
     table = _from_place(named) if isinstance(data, str | Path) else ImageTable(rows_from_frame(named), "table")
     if not len(table):
         place = Path(data).expanduser() if isinstance(data, str | Path) else None
+        if place is None or not place.is_dir():
+            raise InputError(
+                f"{place or 'the table'}: no images found, it has no rows",
+                hint="expected a row for every image: its path and its label",
+            )
         raise InputError(
-            f"{data if place else 'the table'}: no images found{what_was_there(Counter(table.ignored))}",
-            hint=(instead_of_images(place) if place and place.is_dir() else None)
+            f"{data}: no images found{what_was_there(Counter(table.ignored))}",
+            hint=instead_of_images(place)
             or "expected one folder per class with images inside, e.g. DATA/cats/1.jpg and DATA/dogs/1.jpg",
         )
     return table
@@ -77,6 +85,8 @@ def read_image_table(data: Any) -> ImageTable:
 
 def _from_place(named: NamedColumns) -> ImageTable:
     data, path = named.data, located(named)
+    if path.is_dir() and (shards := shards_in(path)):
+        return ImageTable(rows_from_shards(shards, named), writable_name(path.resolve().name) or "images")
     if path.is_dir():
         return _from_folder(
             path, str(data) if str(data) in BUILT_IN else writable_name(path.resolve().name) or "images"
@@ -91,10 +101,21 @@ def located(named: NamedColumns) -> Path:
         InputError: there is no such thing, or columns are named of what has none.
     """
     data = named.data
-    path = Path(data).expanduser()
+    if not str(data).strip():
+        raise InputError("the data is an empty name", hint="give a folder or a table; the current folder is called .")
+    try:
+        path = Path(data).expanduser()
+        kind = irregular_kind(path)
+    except (OSError, RuntimeError, ValueError) as error:  # without permission, too long, of a user who is not there
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"{_short(data)}: cannot be opened: {reason}", hint="check the path and its spelling"
+        ) from None
+    if kind is not None:
+        raise InputError(f"{data}: is {kind}, not a file", hint="write what comes out of it to a .csv, and give that")
     if str(data) in BUILT_IN and not path.exists():
         path = BUILT_IN[str(data)]()
-    if named.names and path.is_dir():
+    if named.names and path.is_dir() and not shards_in(path):
         raise InputError(
             f"{data} is a folder: it has no columns to name", hint="leave out --columns, or give a CSV or Parquet file"
         )
@@ -104,6 +125,10 @@ def located(named: NamedColumns) -> Path:
         f"{data}: there is no such folder or file",
         hint=f"give a folder of class folders, a CSV or Parquet file, or a built-in name: {', '.join(BUILT_IN)}",
     )
+
+
+def _short(data: str | Path) -> str:
+    return str(data) if len(str(data)) <= _LONGEST_SHOWN else f"{str(data)[:_LONGEST_SHOWN]}…"
 
 
 def _from_folder(folder: Path, name: str) -> ImageTable:

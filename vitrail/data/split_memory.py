@@ -1,6 +1,8 @@
 """The split of a run, kept in its folder: which images were on which side, so that a later run can keep them there, or
 say how many it moved."""
 
+import json
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,11 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 
-from vitrail.basics.errors import InputError
+from vitrail.basics.checks import damaged
+from vitrail.basics.errors import DamagedError, InputError
 from vitrail.basics.files import atomic_file
 
 SPLIT_FILE = "splits.parquet"
-_NAME = b"vitrail data"
+_NAME, _CHECK = b"vitrail data", b"vitrail check"
 _COLUMNS = ("id", "group", "split")
 
 
@@ -36,7 +39,8 @@ class SplitMemory:
         """Read what a run kept.
 
         Raises:
-            InputError: there is no such run, it keeps no split, or the file is damaged.
+            DamagedError: the file is not what was written.
+            InputError: there is no such run, or it keeps no split.
         """
         file = run / SPLIT_FILE
         if not file.is_file():
@@ -46,11 +50,14 @@ class SplitMemory:
                 hint="give the folder of a run that fit has finished; runs of older versions keep no split: mark the "
                 "images train and val in the column split of a table instead",
             )
+        hint = "fit that run again, or leave --splits-of out: all images are then drawn anew"
         try:
             table = pyarrow.parquet.read_table(file, columns=list(_COLUMNS))
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise InputError(f"{file}: damaged: {error}", hint="fit that run again") from error
-        columns = [table[name].to_pylist() for name in _COLUMNS]
+            notes, columns = table.schema.metadata or {}, [table[name].to_pylist() for name in _COLUMNS]
+        except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
+            raise DamagedError(f"{file}: damaged: {error}", hint=hint) from error
+        if _CHECK in notes and notes[_CHECK] != _check_of(notes.get(_NAME, b""), columns):
+            raise damaged(file, hint=hint)
         found = cls(run, {}, {})
         for identity, group, split in zip(*columns, strict=True):
             found.images[identity] = split
@@ -87,9 +94,16 @@ def write_split(run: Path, rows: pa.Table, *, data: str) -> None:
     Raises:
         SystemFault: the disk is full or may not be written.
     """
-    kept = rows.select(_COLUMNS).replace_schema_metadata({_NAME: data.encode()})
+    kept = rows.select(_COLUMNS)
+    check = _check_of(data.encode(), [kept[name].to_pylist() for name in _COLUMNS])
+    kept = kept.replace_schema_metadata({_NAME: data.encode(), _CHECK: check})
     with atomic_file(run / SPLIT_FILE) as file:
         pyarrow.parquet.write_table(kept, file)
+
+
+def _check_of(name: bytes, columns: list[list]) -> bytes:
+    """Checksum of all that is kept; in the file's notes, so that it stays one that every reader of Parquet opens."""
+    return f"{zlib.crc32(name + json.dumps(columns).encode()):08x}".encode()
 
 
 def latest_run_of(data: str, *, beside: Path) -> Path | None:
@@ -107,6 +121,6 @@ def _files_beside(run: Path) -> Iterator[Path]:
 def _name_in(run: Path) -> str | None:
     try:
         notes = pyarrow.parquet.read_schema(run / SPLIT_FILE).metadata or {}
-    except (pa.ArrowException, OSError, ValueError):
+        return notes[_NAME].decode() if _NAME in notes else None
+    except (pa.ArrowException, OSError, ValueError, MemoryError):
         return None
-    return notes[_NAME].decode() if _NAME in notes else None

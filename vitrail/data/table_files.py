@@ -14,6 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from vitrail.basics.errors import InputError
+from vitrail.basics.files import regular_file
 from vitrail.data.cells import distinct_names
 from vitrail.data.reading import IMAGE_EXTENSIONS
 
@@ -73,7 +74,7 @@ def opened_table(file: Path) -> TableFile:
             names = _CsvForm.of(file).header
             texts = dict.fromkeys(distinct_names(names), pa.string())
             return TableFile(file, distinct_names(names), _repeated(names), True, {}, texts)
-        with pyarrow.parquet.ParquetFile(file) as opened:
+        with regular_file(file) as content, pyarrow.parquet.ParquetFile(content) as opened:
             schema = opened.schema_arrow
     names = distinct_names(schema.names)
     types = dict(zip(names, schema.types, strict=True))
@@ -113,7 +114,7 @@ def _repeated(names: Sequence[str]) -> frozenset[str]:
 
 def _other_encoding(file: Path) -> InputError:
     where = ""
-    with open(file, "rb") as lines:
+    with regular_file(file) as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 line.decode()
@@ -139,7 +140,7 @@ class _CsvForm:
 
     @classmethod
     def of(cls, file: Path) -> "_CsvForm":
-        with open(file, "rb") as opened:
+        with regular_file(file) as opened:
             beginning = opened.read(_BEGINNING)
         encoding = _encoding(beginning, file)
         text = beginning.decode(encoding, errors="replace").lstrip("\ufeff")
@@ -213,7 +214,7 @@ def _opened_csv(
 
 
 def _parquet_pieces(table: TableFile, wanted: Sequence[str]) -> Iterator[pa.Table]:
-    with pyarrow.parquet.ParquetFile(table.file) as opened:
+    with regular_file(table.file) as content, pyarrow.parquet.ParquetFile(content) as opened:
         theirs = opened.schema_arrow.names
         position = {name: number for number, name in enumerate(table.names)}
         asked = [name for name in dict.fromkeys(theirs) if name in {theirs[position[each]] for each in wanted}]

@@ -1,6 +1,7 @@
 """`vitrail fit`: from a data set that is being checked to a packaged classifier and a report."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class FitResult:
         quality: the probe's figures by split, each measured on images it was not fitted on.
         neighbours: accuracy of nearest neighbours on the same features, by split.
         seconds: from the start of the fit until everything was on disk.
+        passed_over: files that were not used because of their names, by class and kind; see `ImageTable`.
     """
 
     run: Path
@@ -43,6 +45,7 @@ class FitResult:
     quality: dict[str, Quality]
     neighbours: dict[str, Measure]
     seconds: float
+    passed_over: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `--json`."""
@@ -52,6 +55,7 @@ class FitResult:
             "report": str(self.report),
             "quality": {split: quality.as_json() for split, quality in self.quality.items()},
             "neighbours": {split: measure.as_json() for split, measure in self.neighbours.items()},
+            "passed_over": {label: dict(kinds) for label, kinds in self.passed_over.items()},
             "seconds": round(self.seconds, 2),
         }
 
@@ -106,4 +110,5 @@ def finish_fit(
         watch.lap("package")
         page = report(fitted, run.path, settings, command=command, timings=watch.laps)
         run.finish()
-    return FitResult(run.path, package, page, judged.quality, judged.neighbours, watch.total)
+    passed_over = started.check.images.passed_over
+    return FitResult(run.path, package, page, judged.quality, judged.neighbours, watch.total, passed_over)

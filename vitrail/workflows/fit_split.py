@@ -4,10 +4,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitrail.basics.events import Emit, Noted
+from vitrail.basics.errors import InputError
+from vitrail.basics.events import Emit, Noted, Recovered
+from vitrail.basics.replacing import REPLACED
 from vitrail.basics.run_folder import RunFolder
 from vitrail.basics.run_standing import interrupted_note
-from vitrail.data.split_memory import SplitMemory, latest_run_of, write_split
+from vitrail.data.split_memory import SPLIT_FILE, SplitMemory, latest_run_of, write_split
 from vitrail.workflows.fit_preparation import Prepared
 from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.fit_start import StartedFit
@@ -33,15 +35,19 @@ class EarlierSplits:
         """What the settings name, or else the last run of a data set of this name.
 
         Raises:
+            DamagedError: what the run that was named keeps is damaged.
             InputError: the run that was named keeps no split.
         """
         asked = settings.split.splits_of
         if asked is None:
             found = latest_run_of(started.check.images.name, beside=started.out)
-            return cls(compared=SplitMemory.of(found) if found else None)
+            return cls(compared=_sound_split(found) if found else None)
+        named = Path(asked).expanduser()
+        if interrupted_note(started.out, DECISION) is None:
+            return cls(kept=SplitMemory.of(named))
         # An interrupted run that is continued may have set aside the very run that was named; it keeps what that kept.
-        continued = interrupted_note(started.out, DECISION) is not None
-        return cls(kept=SplitMemory.of(started.out if continued else Path(asked).expanduser()))
+        aside = started.out / REPLACED if named.resolve() == started.out.resolve() else named
+        return cls(kept=_sound_split(started.out) or SplitMemory.of(aside))
 
 
 def keep_split(run: RunFolder, ready: Prepared, earlier: EarlierSplits, *, data: str, emit: Emit) -> tuple[str, ...]:
@@ -53,13 +59,25 @@ def keep_split(run: RunFolder, ready: Prepared, earlier: EarlierSplits, *, data:
     noted = run.noted(DECISION)
     if noted is None:
         sentence = _kept(earlier.kept, ready) if earlier.kept else _moved(earlier.compared, ready)
-        write_split(run.path, ready.images.rows, data=data)
+        # Before the split is written: whoever is killed in between finds the earlier run, and the same sentence, again.
         run.note(DECISION, sentence=sentence)
     else:
         sentence = noted["sentence"]
+    if _sound_split(run.path) is None or noted is None:
+        if noted is not None and (run.path / SPLIT_FILE).exists():
+            emit(Recovered(f"damaged  {run.path / SPLIT_FILE} is not what was written, and is written again"))
+        write_split(run.path, ready.images.rows, data=data)
     if sentence:
         emit(Noted(f"split    {sentence}"))
     return (sentence,) if sentence else ()
+
+
+def _sound_split(run: Path) -> SplitMemory | None:
+    """The split that a run keeps; None where it keeps none that can be believed."""
+    try:
+        return SplitMemory.of(run)
+    except InputError:
+        return None
 
 
 def _kept(earlier: SplitMemory, ready: Prepared) -> str:

@@ -14,6 +14,7 @@ from vitrail.data.folder_names import splits_of
 from vitrail.data.image_list import ImageList
 from vitrail.data.image_paths import image_paths
 from vitrail.data.image_table import read_image_table
+from vitrail.data.inspection.passed_over_files import passed_over_findings
 
 
 @pytest.fixture
@@ -191,7 +192,7 @@ def test_what_other_programs_put_beside_images_is_no_image_no_class_and_no_split
     (folder / "_annotations").mkdir()
     table = read_image_table(folder)
     assert (found(folder), len(table), len(image_paths([folder]))) == before
-    assert table.ignored == {}
+    assert set(table.ignored) <= {"images in wandb/", "images in mlruns/", "images in lightning_logs/"}
     assert set(table.empty_classes) <= {"_annotations"}
 
 
@@ -237,3 +238,56 @@ def test_folders_whose_names_are_not_utf_8_are_listed_by_features_and_told_by_ch
     shutil.rmtree(os.fsencode(folder) + b"\xfc/gr\xfcn")
     with pytest.raises(InputError, match="not valid UTF-8"):
         read_image_table(os.fsdecode(os.fsencode(folder) + b"\xfc"))
+
+
+def test_a_class_called_like_a_folder_of_a_tool_is_one_where_it_holds_nothing_but_images(images):
+    folder = images("cat/0.png", "dog/0.png", "wandb/0.png", "mlruns/0/artifacts/1.png", "mlruns/0/artifacts/2.png")
+    table = read_image_table(folder)
+    assert table.classes == ["cat", "dog", "wandb"]
+    assert table.passed_over == {"": {"images in mlruns/": 2}}
+    (finding,) = passed_over_findings(table.passed_over)
+    assert finding.severity == "note"
+    assert "2 × images in mlruns/" in finding.title
+    assert "give it another name" in finding.hint
+
+
+def test_a_class_folder_with_a_package_of_ours_in_it_is_left_out_with_a_word(images):
+    folder = images("cat/0.png", "dog/0.png", "owl/0.png")
+    (folder / "owl" / "vitrail.json").touch()
+    table = read_image_table(folder)
+    assert table.classes == ["cat", "dog"]
+    assert table.passed_over == {"": {"images in owl/": 1}}
+
+
+def test_patients_that_do_not_all_have_every_class_are_no_classes(images):
+    everyone = [f"p{n}/{label}/0.png" for n, label in enumerate(["pos", "neg", "pos", "neg"])]
+    folder = images(*everyone)
+    assert "4 folders (p0, p1, p2, p3) hold the same folders (neg, pos)" in refusal_of(folder).message
+    assert "if neg is one, the same with $2 for $1" in refusal_of(folder).hint
+    images(*everyone, "p0/neg/0.png", "p1/pos/0.png")
+    assert "hold the same folders (neg, pos)" in refusal_of(folder).message
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["animals/cat/0.png", "animals/dog/0.png", "plants/oak/0.png", "plants/rose/0.png"],
+        ["cat/a/0.png", "cat/b/0.png", "dog/0.png", "owl/a/0.png"],
+        ["cat/x/0.png", "dog/x/0.png", "owl/x/0.png"],
+    ],
+)
+def test_classes_with_subfolders_of_their_own_are_classes(paths, images):
+    assert read_image_table(images(*paths)).classes == sorted({path.split("/")[0] for path in paths})
+
+
+def test_several_outer_folders_are_gone_through_in_the_hint(images):
+    folder = images("a/b/c/cat/0.png", "a/b/c/dog/0.png")
+    assert refusal_of(folder).hint.endswith(f"go one level down: give {folder}/a/b/c")
+
+
+def test_the_hint_for_a_flat_folder_of_telling_names_writes_a_table(images):
+    folder = images("cat.0.png", "cat.1.png", "dog_0.png", "dog_1.png")
+    command = refusal_of(folder).hint.split("write a table: ")[1].removesuffix(", and give it")
+    subprocess.run(command, shell=True, check=True)
+    assert found(folder / "labels.csv") == {(None, "cat"), (None, "dog")}
+    assert len(read_image_table(folder / "labels.csv")) == 4

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from vitrail.basics.errors import InputError
+from vitrail.basics.errors import DamagedError, InputError
 from vitrail.data.columns import rows
 from vitrail.data.split import SplitSettings, split_rows
 from vitrail.data.split_memory import SplitMemory, latest_run_of, write_split
@@ -122,6 +122,24 @@ def test_a_run_without_a_split_and_a_damaged_one_are_refused_in_words(tmp_path):
     (tmp_path / "splits.parquet").write_bytes(b"PAR1 broken")
     with pytest.raises(InputError, match=r"splits.parquet: damaged: "):
         SplitMemory.of(tmp_path)
+
+
+def test_no_flipped_bit_of_a_kept_split_is_believed(tmp_path):
+    done = split_rows(table(["a", "b"] * 10, groups=[f"g{n // 2}" for n in range(20)]), SplitSettings())
+    run = tmp_path / "run"
+    run.mkdir()
+    write_split(run, done, data="pets")
+    file, believed = run / "splits.parquet", SplitMemory.of(run)
+    whole, refused = file.read_bytes(), 0
+    positions = range(0, len(whole), 7)
+    for position in positions:
+        file.write_bytes(bytes([*whole[:position], whole[position] ^ 1 << position % 8, *whole[position + 1 :]]))
+        assert latest_run_of("pets", beside=run) in (run, None)
+        try:
+            assert SplitMemory.of(run) == believed, position
+        except DamagedError:
+            refused += 1
+    assert refused > len(positions) / 4
 
 
 def test_the_last_run_of_a_data_set_is_found_in_the_folder_itself_or_beside_it(tmp_path):

@@ -328,3 +328,18 @@ def test_a_name_from_another_encoding_in_a_frame_is_written_and_not_a_traceback(
     frame = pd.DataFrame({"path": [str(tmp_path / "ok.png"), "gr\udcfcn.png"], "label": ["a", "b\udce4"]}, dtype=object)
     with pytest.raises(InputError, match=r"1 of 2 images do not exist:\n  - .*gr\\xfcn.png"):
         read_image_table(frame)
+
+
+def test_the_parts_of_one_table_are_read_together_and_their_names_say_the_split(tmp_path, image):
+    folder = tmp_path / "set"
+    (folder / "data").mkdir(parents=True)
+    for part in ("train-00000-of-00002", "train-00001-of-00002-0a1b2c", "test-00000-of-00001"):
+        pq.write_table(pa.table({"path": [str(image)] * 2, "label": ["a", "b"]}), folder / "data" / f"{part}.parquet")
+    (folder / "README.md").touch()
+    rows = read_image_table(folder).rows
+    assert rows["split"].to_pylist() == ["test"] * 2 + ["train"] * 4
+    listed = ImageList.write(folder, tmp_path / "list.arrow")
+    assert listed.rows(np.arange(6))["split"].to_pylist() == rows["split"].to_pylist()
+    (folder / "data" / "train-00000-of-00002.parquet").unlink()
+    with pytest.raises(InputError, match="of the 2 parts of train, 1 are not there\nhint: fetch the missing"):
+        read_image_table(folder)

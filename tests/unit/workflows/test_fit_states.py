@@ -9,6 +9,12 @@ import pytest
 import vitrail
 from tests.conftest import picture
 from vitrail.basics.errors import FindingsError, InputError
+from vitrail.basics.run_folder import RunFolder
+from vitrail.data.split import SplitSettings, split_rows
+from vitrail.data.split_memory import SplitMemory
+from vitrail.workflows.fit_data import FitImages
+from vitrail.workflows.fit_preparation import Prepared
+from vitrail.workflows.fit_split import EarlierSplits, keep_split
 
 TINY = {"model": "test_vit", "pretrained": False, "image_size": 32, "preset": "quick", "thumbnails": False}
 
@@ -101,6 +107,18 @@ def test_a_fit_names_how_many_images_changed_sides_since_the_last_run_of_the_sam
     (said,) = [line for line in chosen(tmp_path / "two") if "changed sides" in line]
     assert f" of the 30 images that {tmp_path / 'same'} knew changed sides (" in said
     assert f"--splits-of {tmp_path / 'same'} keeps every image where it was." in said
+
+
+def test_a_continued_run_whose_kept_split_is_damaged_writes_it_again_and_says_so(table, tmp_path):
+    rows = split_rows(vitrail.check(table("ab" * 4), workers=0).table, SplitSettings())
+    ready, told = object.__new__(Prepared), []  # nothing but its images is looked at
+    object.__setattr__(ready, "images", FitImages(rows, ["a", "b"], 0))
+    with RunFolder.open(tmp_path / "run", {}) as run:
+        assert keep_split(run, ready, EarlierSplits(), data="pets", emit=told.append) == ()
+        (run.path / "splits.parquet").write_bytes(b"PAR1 broken")
+        assert keep_split(run, ready, EarlierSplits(), data="pets", emit=told.append) == ()
+        assert SplitMemory.of(run.path).images
+    assert [type(event).__name__ for event in told] == ["Recovered"]
 
 
 def sides(run):

@@ -28,6 +28,8 @@ def passed_over_findings(passed_over: PassedOverByClass) -> Iterator[Finding]:
         "there are images among them: give those an extension that says so, and convert what no reader takes (DICOM, "
         "raw camera files) to PNG or TIFF"
         if images
+        else "if such a folder is a class, give it another name: programs for training keep their runs in such ones"
+        if any(kind.startswith("images in ") for kind in kinds)
         else "by their names these are no images",
     )
 
