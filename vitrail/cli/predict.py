@@ -90,7 +90,8 @@ def _write_csv(answers: "Iterable[Prediction]") -> None:
 
 
 def _cell(text: str) -> str:
-    return _shown(spreadsheet_cell(text))
+    cell = spreadsheet_cell(text)
+    return _shown(printable(cell) if sys.stdout.isatty() else cell)  # a file holds the name, a terminal would obey it
 
 
 def _write_table(answers: "Iterable[Prediction]") -> None:

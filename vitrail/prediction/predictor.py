@@ -134,7 +134,7 @@ class Predictor:
             rows = iter(self._answers(np.stack(readable), len(pictures), shown) if readable else ())
             for name, each in batch:
                 if isinstance(each, UnreadableImageError):
-                    yield Unreadable(name, str(each))
+                    yield Unreadable(name, each.message)
                 else:
                     yield self._prediction(name, next(rows))
 

@@ -55,3 +55,9 @@ def test_a_file_name_that_is_not_utf_8_is_answered_in_every_format(package, tmp_
         assert os.fsencode(json.loads(said[encoding, "--json"])["path"]) == name, "the very file can be opened again"
     assert list(csv.reader(io.StringIO(said["utf-8", "--csv"])))[1][0].endswith(r"/caf\xe9.png")
     assert r"/caf\xe9.png" in said["utf-8",]
+
+
+def test_a_file_that_is_no_image_is_told_in_one_line(package, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    done = CliRunner().invoke(app, ["predict", str(package), str(tmp_path / "pipe.png")])
+    assert (done.exit_code, done.stderr) == (1, f"error: {tmp_path}/pipe.png: is a named pipe, not a file\n")
