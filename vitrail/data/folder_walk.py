@@ -1,4 +1,4 @@
-"""What lies in folders: class folders and images, without what is hidden, what other programs put there, and our own."""
+"""What lies in folders: class folders and images, but what is hidden, what other programs put there, and our own."""
 
 import os
 from collections import Counter

@@ -39,7 +39,7 @@ def test_split_folders_beside_class_folders_are_refused(write_images):
 def test_images_outside_any_class_folder_are_refused(write_images):
     folder = write_images({"cat": 1})
     (folder / "cat" / "000.png").rename(folder / "loose.png")
-    with pytest.raises(InputError, match=r"1 images lie outside any class folder, the first is loose.png"):
+    with pytest.raises(InputError, match=r"1 image lies outside any class folder, the first is loose.png"):
         read_image_table(folder)
 
 
