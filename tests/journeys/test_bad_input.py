@@ -200,6 +200,13 @@ def test_a_sheet_that_is_no_picture_is_refused_before_the_work(vitrail, write_im
     assert vitrail("check", tmp_path / "images", "--sheet", tmp_path / "new" / "sheet.jpg").code == 0
     with Image.open(tmp_path / "new" / "sheet.jpg") as sheet:
         assert sheet.width > 100
+    ended = vitrail("check", tmp_path / "images", "--sheet", tmp_path / "images" / "sheet.png")
+    assert "where it would be taken for one of the images" in ended.err
+    image = next((tmp_path / "images").rglob("*.png"))
+    (tmp_path / "table.csv").write_text(f"path,label\n{image},a\n{image},b\n")
+    before = image.read_bytes()
+    assert "is one of the images" in vitrail("check", tmp_path / "table.csv", "--sheet", image).err
+    assert image.read_bytes() == before
 
 
 def test_an_option_that_is_a_setting_gets_a_hint(vitrail, tmp_path):

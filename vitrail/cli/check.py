@@ -1,6 +1,7 @@
 """`vitrail check`: what is in a data set, and what must be mended."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +43,11 @@ def check(
     if sheet is not None and sheet.suffix.lower() not in _SHEET_FORMATS:
         known = ", ".join(_SHEET_FORMATS)
         raise InputError(f"--sheet {sheet}: not a picture's extension", hint=f"end the name in one of {known}")
+    if sheet is not None and Path(data).is_dir() and sheet.resolve().is_relative_to(Path(data).resolve()):
+        raise InputError(
+            f"--sheet {sheet}: lies in {data}, where it would be taken for one of the images",
+            hint=f"write it somewhere else, e.g. --sheet {Path(data).resolve().parent / sheet.name}",
+        )
     with TerminalProgress(quiet=quiet) as progress:
         inspection = run_check(with_columns(data, columns), workers=workers, emit=progress)
     with reader_may_leave():
@@ -59,6 +65,8 @@ def _write_sheet(inspection: "Inspection", sheet: Path) -> None:
     from vitrail.basics.files import explained_os_errors
     from vitrail.data.inspection.contact_sheet import contact_sheet
 
+    if str(sheet.resolve()) in set(map(os.path.realpath, inspection.table["path"].to_pylist())):
+        raise InputError(f"--sheet {sheet}: is one of the images", hint="give the sheet another name")
     with explained_os_errors(sheet):
         sheet.parent.mkdir(parents=True, exist_ok=True)
         contact_sheet(inspection.table).save(sheet)
@@ -70,7 +78,7 @@ def show(inspection: "Inspection", *, full: bool) -> None:
     from vitrail.data.inspection.words import finding_words, summary_words, verdict
 
     folder = shared_folder(inspection.table)
-    tell(summary_words(inspection.summary))
+    tell(summary_words(inspection.summary, full=full))
     for finding in inspection.findings:
         tell(f"\n{finding.severity:<8} {printable(finding.title)}", colour=_STYLES[finding.severity])
         if below := finding_words(finding, folder=folder, full=full):

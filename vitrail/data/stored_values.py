@@ -16,6 +16,7 @@ GREY_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
 """Pillow's modes of grey pictures that hold more than 8 bits."""
 
 _SAMPLE_FORMAT, _SIGNED, _UNSIGNED = 339, 2, 1
+_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 _NATIVE = "L" if sys.byteorder == "little" else "B"
 _LOWER_BYTE = {
     f"{colours};16{order}": f"{colours};16{'L' if (order if order != 'N' else _NATIVE) == 'B' else 'B'}"
@@ -50,6 +51,9 @@ def stored_values(image: Image.Image, content: bytes | None = None) -> np.ndarra
     values = mode_values(image)
     if image.mode == "I" and format_of_samples == _UNSIGNED:
         return values.view(np.uint32)
+    if values.dtype == np.uint16 and _tiff_tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO:
+        # Pillow turns these over where they have 8 bits, and leaves them as they are where they have more.
+        return np.uint16(2 ** min(_tiff_tag(image, _BITS) or 16, 16) - 1) - values
     return _fits_values(values, content) if image.format == "FITS" and content is not None else values
 
 

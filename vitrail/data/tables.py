@@ -198,7 +198,7 @@ def _piece(table: pa.Table, source: str, base: Path, first: int) -> pa.Table:
             hint="fill this cell or remove the row",
         )
     whole = rows(
-        path=_absolute(paths, base), label=labels, split=_split_words(splits), frame=_frames(table, source)
+        path=_absolute(paths, base), label=labels, split=_split_words(splits, source), frame=_frames(table, source)
     )  # fmt: skip
     return whole.drop_columns("group")
 
@@ -215,7 +215,7 @@ def _rows(table: pa.Table, source: str, *, base: Path, written: bool) -> pa.Tabl
     return rows(
         path=_absolute(values["path"], base),
         label=values["label"],
-        split=_split_words(values["split"]),
+        split=_split_words(values["split"], source),
         group=values["group"],
         frame=_frames(table, source),
         **attributes,
@@ -233,8 +233,11 @@ def _absolute(paths: list[str], base: Path) -> list[str]:
     ]
 
 
-def _split_words(words: list[str | None]) -> list[str | None]:
-    known = {word: split_word(word) for word in set(words)}
+def _split_words(words: list[str | None], source: str) -> list[str | None]:
+    try:
+        known = {word: split_word(word) for word in dict.fromkeys(words)}
+    except InputError as error:
+        raise InputError(f"{source}: {error.message}", hint=error.hint) from None
     return [known[word] for word in words]
 
 

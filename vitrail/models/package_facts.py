@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, field_validator
 
 from vitrail.basics.settings import Settings
+from vitrail.data.inspection.class_names import LONGEST_CLASS_NAME
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.description import Description
 from vitrail.models.network_arguments import LARGEST_SIDE, MOST_CLASSES
@@ -18,7 +19,7 @@ FORMAT_VERSION = 1
 """The version that `write_package` writes, and the newest that `read_package` reads."""
 OLDEST_VERSION = 1
 """The oldest version that `read_package` reads."""
-ClassName = Annotated[str, Field(min_length=1, max_length=1000)]
+ClassName = Annotated[str, Field(min_length=1, max_length=LONGEST_CLASS_NAME)]
 
 
 class PackageFacts(Settings):

@@ -1,6 +1,7 @@
 """The images a fit may use: what the check allows, divided into splits, with the statistics that are theirs."""
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from vitrail.basics.seeds import derived_seed
 from vitrail.data.checked_files import checked_places
 from vitrail.data.columns import LabelledImages, in_split, labels_of, shared_folder, without_folder
 from vitrail.data.inspection import Finding, Inspection
-from vitrail.data.inspection.findings import counted
+from vitrail.data.inspection.findings import counted, listed
 from vitrail.data.inspection.value_range import measured_tone
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.split import leaked_ids, split_rows
+from vitrail.data.split import leaked_ids, split_rows, units_of
 from vitrail.data.split_memory import SplitMemory
 from vitrail.data.statistics import channel_statistics
 from vitrail.workflows.fit_settings import FitSettings
@@ -96,22 +97,45 @@ def usable_rows(
 
 
 def drawn_split_findings(inspection: Inspection, rows: pa.Table, *, emit: Emit) -> tuple[Finding, ...]:
-    """What the check could not see, because the split was drawn after it: look-alikes of training images elsewhere."""
-    drawn = inspection.table["split"].null_count
-    leaked = leaked_ids(rows) if drawn else set()
-    if not leaked:
+    """What the check could not see, because the split was drawn after it: look-alikes of training images elsewhere, and
+    classes that no validation image is of."""
+    if not inspection.table["split"].null_count:
         return ()
+    found = tuple(finding for finding in (_leaked(rows), _not_judged(rows)) if finding is not None)
+    for finding in found:
+        emit(Noted(f"{finding.severity:<9}{finding.title}", "warning"))
+    return found
+
+
+def _leaked(rows: pa.Table) -> Finding | None:
+    leaked = leaked_ids(rows)
     paths = [path for path, identity in zip(*(rows[n].to_pylist() for n in ("path", "id")), strict=True)
              if identity in leaked]  # fmt: skip
-    finding = Finding(
+    if not paths:
+        return None
+    return Finding(
         "near-duplicate-across-splits",
         "warning",
         f"{counted(len(paths), 'held-out image looks', 'held-out images look')} like a training image",
         tuple(paths),
         "give pictures of the same thing one group; the report has the accuracy without these images",
     )
-    emit(Noted(f"{finding.severity:<9}{finding.title}", "warning"))
-    return (finding,)
+
+
+def _not_judged(rows: pa.Table) -> Finding | None:
+    judged = set(in_split(rows, "val")["label"].to_pylist())
+    units = set(zip(rows["label"].to_pylist(), units_of(rows), strict=True))
+    divisible = Counter(label for label, _ in units)  # a class of one unit was told by the check
+    absent = sorted(label for label, count in divisible.items() if count > 1 and label not in judged)
+    if not absent:
+        return None
+    return Finding(
+        "class-not-in-validation",
+        "warning",
+        f"{counted(len(absent), 'class has', 'classes have')} no validation image, as the groups lie: {listed(absent)}",
+        tuple(absent),
+        "figures say nothing about these classes: add images of other groups, or mark images val in the column split",
+    )
 
 
 def _told(finding: Finding) -> str:

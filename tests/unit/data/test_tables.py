@@ -190,7 +190,8 @@ def test_line_breaks_and_quotation_marks_in_cells_belong_to_them(image):
     [
         ("path,label\na.png,größe\n".encode("latin-1"), "is not written in UTF-8: byte 0xf6 in line 2", "iconv -f"),
         (b"", "the table is empty", "its first line names the columns: path,label"),
-        (b"path,label\n", "no images found", "expected"),
+        (b"path,label\n", "no images found, it has no rows", "expected a row for every image"),
+        (b"path,label,split\na.png,x,0\n", "t.csv: column 'split' holds '0'", "use train, val or test"),
         (b"a.png,cat\na.png,dog\n", "no column 'path'", "the first line names an image already"),
         (b"filename,class\na.png,x\n", "no column 'path'", "--columns path=filename,label=class"),
         (b"path,label\na.png,x,y\n", "Row #2: Expected 2 columns, got 3", "named row"),

@@ -158,3 +158,13 @@ def test_a_package_written_before_there_was_a_tone_shows_the_same_pixels():
 def test_a_scale_without_a_range_is_refused(scale):
     with pytest.raises(SettingsError):
         Preprocessing.parse(tone=scale)
+
+
+def test_where_white_is_zero_more_than_8_bits_are_turned_over_as_8_bits_are():
+    grey = np.array([[0, 1, 254, 255]], np.uint8)
+    turned = [signed_tiff(values).replace(*WHITE_IS_ZERO, 1) for values in (grey, grey.astype(np.uint16) * 257)]
+    shown = [levels(content, Tone(white=65535, floats="values", colours="values")) for content in turned]
+    assert shown == [[[255, 254, 1, 0]]] * 2
+
+
+WHITE_IS_ZERO = [struct.pack("<HHIHH", 262, 3, 1, value, 0) for value in (1, 0)]

@@ -4,6 +4,7 @@ over. And what becomes of an earlier split."""
 import json
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import vitrail
@@ -12,7 +13,7 @@ from vitrail.basics.errors import FindingsError, InputError
 from vitrail.basics.run_folder import RunFolder
 from vitrail.data.split import SplitSettings, split_rows
 from vitrail.data.split_memory import SplitMemory
-from vitrail.workflows.fit_data import FitImages
+from vitrail.workflows.fit_data import FitImages, drawn_split_findings
 from vitrail.workflows.fit_preparation import Prepared
 from vitrail.workflows.fit_split import EarlierSplits, keep_split
 
@@ -107,6 +108,20 @@ def test_a_fit_names_how_many_images_changed_sides_since_the_last_run_of_the_sam
     (said,) = [line for line in chosen(tmp_path / "two") if "changed sides" in line]
     assert f" of the 30 images that {tmp_path / 'same'} knew changed sides (" in said
     assert f"--splits-of {tmp_path / 'same'} keeps every image where it was." in said
+
+
+def test_a_class_that_no_validation_image_is_of_after_the_draw_is_told(table):
+    found = vitrail.check(table("aaaaaabbbbbbcc", groups="ppqqrrppqqrrss"), workers=0)
+    everywhere = found.table.set_column(
+        found.table.column_names.index("split"), "split", pa.array(["train"] * 10 + ["val"] * 2 + ["train"] * 2)
+    )
+    groups = pa.array(list("ppqqrrppqqrrst"))
+    everywhere = everywhere.set_column(everywhere.column_names.index("group"), "group", groups)
+    told = []
+    (finding,) = drawn_split_findings(found, everywhere, emit=told.append)
+    assert finding.code == "class-not-in-validation"
+    assert finding.details == ("a", "c")
+    assert finding.title in told[0].text
 
 
 def test_a_continued_run_whose_kept_split_is_damaged_writes_it_again_and_says_so(table, tmp_path):

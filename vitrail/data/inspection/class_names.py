@@ -9,6 +9,9 @@ import pyarrow as pa
 
 from vitrail.data.inspection.findings import Finding, counted
 
+LONGEST_CLASS_NAME = 1000
+"""Letters of the name of a class: what a package takes."""
+
 _MOST_NUMBERED_CLASSES = 20
 _FEW_IMAGES = 10
 """Many different numbers with few images each are measurements; 1,000 numbered classes have more."""
@@ -19,6 +22,7 @@ def class_name_findings(table: pa.Table) -> Iterator[Finding]:
     counts = Counter(table["label"].to_pylist())
     yield from _spelling(counts)
     yield from _measurements(counts)
+    yield from _endless(counts)
 
 
 def _spelling(counts: Counter[str]) -> Iterator[Finding]:
@@ -74,6 +78,18 @@ def _difference(several: list[list[str]]) -> str:
     if looks_alike:
         return "look the same (accents as one sign or as two, as a Mac writes them, or signs of no width)"
     return "differ by case or spaces only"
+
+
+def _endless(counts: Counter[str]) -> Iterator[Finding]:
+    endless = sorted(label for label in counts if len(label) > LONGEST_CLASS_NAME)
+    if endless:
+        yield Finding(
+            "class-name-too-long",
+            "error",
+            f"{counted(len(endless), 'class name is', 'class names are')} longer than {LONGEST_CLASS_NAME:,} letters",
+            tuple(f"{label[:80]}… ({len(label):,} letters)" for label in endless),
+            "is this column the label (--columns label=…)? If it is, give the classes shorter names",
+        )
 
 
 def _measurements(counts: Counter[str]) -> Iterator[Finding]:

@@ -60,7 +60,8 @@ def measured_tone(rows: pa.Table) -> Tone:
     Args:
         rows: readable rows with the columns of the inspection: those that are trained on.
     """
-    deep = rows.filter(pc.field("depth") != "")
+    nothing = (pc.field("not_finite") > 0) & (pc.field("least") == 0) & (pc.field("white") == 0)
+    deep = rows.filter((pc.field("depth") != "") & ~nothing)
     if not deep.num_rows:
         return Tone()
     integers = deep.filter(pc.field("depth") == "integer")

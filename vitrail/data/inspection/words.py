@@ -5,13 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 from vitrail.basics.printable import printable
 from vitrail.data.columns import shared_folder, without_folder
-from vitrail.data.inspection.findings import Finding
+from vitrail.data.inspection.findings import Finding, counted
 from vitrail.data.inspection.summary import WITHOUT_SPLIT
 
 if TYPE_CHECKING:
     from vitrail.data.inspection.result import Inspection
 
 SHOWN_DETAILS = 8
+
+_LONGEST_SHOWN = 100
+
+SHOWN_CLASSES = 12
+"""The largest and the smallest of many classes that are named."""
 
 
 def inspection_words(inspection: "Inspection") -> str:
@@ -35,23 +40,44 @@ def finding_words(finding: Finding, *, folder: str, full: bool) -> str:
     return "".join(f"\n         {line}" for line in lines)
 
 
-def summary_words(summary: dict[str, Any]) -> str:
-    """What is there: a small table of classes by split, sizes and kinds of files."""
+def summary_words(summary: dict[str, Any], *, full: bool = False) -> str:
+    """What is there: a small table of classes by split, sizes and kinds of files.
+
+    Args:
+        summary: see `summary_of`.
+        full: name every class; otherwise, of many, the largest and the smallest.
+    """
     splits = [split for split in ("train", "val", "test", WITHOUT_SPLIT) if split in summary["splits"]]
     heading = ["class", *("images" if split == WITHOUT_SPLIT else split for split in splits)]
-    classes = {printable(name): counts for name, counts in summary["classes"].items()}
-    rows = [[name, *(f"{counts.get(split, 0):,}" for split in splits)] for name, counts in classes.items()]
+    classes = summary["classes"]
+    rows = [[_short(name), *(f"{counts.get(split, 0):,}" for split in splits)] for name, counts in classes.items()]
+    if len(rows) > 2 * SHOWN_CLASSES + 1 and not full:
+        rows = _ends(rows, [sum(counts.values()) for counts in classes.values()])
     widths = [max(_width(row[column]) for row in [heading, *rows]) for column in range(len(heading))]
     table = "\n".join(_line(row, widths) for row in [heading, *rows])
     width, height = summary["width"], summary["height"]
     kinds = ", ".join(f"{count:,} {name}" for name, count in {**summary["formats"], **summary["modes"]}.items())
     return (
-        f"{summary['images']:,} images in {len(summary['classes'])} classes, {summary['total_bytes'] / 1e6:,.1f} MB\n\n"
+        f"{counted(summary['images'], 'image')} in {counted(len(classes), 'class', 'classes')}, "
+        f"{summary['total_bytes'] / 1e6:,.1f} MB\n\n"
         f"{table}\n\n"
         f"sizes    {width['min']}-{width['max']} × {height['min']}-{height['max']} pixels, "
         f"median {width['median']} × {height['median']}\n"
         f"kinds    {kinds}"
     )
+
+
+def _short(name: str) -> str:
+    shown = printable(name)
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
+
+
+def _ends(rows: list[list[str]], sizes: list[int]) -> list[list[str]]:
+    """The largest classes, how many are between, and the smallest."""
+    order = sorted(range(len(rows)), key=lambda row: (-sizes[row], row))
+    between = [f"… {len(rows) - 2 * SHOWN_CLASSES:,} more (--full)", *("…" for _ in rows[0][1:])]
+    largest, smallest = order[:SHOWN_CLASSES], order[-SHOWN_CLASSES:]
+    return [*(rows[row] for row in largest), between, *(rows[row] for row in smallest)]
 
 
 def verdict(inspection: "Inspection") -> str:

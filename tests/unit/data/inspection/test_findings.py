@@ -247,3 +247,9 @@ def test_one_picture_under_every_name_is_an_error():
     alike = pictures_of(inspected(["a", "b"] * 15, id=["ab" * 16] * 30))
     (finding,) = duplicate_findings(alike)
     assert (finding.severity, finding.title) == ("error", "all 30 pictures are the same file")
+
+
+def test_a_class_name_that_no_package_takes_is_an_error_before_anything_is_trained():
+    found = by_code(structure_findings(inspected(["a" * 1001] * 3 + ["b"] * 3)))["class-name-too-long"]
+    assert (found.severity, found.title) == ("error", "1 class name is longer than 1,000 letters")
+    assert len(found.details[0]) < 120

@@ -18,6 +18,8 @@ from vitrail.data.inspection import Finding, Inspection, PendingInspection, begi
 from vitrail.data.inspection.contact_sheet import contact_sheet
 from vitrail.data.inspection.examine import FileFacts
 from vitrail.data.inspection.result import inspection_of
+from vitrail.data.inspection.summary import summary_of
+from vitrail.data.inspection.words import summary_words
 
 
 def inspection(data, *, workers: int = 0) -> Inspection:
@@ -320,6 +322,18 @@ def test_in_python_the_result_shows_what_the_terminal_shows(collection):
     assert shown.endswith("\n1 to fix, 0 to look at.")
     assert "pyarrow" not in shown
     assert len(shown) < 10_000
+
+
+def test_of_many_classes_the_largest_and_the_smallest_are_shown():
+    labels = [f"c{number:03}" for number in range(100) for _ in range(number + 1)]
+    summary = summary_of(inspection_of(inspected(labels)).table)
+    shown = summary_words(summary).splitlines()
+    assert shown[0].startswith("5,050 images in 100 classes, ")
+    assert [line.split()[0] for line in shown[3:15]] == [f"c{number:03}" for number in range(99, 87, -1)]
+    assert shown[15].startswith("… 76 more (--full)")
+    assert shown[27].split() == ["c000", "1"]
+    assert len(summary_words(summary, full=True).splitlines()) == len(shown) + 75
+    assert summary_words(summary_of(inspected(["a"]))).startswith("1 image in 1 class, ")
 
 
 def test_where_paths_share_the_root_alone_they_are_shown_whole():

@@ -63,3 +63,10 @@ def test_shares_beside_integers_are_shares():
 
 def test_8_bits_leave_the_tone_unmeasured():
     assert measured_tone(deep(["a"], [0], [0], depth=[""])) == Tone()
+
+
+def test_a_picture_without_any_number_does_not_move_the_scale():
+    tone = measured_tone(
+        deep(["a"] * 3, [5000, 5000, 0], [6000, 6000, 0], depth=["floating"] * 3, not_finite=[0, 0, 3072])
+    )
+    assert (tone.black, tone.white) == (5000, 6000)
