@@ -20,7 +20,7 @@ class Settings(BaseModel):
     3
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     @classmethod
     def parse(cls: type[Kind], **values: Any) -> Kind:

@@ -24,8 +24,7 @@ from vitrail.data.stored_values import stored_values
 from vitrail.data.tiff_kinds import tiff_kind
 from vitrail.data.tone import Tone
 
-# Written out, so that what counts as an image does not change with Pillow's version: what Pillow decodes by
-# itself, and HEIC.
+# Written out, so that what counts as an image does not change with Pillow's version: what it decodes itself, and HEIC.
 IMAGE_EXTENSIONS = frozenset({
     ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit", ".fits", ".flc",
     ".fli", ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc",

@@ -13,7 +13,7 @@ import pyarrow.parquet
 
 from vitrail.basics.checks import damaged
 from vitrail.basics.errors import DamagedError, InputError
-from vitrail.basics.files import atomic_file
+from vitrail.basics.files import atomic_file, regular_file
 
 SPLIT_FILE = "splits.parquet"
 _NAME, _CHECK = b"vitrail data", b"vitrail check"
@@ -52,7 +52,8 @@ class SplitMemory:
             )
         hint = "fit that run again, or leave --splits-of out: all images are then drawn anew"
         try:
-            table = pyarrow.parquet.read_table(file, columns=list(_COLUMNS))
+            with regular_file(file) as content:
+                table = pyarrow.parquet.read_table(content, columns=list(_COLUMNS))
             notes, columns = table.schema.metadata or {}, [table[name].to_pylist() for name in _COLUMNS]
         except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
             raise DamagedError(f"{file}: damaged: {error}", hint=hint) from error
@@ -120,7 +121,8 @@ def _files_beside(run: Path) -> Iterator[Path]:
 
 def _name_in(run: Path) -> str | None:
     try:
-        notes = pyarrow.parquet.read_schema(run / SPLIT_FILE).metadata or {}
+        with regular_file(run / SPLIT_FILE) as content:
+            notes = pyarrow.parquet.read_schema(content).metadata or {}
         return notes[_NAME].decode() if _NAME in notes else None
     except (pa.ArrowException, OSError, ValueError, MemoryError):
         return None

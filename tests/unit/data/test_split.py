@@ -150,6 +150,8 @@ def test_the_last_run_of_a_data_set_is_found_in_the_folder_itself_or_beside_it(t
         os.utime(tmp_path / run / "splits.parquet", (number, number))
     assert latest_run_of("pets", beside=tmp_path / "new") == tmp_path / "two"
     assert latest_run_of("pets", beside=tmp_path / "one") == tmp_path / "one"
+    (tmp_path / "four").mkdir()
+    os.mkfifo(tmp_path / "four" / "splits.parquet")
     assert latest_run_of("bees", beside=tmp_path / "new") is None
 
 

@@ -10,6 +10,7 @@ from vitrail.basics.errors import SettingsError
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.reading import read_image
 from vitrail.data.tone import Tone
+from vitrail.models.package_facts import PackageFacts
 
 LUNG = Tone(black=-1000, white=400, floats="values", colours="values")
 HALVES = np.array([[-2000, -1000, -300, 400, 3000]])
@@ -168,3 +169,10 @@ def test_where_white_is_zero_more_than_8_bits_are_turned_over_as_8_bits_are():
 
 
 WHITE_IS_ZERO = [struct.pack("<HHIHH", 262, 3, 1, value, 0) for value in (1, 0)]
+
+
+def test_a_package_from_before_there_was_a_tone_shows_the_same_pixels():
+    facts = PackageFacts.parse(classes=("a", "b"), preprocessing={"white_level": 4095}, metrics={}, provenance={})
+    assert facts.preprocessing == Preprocessing(tone=Tone(white=4095))
+    assert levels(tiff(np.array([[0, 2048, 4095]], np.uint16)), facts.preprocessing.tone) == [[0, 128, 255]]
+    assert levels(tiff(np.array([[0, 2, 4]], np.float32)), facts.preprocessing.tone) == [[0, 128, 255]]
