@@ -97,7 +97,7 @@ def not_enough_memory() -> SystemFault:
 
 def tells_of_memory(error: BaseException) -> bool:
     """Whether memory did not suffice: for Python, torch, or the loader of libraries."""
-    words = ("allocate memory", "failed to map segment")
+    words = ("allocate memory", "failed to map segment", "bad_alloc", "out of memory", "can't start new thread")
     return isinstance(error, MemoryError) or any(each in str(error) for each in words)
 
 

@@ -60,6 +60,7 @@ def test_output_that_cannot_be_written_is_an_error_that_says_so(tmp_path):
 
 @pytest.mark.parametrize("raised", [
     MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    RuntimeError("std::bad_alloc"), RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     ImportError("libtorch_cuda.so: failed to map segment from shared object"), OSError(12, "Cannot allocate memory"),
 ])  # fmt: skip
 def test_too_little_memory_is_told_in_words(raised, monkeypatch, capsys):

@@ -4,6 +4,7 @@ They are built from local weights in seconds, belong to this machine and its ver
 The whole folder may be deleted at any time.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.basics.errors import SystemFault
-from vitrail.basics.files import cache_folder, sha256_of, write_json
+from vitrail.basics.files import cache_folder, free_bytes, sha256_of, write_json
 
 CONTENTS = "contents.json"
 """Names what a folder was built from, and the SHA-256 of every other file in it."""
 MOST_BYTES = 10 * 2**30
 """When all converted models together take more, those that were not used for longest are removed."""
+NEARLY_FULL_BYTES = 2**20
+"""A disk with less free space is what a converter failed at."""
 ABANDONED_SECONDS = 24 * 3600
 """After so long, what a killed process left half built is removed."""
 
@@ -61,9 +64,9 @@ def cached(key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
 
 def _is_whole(place: Path) -> bool:
     try:
-        digests = json.loads((place / CONTENTS).read_text())["files"]
-        return all(sha256_of(place / name) == digest for name, digest in digests.items())
-    except (OSError, ValueError, KeyError):
+        digests = json.loads((place / CONTENTS).read_text(encoding="utf-8"))["files"]
+        return len(digests) > 0 and all(sha256_of(place / name) == digest for name, digest in digests.items())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False
 
 
@@ -71,7 +74,12 @@ def _build(place: Path, key: Mapping[str, Any], build: Callable[[Path], None]) -
     temporary = place.with_name(f".{place.name}.{os.getpid()}.{threading.get_ident()}.partial")
     temporary.mkdir(parents=True)
     try:
-        build(temporary)
+        try:
+            build(temporary)
+        except Exception as error:  # converters have words of their own for a full disk
+            if free_bytes(temporary) < NEARLY_FULL_BYTES and not isinstance(error, OSError):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
         digests = {path.name: sha256_of(path) for path in sorted(temporary.iterdir())}
         write_json(temporary / CONTENTS, {"built_from": dict(key), "files": digests})
         if not _is_whole(place):  # what stands there now is damaged, or nothing; or another process was faster
