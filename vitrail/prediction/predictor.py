@@ -194,7 +194,7 @@ def load(package: str | Path, *, device: str = "auto", runtime: str = EXACT.name
         PackageError: the folder is no package, is damaged, or was written by a newer Vitrail.
         InputError: there is no such device or runtime.
     """
-    if not isinstance(package, str | os.PathLike) or not str(package):
+    if not isinstance(package, str | os.PathLike) or not os.fspath(package):
         raise InputError(f"{package!r} was given as a package, its folder was expected", hint="e.g. runs/NAME/package")
     return Predictor(read_package(package_of(Path(package).expanduser())), device=device, runtime=runtime)
 
