@@ -26,10 +26,16 @@ def image_paths(places: Iterable[str | Path]) -> list[str]:
 
 
 def _expanded(place: str) -> list[str]:
+    if not place:
+        raise InputError("an empty path was given, a file, folder or pattern was expected", hint=". is this folder")
     path = Path(place).expanduser()
-    if path.is_dir():
+    try:
+        is_folder, is_there = path.is_dir(), path.exists() or path.is_symlink()
+    except OSError as error:  # longer than any path, or in a folder that may not be entered
+        raise InputError(f"{place[:200]}: {error.strerror or error}", hint="check what was given as a path") from error
+    if is_folder:
         files = _images_below(path)
-    elif path.exists() or path.is_symlink():
+    elif is_there:
         return [str(path)]
     else:
         matches = sorted(glob.glob(str(path), recursive=True))

@@ -14,7 +14,7 @@ from vitrail.data.checked_files import content_of
 from vitrail.data.columns import AnyPlace, Place
 from vitrail.data.identity import KnownImages, image_id
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.reading import decoded_image, file_content, upright
+from vitrail.data.reading import decoded_image, file_content, loaded_picture, upright
 from vitrail.data.workers import map_in_workers
 
 Picture = AnyPlace | Image.Image
@@ -42,7 +42,7 @@ def pixels_or_faults(
 ) -> Iterator[np.ndarray | UnreadableImageError]:
     """Yield, for every picture in order, its uint8 pixels (H, W, C) or the error that says why there are none."""
     decode = functools.partial(_decode_or_fault, preprocessing)
-    return map_in_workers(decode, pictures, workers=workers, chunk=8)
+    return map_in_workers(decode, map(_sendable, pictures), workers=workers, chunk=8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,19 @@ def _decode(preprocessing: Preprocessing, picture: Picture) -> np.ndarray:
     return preprocessing.pixels(decoded_image(content, name=picture[0], frame=picture[1], tone=preprocessing.tone))
 
 
-def _decode_or_fault(preprocessing: Preprocessing, picture: Picture) -> np.ndarray | UnreadableImageError:
+def _sendable(picture: Picture) -> Picture | UnreadableImageError:
+    """What a worker can be sent: one that is opened, but cannot be loaded, would fail on the way."""
+    try:
+        return loaded_picture(picture) if isinstance(picture, Image.Image) else picture
+    except UnreadableImageError as error:
+        return error
+
+
+def _decode_or_fault(
+    preprocessing: Preprocessing, picture: Picture | UnreadableImageError
+) -> np.ndarray | UnreadableImageError:
+    if isinstance(picture, UnreadableImageError):
+        return picture
     try:
         return _decode(preprocessing, picture)
     except UnreadableImageError as error:

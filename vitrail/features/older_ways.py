@@ -1,9 +1,13 @@
 """Three ways by which features were taken before there were extractors; each gives the node's tensor, or refuses.
 
+All of them read, as extractors do: in evaluation mode and without gradients, whatever mode the model is in.
+
 `docs/older_ways.md` says what each computes too much, and where it breaks.
 """
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -11,9 +15,9 @@ from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
 from vitrail.features.extractor import FeatureExtractor, create_feature_extractor
+from vitrail.features.modes import in_modes
 from vitrail.features.outputs import one_tensor
 from vitrail.features.routes.hooks import HooksRoute, capture
-from vitrail.features.routes.tracing import modes_kept
 
 
 def tail_replaced_by_identity(model: nn.Module, node: str, example: Tensor) -> nn.Module:
@@ -37,7 +41,7 @@ def tail_replaced_by_identity(model: nn.Module, node: str, example: Tensor) -> n
         above, _, last = name.rpartition(".")
         setattr(cut.get_submodule(above), last, nn.Identity())
     way = f"replacing what runs behind {node!r} by nn.Identity"
-    return _verified(cut, example, expected, way, "the forward between these modules still runs")
+    return _verified(_Reading(cut), example, expected, way, "the forward between these modules still runs")
 
 
 def layers_in_sequence(model: nn.Module, node: str, example: Tensor) -> nn.Module:
@@ -66,7 +70,7 @@ def layers_in_sequence(model: nn.Module, node: str, example: Tensor) -> nn.Modul
                 break
             layers.append(child)
         opened = opened.get_submodule(part)
-    sequence = nn.Sequential(*layers, opened)
+    sequence = _ReadingSequence(*layers, opened)
     return _verified(sequence, example, expected, f"a sequence of the layers up to {node!r}", reason)
 
 
@@ -80,7 +84,49 @@ def hooked(model: nn.Module, node: str) -> nn.Module:
     Raises:
         InputError: an unknown node.
     """
-    return _Hooked(create_feature_extractor(model, [node], route="hooks"))
+    return _Reading(_Hooked(create_feature_extractor(model, [node], route="hooks")))
+
+
+@contextlib.contextmanager
+def _reading(model: nn.Module) -> Iterator[None]:
+    """In this block a model reads, and so do the layers that it shares; then all are in the mode they were in."""
+    with in_modes(dict.fromkeys(model.modules(), False)), torch.no_grad():
+        yield
+
+
+class _Reading(nn.Module):
+    """A module that reads, whatever is asked of it; layers that others share keep their modes."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.training = False
+
+    def train(self, mode: bool = True) -> "_Reading":
+        """It goes on reading."""
+        return self
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module gives."""
+        with _reading(self.model):
+            return self.model(*args, **kwargs)
+
+
+class _ReadingSequence(nn.Sequential):
+    """The same of layers in a sequence."""
+
+    def __init__(self, *layers: Any) -> None:
+        super().__init__(*layers)
+        self.training = False
+
+    def train(self, mode: bool = True) -> "_ReadingSequence":
+        """It goes on reading."""
+        return self
+
+    def forward(self, input: Any) -> Any:
+        """What the last layer gives."""
+        with _reading(self):
+            return super().forward(input)
 
 
 class _Hooked(nn.Module):
@@ -100,14 +146,13 @@ class _Hooked(nn.Module):
 
 
 def _expected(model: nn.Module, node: str, example: Tensor) -> Tensor:
-    with modes_kept(model), torch.no_grad():
-        extractor = create_feature_extractor(model.eval(), [node], route=HooksRoute.name)
-        if node not in dict(model.named_modules()):
-            raise InputError(
-                f"{node!r} is not the name of a module, which this way needs",
-                hint="create_feature_extractor also takes later calls, parts and patterns",
-            )
-        return extractor(example)[node]
+    extractor = create_feature_extractor(model, [node], route=HooksRoute.name)
+    if node not in dict(model.named_modules()):
+        raise InputError(
+            f"{node!r} is not the name of a module, which this way needs",
+            hint="create_feature_extractor also takes later calls, parts and patterns",
+        )
+    return extractor(example)[node]
 
 
 def _first_called_behind(model: nn.Module, node: str, example: Tensor) -> list[str]:
@@ -124,8 +169,8 @@ def _first_called_behind(model: nn.Module, node: str, example: Tensor) -> list[s
         handles.append(module.register_forward_pre_hook(enter))
     handles.append(model.get_submodule(node).register_forward_hook(lambda *_: returned.append(True)))
     try:
-        with modes_kept(model), torch.no_grad():
-            model.eval()(example)
+        with _reading(model):
+            model(example)
     finally:
         for handle in handles:
             handle.remove()
@@ -135,12 +180,11 @@ def _first_called_behind(model: nn.Module, node: str, example: Tensor) -> list[s
 
 def _verified(way: nn.Module, example: Tensor, expected: Tensor, what: str, reason: str) -> nn.Module:
     """The module, when it gives the expected tensor of the example, bit for bit."""
-    with modes_kept(way), torch.no_grad():
-        try:
-            found = way.eval()(example)
-        except Exception as error:  # the layers may fail on what they were never meant to receive in any way
-            first = str(error).partition("\n")[0]
-            raise _refused(what, f"it fails with {type(error).__name__}: {first}", reason) from error
+    try:
+        found = way(example)
+    except Exception as error:  # the layers may fail on what they were never meant to receive in any way
+        first = str(error).partition("\n")[0]
+        raise _refused(what, f"it fails with {type(error).__name__}: {first}", reason) from error
     if not isinstance(found, Tensor):
         raise _refused(what, f"it gives a {type(found).__name__}", reason)
     if found.shape != expected.shape:

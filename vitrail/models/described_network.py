@@ -71,6 +71,24 @@ def fault_of_weights(model: nn.Module) -> str | None:
     return None
 
 
+def fault_of_answers(model: nn.Module, shape: tuple[int, int, int]) -> str | None:
+    """What is wrong with the answers to two pictures that have nothing in common, in words; None when nothing is.
+
+    Args:
+        model: in evaluation mode, on the processor, in float32.
+        shape: channels, height and width of a picture.
+    """
+    noise = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    try:
+        with torch.inference_mode():
+            answers = model(torch.stack([noise[0] * 2 - 1, (noise[1] > 0.5).float()]))
+    except _FAULTS as error:
+        return f"it cannot be shown a picture of {shape[1]}×{shape[2]} pixels ({' '.join(str(error).split())[:300]})"
+    if not torch.isfinite(answers).all():
+        return "it answers with NaN or infinity"
+    return "every image gets the same answer" if bool((answers == answers[:1]).all()) else None
+
+
 def _built(description: Description, arguments: dict[str, Any]) -> nn.Module:
     model: nn.Module = timm.create_model(
         description.architecture, pretrained=False, pretrained_cfg=description.pretrained_cfg, **arguments

@@ -17,7 +17,7 @@ from vitrail.basics.errors import InputError, PackageError
 from vitrail.basics.files import atomic_folder, sha256_of, write_bytes, write_json
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.catalogue import BuiltModel
-from vitrail.models.described_network import described_network, fault_of_network, fault_of_weights
+from vitrail.models.described_network import described_network, fault_of_answers, fault_of_network, fault_of_weights
 from vitrail.models.description import Description
 from vitrail.models.package_facts import CONFIG, FACTS, FORMAT, FORMAT_VERSION, OLDEST_VERSION, PackageFacts
 from vitrail.models.package_reading import checked_facts
@@ -78,10 +78,12 @@ class Package:
             model.load_state_dict(safetensors.torch.load(content))
         except (RuntimeError, ValueError, safetensors.SafetensorError) as error:
             raise _unfit(self.folder, self.architecture, self.provenance, str(error)) from error
-        fault = fault_of_weights(model)
+        model = model.float().eval()
+        shown = self.preprocessing
+        fault = fault_of_weights(model) or fault_of_answers(model, (shown.channels, shown.height, shown.width))
         if fault:
             raise PackageError(f"{self.folder}: {fault}", hint="take an earlier package; this model cannot answer")
-        return model.float().eval()
+        return model
 
 
 def write_package(folder: Path, built: BuiltModel, *, contents: PackageContents) -> None:

@@ -79,7 +79,7 @@ def _description(folder: Path, digests: Mapping[str, str]) -> Description:
 def _check_version(folder: Path, facts: Any) -> None:
     described = facts if isinstance(facts, dict) else {}
     version = described.get("format_version")
-    if described.get("format") != FORMAT or not isinstance(version, int):
+    if described.get("format") != FORMAT or type(version) is not int:  # True is an int, too
         raise PackageError(
             f"{folder}: {FACTS} does not describe a {FORMAT}", hint="vitrail fit writes one into runs/NAME/package"
         )

@@ -12,9 +12,13 @@ def package_of(folder: Path) -> Path:
     """The package of a run where `folder` is one, else `folder` itself.
 
     Raises:
-        PackageError: a run that has not made its package yet.
+        PackageError: a run that has not made its package yet, or what cannot be a path.
     """
-    is_run = folder.is_dir() and all((folder / name).is_file() for name in _OF_A_RUN)
+    try:
+        is_run = folder.is_dir() and all((folder / name).is_file() for name in _OF_A_RUN)
+    except OSError as error:  # longer than any path, or in a folder that may not be entered
+        shown = f"{str(folder)[:200]}: {error.strerror or error}"
+        raise PackageError(shown, hint="check what was given as a path") from error
     if not is_run or (folder / "config.json").exists():
         return folder
     if (folder / _PACKAGE).is_dir():

@@ -75,6 +75,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], *, architectur
     Source: `timm.models._builder.load_pretrained` and each family's `checkpoint_filter_fn`, timm 1.0.31.
     """
     tensors = without_prefix(tensors, model.state_dict(), source=source)
+    _refuse_quantised(model, tensors, source)
     initial = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     _forget(model)
     try:
@@ -96,6 +97,17 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], *, architectur
         initialised=tuple(sorted(initial.keys() - loaded)),
         position_resampling=_resampling(resized, architecture),
     )
+
+
+def _refuse_quantised(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Whole numbers where the model computes with fractions would be copied as they are, without their scale."""
+    for name, mine in model.state_dict().items():
+        theirs = tensors.get(name)
+        if theirs is not None and mine.is_floating_point() and not theirs.is_floating_point():
+            raise InputError(
+                f"{source}: {name} is {str(theirs.dtype).removeprefix('torch.')}, floating-point weights were expected",
+                hint="take the weights from before they were quantised",
+            )
 
 
 def _forget(model: nn.Module) -> None:

@@ -2,7 +2,9 @@
 
 import contextlib
 import itertools
+import os
 import warnings
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +97,8 @@ class Predictor:
         self.choice: Choice | None = None
         self._forward: Forward | None = None
         self._opened = contextlib.ExitStack()
+        # Left to the garbage collector, a runtime might close when Python is half shut down, and complain.
+        weakref.finalize(self, self._opened.close)
 
     def predict(self, images: Any, *, batch_size: int = 16, workers: int | None = None) -> Predictions:
         """Predictions for files, folders, patterns, Pillow images or uint8 arrays (H, W), (H, W, 3); one or many.
@@ -104,7 +108,7 @@ class Predictor:
 
         Raises:
             UnreadableImageError: none of the images can be read.
-            InputError: a path does not exist, or the runtime that was asked for disagrees with torch.
+            InputError: a path does not exist, a size is none, or the runtime that was asked for disagrees with torch.
             PackageError: the model's answer is not a number.
             SystemFault: the runtime that was asked for is not installed.
         """
@@ -125,6 +129,7 @@ class Predictor:
         self, images: Any, *, batch_size: int = 16, workers: int | None = None
     ) -> Iterator[Prediction | Unreadable]:
         """Like `predict`, one result at a time and in order; an unreadable image is a result too."""
+        _check_sizes(batch_size, workers)
         names, pictures = _pictures(images)
         processes = _processes(len(pictures)) if workers is None else workers
         pixels = zip(names, pixels_or_faults(pictures, self.preprocessing, workers=processes), strict=True)
@@ -189,17 +194,19 @@ def load(package: str | Path, *, device: str = "auto", runtime: str = EXACT.name
         PackageError: the folder is no package, is damaged, or was written by a newer Vitrail.
         InputError: there is no such device or runtime.
     """
+    if not isinstance(package, str | os.PathLike) or not os.fspath(package):
+        raise InputError(f"{package!r} was given as a package, its folder was expected", hint="e.g. runs/NAME/package")
     return Predictor(read_package(package_of(Path(package).expanduser())), device=device, runtime=runtime)
 
 
 def _pictures(images: Any) -> tuple[list[str], list[Picture]]:
-    one = isinstance(images, str | bytes | np.ndarray | Image.Image) or not isinstance(images, Iterable)
+    one = isinstance(images, str | bytes | os.PathLike | np.ndarray | Image.Image) or not isinstance(images, Iterable)
     several = [images] if one else images
     names: list[str] = []
     pictures: list[Picture] = []
     for image in several:
-        if isinstance(image, str | Path):
-            found = image_paths([image])
+        if isinstance(image, str | os.PathLike):
+            found = image_paths([os.fspath(image)])
             names += found
             pictures += [(path, 0) for path in found]
         elif isinstance(image, Image.Image | np.ndarray):
@@ -221,6 +228,12 @@ def _from_array(array: np.ndarray) -> Image.Image:
             hint="give uint8 with shape (H, W), (H, W, 3) or (H, W, 4), values 0-255",
         )
     return Image.fromarray(array)
+
+
+def _check_sizes(batch_size: int, workers: int | None) -> None:
+    for name, value, least in (("batch_size", batch_size, 1), ("workers", 0 if workers is None else workers, 0)):
+        if not isinstance(value, int) or value < least:
+            raise InputError(f"{name} is {value!r}, a whole number from {least} on was expected", hint="leave it out")
 
 
 def _processes(images: int) -> int:

@@ -97,3 +97,19 @@ def test_a_hook_computes_the_whole_model() -> None:
     model.fc.register_forward_hook(lambda *_: ran.append(True))
     hooked(model, "layer1")(x)
     assert ran
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_reads_whatever_mode_the_model_is_in_and_leaves_it_as_it_was(way: str) -> None:
+    model, x = built("torchvision resnet").train(), images("torchvision resnet")
+    model.layer1[0].bn1.eval()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    node = "fc" if way == "identity" else "layer1"
+    old = WAYS[way](model, node, x)
+    torch.nn.ModuleList([old]).train()
+    answer = old(x)
+    assert not answer.requires_grad
+    assert torch.equal(answer, create_feature_extractor(model, [node], route="hooks")(x)[node])
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert [module.training for module in model.modules()] == modes

@@ -286,3 +286,27 @@ def test_arguments_that_people_use_are_passed_on() -> None:
         "fc_norm": True,
     }
     assert checked_arguments(usual) == usual
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("norm.weight", 0.0, "every image gets the same answer"),
+        ("patch_embed.proj.weight", 0.0, "every image gets the same answer"),
+        ("head.weight", 3e38, "it answers with NaN or infinity"),
+    ],
+)
+def test_a_network_that_answers_alike_to_all_or_with_no_number_is_refused_when_it_is_opened(
+    folder: Path, name: str, value: float, told: str
+) -> None:
+    state = safetensors.torch.load_file(folder / "model.safetensors")
+    state[name] = torch.full_like(state[name], value)
+    if name == "head.weight":
+        state[name][0] = -value
+    retold(folder, state)
+    assert f"{folder}: {told}\nhint: take an earlier package" in refused(folder)
+
+
+def test_true_is_no_format_version(folder: Path) -> None:
+    changed(folder, "vitrail.json", lambda facts: facts.update(format_version=True))
+    assert "does not describe a vitrail package" in refused(folder)

@@ -213,3 +213,13 @@ def test_a_file_without_tensors_and_a_missing_file_are_refused(tmp_path: Path) -
         read_weights(tmp_path / "list.pth")
     with pytest.raises(InputError, match=r"gone\.pth: no such weights file\nhint"):
         read_weights(tmp_path / "gone.pth")
+
+
+def test_weights_in_whole_numbers_are_refused_for_their_scale_is_not_known() -> None:
+    built = random_model("vit_tiny_patch16_224", **SMALL)
+    tensors = {name: tensor.to(torch.int8) for name, tensor in built.state_dict().items()}
+    told = (
+        r"^q.safetensors: cls_token is int8, floating-point weights were expected\nhint: take the weights from before"
+    )
+    with pytest.raises(InputError, match=told):
+        load_weights(built, tensors, architecture="vit_tiny_patch16_224", source="q.safetensors")

@@ -1,8 +1,12 @@
+import gc
+import io
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import vitrail
 from tests.conftest import picture
@@ -113,3 +117,41 @@ def test_an_answer_that_is_no_number_is_an_error_and_never_a_probability(package
         predictor.predict(images, workers=0)
     with pytest.raises(PackageError, match="the model's answer to image 0 is not a number"):
         predictor.logits(torch.zeros((1, 48, 48, 3), dtype=torch.uint8).numpy())
+
+
+@pytest.mark.parametrize("size", [{"batch_size": 0}, {"batch_size": -1}, {"workers": -1}])
+def test_sizes_that_are_none_are_refused_instead_of_losing_all_answers(package, size):
+    name = next(iter(size))
+    with pytest.raises(InputError, match=rf"^{name} is .*, a whole number from \d on was expected\nhint: leave it out"):
+        vitrail.load(package, device="cpu").predict([picture(0), picture(1)], **{"workers": 0, **size})
+
+
+def test_an_opened_picture_that_cannot_be_loaded_takes_no_answer_from_the_others(package):
+    content = io.BytesIO()
+    picture(1).save(content, "png")
+    cut, closed = Image.open(io.BytesIO(content.getvalue()[:-60])), Image.open(content)
+    closed.close()
+    predictor = vitrail.load(package, device="cpu")
+    with pytest.warns(UserWarning, match="2 of 4 images could not be read .* image in memory: is truncated"):
+        answers = predictor.predict([picture(0), cut, closed, picture(2)], workers=0)
+    assert answers == predictor.predict([picture(0), picture(2)], workers=0)
+
+
+def test_what_is_a_path_to_python_is_one_here_and_what_cannot_be_one_is_told(package, tmp_path):
+    images = folder_with(tmp_path, "a.png")
+    predictor = vitrail.load(package, device="cpu")
+    assert [each.label for each in predictor.predict(os.scandir(images), workers=0)]
+    for wrong, told in (("", "an empty path was given"), ("a" * 5000, "a{200}: File name too long")):
+        with pytest.raises(InputError, match=f"^{told}"):
+            predictor.predict(wrong, workers=0)
+    for wrong, told in (("", "'' was given as a package"), ("a" * 5000, "File name too long")):
+        with pytest.raises(InputError, match=told):
+            vitrail.load(wrong)
+
+
+def test_a_runtime_is_closed_with_its_predictor_and_not_by_the_garbage_collector_of_a_dying_python(package):
+    predictor, closed = vitrail.load(package, device="cpu"), []
+    predictor._opened.callback(closed.append, True)
+    del predictor
+    gc.collect()
+    assert closed
