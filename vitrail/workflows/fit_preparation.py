@@ -13,6 +13,7 @@ from vitrail.data.inspection import Finding
 from vitrail.data.split_memory import SplitMemory
 from vitrail.features.feature_pass import FrozenModel
 from vitrail.models.catalogue import BuiltModel, ModelSettings, build_model
+from vitrail.models.linear_head import with_linear_head
 from vitrail.workflows.fit_data import (
     FitImages,
     drawn_split_findings,
@@ -53,9 +54,9 @@ def prepare(started: StartedFit, settings: FitSettings, *, before: SplitMemory |
 
     Raises:
         FindingsError: the check found something that must be mended first.
-        InputError: no such model, or it cannot be bent as asked.
+        InputError: no such model, it cannot be bent as asked, or no probe can be put on it.
     """
-    built = seeded_model(settings.model, settings.seed)
+    built = seeded_classifier(settings.model, settings.seed)
     emit(Noted(f"model    {built.architecture}: {built.weights.summary()}"))
     inspection = started.check.pending.result(emit)
     rows = usable_rows(inspection, settings, before=before, emit=emit)
@@ -101,3 +102,14 @@ def seeded_model(settings: ModelSettings, seed: int, *, num_classes: int | None 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "weights"))
         return build_model(settings, num_classes=num_classes)
+
+
+def seeded_classifier(settings: ModelSettings, seed: int, *, num_classes: int | None = None) -> BuiltModel:
+    """The same, ready for a probe.
+
+    Raises:
+        InputError: its logits are no linear map of its features.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(seed, "weights"))
+        return with_linear_head(build_model(settings, num_classes=num_classes))
