@@ -13,7 +13,9 @@ from vitrail.data.inspection import Finding
 from vitrail.data.split_memory import SplitMemory
 from vitrail.features.feature_pass import FrozenModel
 from vitrail.models.catalogue import BuiltModel, ModelSettings, build_model
+from vitrail.models.chain import Chain
 from vitrail.models.linear_head import with_linear_head
+from vitrail.training.stages import planned_stages
 from vitrail.workflows.fit_data import (
     FitImages,
     drawn_split_findings,
@@ -24,6 +26,9 @@ from vitrail.workflows.fit_data import (
 )
 from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.fit_start import StartedFit
+
+_MANY = 10**9
+"""Images with which nothing but what was asked for decides on the stages."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,10 @@ def prepare(started: StartedFit, settings: FitSettings, *, before: SplitMemory |
 
     Raises:
         FindingsError: the check found something that must be mended first.
-        InputError: no such model, it cannot be bent as asked, or no probe can be put on it.
+        InputError: no such model, it cannot be bent or trained as asked, or no probe can be put on it.
     """
     built = seeded_classifier(settings.model, settings.seed)
+    planned_stages(settings.training, Chain(built.model), images=_MANY)  # refuses now what no data could make right
     emit(Noted(f"model    {built.architecture}: {built.weights.summary()}"))
     inspection = started.check.pending.result(emit)
     rows = usable_rows(inspection, settings, before=before, emit=emit)
