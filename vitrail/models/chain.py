@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from vitrail.basics.errors import InputError
-from vitrail.models.heads import classifiers, pooled, pooled_features
+from vitrail.models.heads import classified, classifiers, pooled, pooled_features
 from vitrail.models.layer_order import LayerOrder, layer_order
 
 
@@ -55,7 +55,7 @@ class Chain:
         if start == stop:
             return x
         if start == self.pooled:
-            return self._classified(x)
+            return classified(self.model, x)
         if not self.order.can_run:
             return self.model(x) if stop == self.logits else pooled_features(self.model, x)
         if stop == self.logits:
@@ -72,13 +72,6 @@ class Chain:
             state = self.run(torch.zeros(1, *images, device=parameter.device), 0, place)
         self.model.train(training)
         return tuple(state.shape[1:])
-
-    def _classified(self, features: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
-        answers = [
-            layer(features if isinstance(layer, nn.Linear) else features[..., None, None]).flatten(1)
-            for layer in classifiers(self.model)
-        ]
-        return answers[0] if len(answers) == 1 else torch.stack(answers).mean(dim=0)
 
     def _numbered_parts(self) -> dict[str, int]:
         own = {id(parameter) for layer in classifiers(self.model) for parameter in layer.parameters()}

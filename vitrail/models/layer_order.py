@@ -8,6 +8,7 @@ from timm.models._manipulate import group_parameters
 from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError, did_you_mean
+from vitrail.models.classifiers import branches_of
 from vitrail.models.families import Run, Step, steps_of, why_not_in_parts
 
 _POSITION_NAMES = ("pos_embed", "cls_token", "dist_token", "reg_token", "relative_position_bias_table")
@@ -127,6 +128,8 @@ def _owned(step: Step, model: nn.Module) -> tuple[str, ...]:
 def _matched_groups(model: nn.Module) -> tuple[LayerGroup, ...]:
     """Groups from timm's own matcher: what it calls the first layer is the stem, what it does not name the head."""
     matcher = getattr(model, "group_matcher", None)
+    if matcher is None and hasattr(model, "forward_head"):
+        return _registered_groups(model)
     if matcher is None:
         raise InputError(
             f"{type(model).__name__} does not say how its layers follow each other (group_matcher)",
@@ -140,6 +143,33 @@ def _matched_groups(model: nn.Module) -> tuple[LayerGroup, ...]:
     blocks = [f"block {index}" for index in range(1, len(ordered) - int(has_head))]
     names = ["stem", *blocks, *(["head"] if has_head else [])]
     return tuple(LayerGroup(name, tuple(members)) for name, members in zip(names, ordered, strict=True))
+
+
+def _registered_groups(model: nn.Module) -> tuple[LayerGroup, ...]:
+    """Groups of a network of timm that has no matcher (PiT, PoolFormer): its children, in the order it lists them.
+
+    What the first list of several layers holds, and all lists behind it, are blocks; what comes before is the stem,
+    what comes behind, and whatever holds the classifier, the head.
+    """
+    classifier = {
+        id(parameter) for branch in branches_of(model) for layer in branch.layers for parameter in layer.parameters()
+    }
+    stem = [name for name, _ in model.named_parameters(recurse=False)]
+    blocks: list[list[str]] = []
+    head: list[str] = []
+    for name, child in model.named_children():
+        inside = dict(child.named_parameters(prefix=name))
+        layers = [
+            [f"{name}.{own}.{each}" for each, _ in part.named_parameters()] for own, part in child.named_children()
+        ]
+        layers = [layer for layer in layers if layer]
+        is_head = any(id(parameter) in classifier for parameter in inside.values())
+        if isinstance(child, nn.Sequential | nn.ModuleList) and len(layers) > 1 and not is_head:
+            blocks += layers
+        else:
+            (head if is_head or blocks else stem).extend(inside)
+    known = [("stem", stem), *((f"block {index}", each) for index, each in enumerate(blocks, start=1)), ("head", head)]
+    return tuple(LayerGroup(name, tuple(members)) for name, members in known if members)
 
 
 def _undecayed(model: Any) -> frozenset[str]:

@@ -22,15 +22,15 @@ _SWITCHES = frozenset("""
     aa_stem_only abs_win_pos_embed always_partition attn_mlp attn_only_layer_scale avg_down bidirectional
     channel_attention channel_attn_v2 class_token conv_bias conv_mlp cpe_act crop_scale distilled downsample_block
     downsamples dynamic_img_pad dynamic_img_size extra_norm_stage fc_norm ffn final_norm fix_init fix_stem fused_conv
-    fused_downsample head_bias head_norm head_norm_first input_3x3 legacy lkc_use_act mask_unit_attn mlp_bias
-    multi_conv named_blocks nlhb no_embed_class normalize_modulator outlook_attention patch_norm pool_include_prefix
-    pre_norm preact proj_bias qk_norm qkv_bias qkv_fused reparam replace_stem_pool rope_rotate_half scale_attn_inner
+    fused_downsample head_bias head_norm head_norm_first input_3x3 legacy lkc_use_act mask_unit_attn mlp_bias multi_conv
+    named_blocks nlhb no_embed_class normalize_modulator outlook_attention patch_norm pool_include_prefix pre_norm
+    preact proj_bias qk_norm qkv_bias qkv_fused reparam replace_stem_pool rope_rotate_half scale_attn_inner
     scale_attn_norm scale_mlp scale_mlp_norm se_downsamples se_from_exp sep_pos_embed sequential_attn shared_rel_pos
     shortcut_root small_kernels standardize stem_bias stem_mid_norm stem_norm stem_use_scale_branch strict_img_size
-    swiglu_mlp tokens_norm use_abs_pos use_abs_pos_emb use_clipped_linears use_expand_proj use_fc_norm use_grn use_lab
-    use_layer_scale use_msfa use_overlap_down use_pos_emb use_pos_embed use_post_norm use_post_norm_in_modulation
-    use_post_transformer_norm use_pre_transformer_norm use_rel_pos use_rel_pos_bias use_rope use_rot_pos_emb
-    use_shared_rel_pos_bias v2 vit_stem zero_init_last
+    swiglu_mlp tokens_norm use_abs_pos use_abs_pos_emb use_aux_head use_clipped_linears use_expand_proj use_fc_norm
+    use_grn use_lab use_layer_scale use_mlp_head use_msfa use_overlap_down use_pos_emb use_pos_embed use_post_norm
+    use_post_norm_in_modulation use_post_transformer_norm use_pre_transformer_norm use_rel_pos use_rel_pos_bias use_rope
+    use_rot_pos_emb use_shared_rel_pos_bias v2 vit_stem zero_init_last
 """.split())  # fmt: skip
 _NUMBERS = frozenset("""
     attn_drop_rate attn_groups attn_head_dim_reduction attn_mlp_ratio attn_pool_mlp_ratio attn_pool_num_heads attn_ratio

@@ -13,6 +13,9 @@ from vitrail.data.inspection import Finding
 from vitrail.data.split_memory import SplitMemory
 from vitrail.features.feature_pass import FrozenModel
 from vitrail.models.catalogue import BuiltModel, ModelSettings, build_model
+from vitrail.models.chain import Chain
+from vitrail.models.linear_head import with_linear_head
+from vitrail.training.stages import planned_stages
 from vitrail.workflows.fit_data import (
     FitImages,
     drawn_split_findings,
@@ -23,6 +26,9 @@ from vitrail.workflows.fit_data import (
 )
 from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.fit_start import StartedFit
+
+_MANY = 10**9
+"""Images with which nothing but what was asked for decides on the stages."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,10 @@ def prepare(started: StartedFit, settings: FitSettings, *, before: SplitMemory |
 
     Raises:
         FindingsError: the check found something that must be mended first.
-        InputError: no such model, or it cannot be bent as asked.
+        InputError: no such model, it cannot be bent or trained as asked, or no probe can be put on it.
     """
-    built = seeded_model(settings.model, settings.seed)
+    built = seeded_classifier(settings.model, settings.seed)
+    planned_stages(settings.training, Chain(built.model), images=_MANY)  # refuses now what no data could make right
     emit(Noted(f"model    {built.architecture}: {built.weights.summary()}"))
     inspection = started.check.pending.result(emit)
     rows = usable_rows(inspection, settings, before=before, emit=emit)
@@ -101,3 +108,14 @@ def seeded_model(settings: ModelSettings, seed: int, *, num_classes: int | None 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "weights"))
         return build_model(settings, num_classes=num_classes)
+
+
+def seeded_classifier(settings: ModelSettings, seed: int, *, num_classes: int | None = None) -> BuiltModel:
+    """The same, ready for a probe.
+
+    Raises:
+        InputError: its logits are no linear map of its features.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(seed, "weights"))
+        return with_linear_head(build_model(settings, num_classes=num_classes))

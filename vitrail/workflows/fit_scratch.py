@@ -15,7 +15,7 @@ from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.training.plan import duration
 from vitrail.workflows.fit_choice import Candidates, cross_fitted_epochs
 from vitrail.workflows.fit_plan import FitPlan, planned
-from vitrail.workflows.fit_preparation import Prepared, seeded_model
+from vitrail.workflows.fit_preparation import Prepared, seeded_classifier
 from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.fit_training import TrainedModel, answers_of, train_stages, use_weights
 from vitrail.workflows.fit_tuning import Tuning, epoch_rows
@@ -54,7 +54,7 @@ def gained_by_pretraining(
     part = RunPart(run, "scratch")
     nothing = settings.model.model_copy(update={"pretrained": False})
     # The classifier is timm's own: one of zeros would be a handicap for random weights.
-    model = seeded_model(nothing, settings.seed, num_classes=len(ready.images.classes)).model
+    model = seeded_classifier(nothing, settings.seed, num_classes=len(ready.images.classes)).model
     frozen = FrozenModel(model, ready.frozen.preprocessing, "", ready.frozen.device)
     epochs = sum(stage.epochs for stage in plan.stages) or EPOCHS_BESIDE_A_PROBE
     own = _own_settings(settings, epochs)

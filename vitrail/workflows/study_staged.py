@@ -24,7 +24,7 @@ from vitrail.workflows.fit_data import fingerprint, usable_rows
 from vitrail.workflows.fit_features import compute_features
 from vitrail.workflows.fit_heads import learn_heads
 from vitrail.workflows.fit_plan import planned
-from vitrail.workflows.fit_preparation import Prepared, prepare, seeded_model
+from vitrail.workflows.fit_preparation import Prepared, prepare, seeded_classifier
 from vitrail.workflows.fit_settings import FitSettings
 from vitrail.workflows.fit_start import start_fit
 from vitrail.workflows.fit_training import answers_of, train_stages, use_weights
@@ -118,7 +118,7 @@ def _one_seed(source: Any, settings: FitSettings, folder: Path, *, workers: int 
         split = next(split for split in HEADLINE_ORDER if split in answers)
         set_linear_head(ready.built.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
         staged, epochs = _arm(RunPart(run, "staged"), ready, settings, split, features.runtime, emit)
-        model, classes = seeded_model(settings.model, settings.seed).model, len(ready.images.classes)
+        model, classes = seeded_classifier(settings.model, settings.seed).model, len(ready.images.classes)
         set_linear_head(model, torch.zeros(classes, feature_width(model)), torch.zeros(classes))
         anew = replace(ready, frozen=replace(ready.frozen, model=model))
         at_once = settings.training.model_copy(update={"stages": ("all",), "all_epochs": epochs, "time": None})
