@@ -14,6 +14,7 @@ from vitrail.basics.errors import (
     nearest_names,
 )
 from vitrail.basics.settings import Settings
+from vitrail.data.split import SplitSettings
 
 
 class Loop(Settings):
@@ -138,3 +139,9 @@ def test_an_error_that_a_validator_raises_arrives_in_its_own_words():
     with pytest.raises(InputError) as error:
         Place.parse(name="there")
     assert str(error.value) == "there is nowhere\nhint: look elsewhere"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_setting_is_infinite_or_no_number(value):
+    with pytest.raises(SettingsError, match="validation_fraction: Input should be a finite number"):
+        SplitSettings.parse(validation_fraction=value)

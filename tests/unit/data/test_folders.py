@@ -288,6 +288,7 @@ def test_several_outer_folders_are_gone_through_in_the_hint(images):
 def test_the_hint_for_a_flat_folder_of_telling_names_writes_a_table(images):
     folder = images("cat.0.png", "cat.1.png", "dog_0.png", "dog_1.png")
     command = refusal_of(folder).hint.split("write a table: ")[1].removesuffix(", and give it")
+    (folder / "labels.csv").touch()  # a second time
     subprocess.run(command, shell=True, check=True)
     assert found(folder / "labels.csv") == {(None, "cat"), (None, "dog")}
     assert len(read_image_table(folder / "labels.csv")) == 4
