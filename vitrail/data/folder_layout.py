@@ -162,7 +162,8 @@ def _table_of_names(top: Path, loose: list[str]) -> str | None:
     return (
         f"do their names begin with the class ({_listed(sorted(counts))})? Then write a table: "
         f'(cd {shlex.quote(str(top))} && ls | awk \'BEGIN{{print "path,label"}}'
-        f'/^[A-Za-z]+[-_. ]*[0-9]/&&match($0,/^[A-Za-z]+/){{print $0","substr($0,1,RLENGTH)}}\' > labels.csv), and give it'
+        "/^[A-Za-z]+[-_. ]*[0-9]/&&"
+        f'match($0,/^[A-Za-z]+/){{print $0","substr($0,1,RLENGTH)}}\' > labels.csv), and give it'
     )
 
 
