@@ -19,6 +19,7 @@ from vitrail.basics.files import IrregularFileError, Stamp, regular_file
 from vitrail.basics.printable import printable
 from vitrail.basics.quiet import quiet
 from vitrail.data.heic import HEIC_EXTENSIONS, heic_enabled, is_heic
+from vitrail.data.no_image import formats_that_begin_like, instead_of_an_image
 from vitrail.data.picture_modes import as_seen
 from vitrail.data.stored_values import stored_values
 from vitrail.data.tiff_kinds import tiff_kind
@@ -203,7 +204,7 @@ def _refuse_giant(path: Path | str, size: int, file: BinaryIO) -> None:
             pass
     except UnidentifiedImageError:
         file.seek(0)
-        raise _not_an_image(str(path), file.read(64)) from None
+        raise _fault(path, *instead_of_an_image(file.read(64))) from None
     except Image.DecompressionBombError as error:
         raise _too_large(str(path), None, MAX_PIXELS) from error
     except PILLOW_ERRORS as error:
@@ -239,7 +240,7 @@ def opened_image(content: bytes, *, name: str, frame: int = 0, max_pixels: int =
     except UnreadableImageError:
         raise  # told already; it is a ValueError, as some of Pillow's are
     except UnidentifiedImageError:
-        raise _not_an_image(name, content) from None
+        raise _fault(name, *instead_of_an_image(content)) from None
     except Image.DecompressionBombError as error:
         raise _too_large(name, _stated_size(content), max_pixels) from error
     except PILLOW_ERRORS as error:
@@ -289,40 +290,9 @@ def _damaged(name: str, error: BaseException, content: bytes = b"") -> Unreadabl
     return _fault(name, f"is {'truncated' if cut else 'broken'}: {text}", "fetch the file again, or remove it")
 
 
-_OTHER_KINDS = (
-    (b"<!doctype html", "text (a web page)"), (b"<html", "text (a web page)"), (b"<?xml", "text (XML)"),
-    (b"<svg", "text (an SVG drawing)"), (b"version https://git-lfs", "text (a pointer of Git LFS: run git lfs pull)"),
-    (b"%pdf", "a PDF"), (b"pk\3\4", "a ZIP archive"), (b"\x1f\x8b", "a gzip archive"), (b"rar!", "a RAR archive"),
-    (b"7z\xbc\xaf", "a 7z archive"), (b"\x7felf", "a program"), (b"sqlite format 3", "a database"),
-    (b"\x93numpy", "an array of NumPy"),
-)  # fmt: skip
-
-
-def _not_an_image(name: str, content: bytes) -> UnreadableImageError:
-    start, tiff = content[:24], tiff_kind(content)
-    if tiff and tiff.is_whole:
-        return _fault(name, f"is a TIFF of a kind that is not read: {tiff.words}", "convert it to PNG or to plain TIFF")
-    known = next(iter(_formats_that_begin_like(content)), None)
-    if known:
-        return _fault(name, f"is truncated or broken: begins like {known}, then breaks off", "fetch the file again")
-    # What stands in it is never shown: a table may name any file of this machine, also a secret one.
-    kind = next((kind for begin, kind in _OTHER_KINDS if content.lstrip()[: len(begin)].lower() == begin), None)
-    if kind:
-        return _fault(name, f"is not an image but {kind}", "fetch the file again, or remove it")
-    if all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in start):
-        return _fault(name, "is not an image but text", "fetch the file again")
-    return _fault(name, "is not an image, and of no kind that is known here", "remove it, or convert it to PNG")
-
-
 def _stated_size(content: bytes) -> tuple[int, int] | None:
     """Width and height from the header; Pillow's own refusal does not tell them."""
-    for kind in _formats_that_begin_like(content):
+    for kind in formats_that_begin_like(content):
         with quiet(module=r"PIL\."), contextlib.suppress(*PILLOW_ERRORS):
             return Image.OPEN[kind][0](io.BytesIO(content), "").size
     return None
-
-
-def _formats_that_begin_like(content: bytes) -> list[str]:
-    # Padded, because some formats' own tests need more bytes than a file cut short may have.
-    prefix = content[:16].ljust(16, b"\0")
-    return [kind for kind, (_, accept) in Image.OPEN.items() if accept and accept(prefix) is True]
