@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import shlex
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -93,16 +94,20 @@ def entry() -> None:
     """
     # What a generator or a library raises while it is cleared away after Ctrl-C is nothing that a user could act on.
     sys.unraisablehook = lambda _: None
-    try:
-        main()
-    except SystemExit as end:
-        workers = sys.modules.get("vitrail.data.workers")
-        if workers is not None:
-            workers.stop_workers()
-        # Exit handlers still have to run (semaphores are unlinked there); only the teardown after them is left out.
-        atexit._run_exitfuncs()
-        flush_what_can_be()
-        os._exit(end.code if isinstance(end.code, int) else 0)
+    code: object = INTERRUPTED
+    with contextlib.suppress(KeyboardInterrupt):  # a second one, while the first was told
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing takes time from here on
+    workers = sys.modules.get("vitrail.data.workers")
+    if workers is not None:
+        workers.stop_workers()
+    # Exit handlers still have to run (semaphores are unlinked there); only the teardown after them is left out.
+    atexit._run_exitfuncs()
+    flush_what_can_be()
+    os._exit(code if isinstance(code, int) else 0)
 
 
 _MEANT = {

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vitrail.basics.errors import InputError
-from vitrail.data.reading import writable_name
+from vitrail.data.written_names import writable_name
 
 # Ages and doses are compared as numbers; 007, 1e5, inf and nan are names, and so is what no float holds exactly.
 _PLAIN_NUMBER = r"^-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?$"

@@ -14,7 +14,7 @@ from vitrail.data.columns import rows
 from vitrail.data.folder_layout import layout_of, loose_images_fault
 from vitrail.data.folder_walk import folders_in, has_loose_images, images_below, images_left_out
 from vitrail.data.passed_over import PassedOver
-from vitrail.data.reading import name_fault
+from vitrail.data.written_names import name_fault
 
 
 @dataclass(frozen=True)

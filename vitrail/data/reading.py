@@ -2,12 +2,9 @@
 
 import contextlib
 import io
-import os
-import re
 import struct
-import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +21,7 @@ from vitrail.data.picture_modes import as_seen
 from vitrail.data.stored_values import stored_values
 from vitrail.data.tiff_kinds import tiff_kind
 from vitrail.data.tone import Tone
+from vitrail.data.written_names import name_fault, original_name
 
 # Written out, so that what counts as an image does not change with Pillow's version: what it decodes itself, and HEIC.
 IMAGE_EXTENSIONS = frozenset({
@@ -34,9 +32,6 @@ IMAGE_EXTENSIONS = frozenset({
     ".xbm", ".xpm",
 }) | HEIC_EXTENSIONS  # fmt: skip
 """File extensions, lower-case with the dot, that are taken for images."""
-
-RENAME_HINT = "rename it, e.g. with convmv -f latin1 -t utf8 -r --notest FOLDER"
-"""What to do about file names from another encoding."""
 
 MAX_PIXELS = 178_956_970
 """Width times height above which nothing is decoded: Pillow's own limit against decompression bombs."""
@@ -64,25 +59,6 @@ PILLOW_ERRORS = (
     OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, MemoryError,
     RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
-
-
-def name_fault(names: Iterable[bytes]) -> tuple[str, str]:
-    """What is wrong with file names that Python could not read as text, and what to do about it."""
-    try:
-        for name in names:
-            name.decode()
-    except UnicodeError:
-        return "is not valid UTF-8", RENAME_HINT
-    reads = sys.getfilesystemencoding()
-    return f"cannot be read as {reads}, in which this Python reads file names", "export PYTHONUTF8=1"
-
-
-def writable_name(path: str) -> str:
-    """A path that can be written into tables: bytes that are not UTF-8 (old archives) as `\\xe4`.
-
-    `file_content` knows why there is no file of that name.
-    """
-    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def read_image(
@@ -172,7 +148,7 @@ def stamped_content(path: Path | str) -> tuple[bytes, Stamp]:
             if Stamp.of(file) != stamp or len(content) != stamp.size_bytes:
                 raise _fault(path, "was written to while it was read", "wait until it is complete, then try again")
     except FileNotFoundError:
-        if (original := _original_name(str(path))) is not None:
+        if (original := original_name(str(path))) is not None:
             what, hint = name_fault([original])
             raise _fault(path, f"its file name {what}", hint) from None
         link = Path(path)
@@ -210,13 +186,6 @@ def _refuse_giant(path: Path | str, size: int, file: BinaryIO) -> None:
     except PILLOW_ERRORS as error:
         raise _damaged(str(path), error) from error
     file.seek(0)
-
-
-def _original_name(path: str) -> bytes | None:
-    """The name of which `writable_name` made `path`, where there is such a file."""
-    byte = re.compile(rb"\\x([89a-f][0-9a-f])")
-    original = byte.sub(lambda found: bytes.fromhex(found[1].decode()), os.fsencode(path))
-    return original if original != os.fsencode(path) and os.path.lexists(original) else None
 
 
 @contextlib.contextmanager

@@ -4,9 +4,13 @@ Workers start without re-importing the caller's script (so `vitrail.fit(...)` wo
 script or notebook) and without torch: a worker that only decodes is ready in a fraction of a second.
 """
 
+import contextlib
+import importlib
+import io
 import itertools
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -15,7 +19,6 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import loky
-from loky.backend import resource_tracker
 from loky.process_executor import TerminatedWorkerError
 
 from vitrail.basics.errors import SystemFault
@@ -54,9 +57,7 @@ def map_in_workers(
         return map(function, items)
     chunks = _chunks(items, chunk)
     executor = _executor(workers)
-    waiting: deque[Future] = deque(
-        executor.submit(_apply, function, part) for part in itertools.islice(chunks, 4 * workers)
-    )
+    waiting: deque[Future] = deque(_submitted(executor, function, chunks, 4 * workers))
     return _in_order(executor, function, chunks, waiting)
 
 
@@ -70,7 +71,7 @@ def _in_order(executor: Any, function: Callable, chunks: Iterator[list], waiting
     try:
         while waiting:
             results = waiting.popleft().result()
-            waiting.extend(executor.submit(_apply, function, part) for part in itertools.islice(chunks, 1))
+            waiting.extend(_submitted(executor, function, chunks, 1))
             yield from results
     except TerminatedWorkerError as error:
         raise SystemFault(
@@ -80,6 +81,27 @@ def _in_order(executor: Any, function: Callable, chunks: Iterator[list], waiting
     finally:
         for future in waiting:
             future.cancel()
+
+
+def _submitted(executor: Any, function: Callable, chunks: Iterator[list], most: int) -> Iterator[Future]:
+    for part in itertools.islice(chunks, most):
+        with _deaf_to_ctrl_c():  # a worker may begin here, also in the place of one that left
+            future = executor.submit(_apply, function, part)
+        yield future
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes and threads that begin in the block never get SIGINT: a worker that is still importing, and cannot
+    ignore it yet, would tell the terminal where it was. Whoever is in the block gets it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
@@ -102,15 +124,26 @@ def _leave_with(caller: int) -> None:
 def stop_workers() -> None:
     """End this process's workers at once, where there are any; the next call of `map_in_workers` starts new ones."""
     while _pools:
-        _pools.popitem()[1].shutdown(wait=True, kill_workers=True)
+        # loky's thread stumbles over work that was cancelled, and prints it; Ctrl-C may have come before it began.
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(RuntimeError):
+            _pools.popitem()[1].shutdown(wait=True, kill_workers=True)
 
 
-def _start_quiet_tracker() -> None:
-    """loky's process that clears away semaphores after a killed caller says so on the terminal; its duty is enough."""
+_TRACKERS = ("loky.backend", "joblib.externals.loky.backend", "multiprocessing")
+"""Who may start a process that clears away semaphores: joblib brings a loky of its own, and the two mix."""
+
+
+def _start_quiet_trackers() -> None:
+    """A process that clears away semaphores after a killed caller says so on the terminal; its duty is enough.
+
+    All begin here: whoever starts one lets this process hear Ctrl-C again, see `_deaf_to_ctrl_c`.
+    """
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker" + (f",{before}" if before else "")
     try:
-        resource_tracker.ensure_running()
+        for each in _TRACKERS:
+            if each in sys.modules:
+                importlib.import_module(f"{each}.resource_tracker").ensure_running()
     finally:
         os.environ.pop("PYTHONWARNINGS")
         os.environ.update({} if before is None else {"PYTHONWARNINGS": before})
@@ -120,8 +153,8 @@ def _executor(workers: int) -> Any:
     """The process pool of this process, shared by all calls; idle workers leave after a minute."""
     # The processes are the parallelism: numeric libraries inside a worker keep to one thread.
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    _start_quiet_tracker()
-    with quiet(UserWarning):
+    _start_quiet_trackers()
+    with quiet(UserWarning), _deaf_to_ctrl_c():
         pool = loky.get_reusable_executor(
             max_workers=workers, timeout=60, reuse=True, initializer=_begin_worker, initargs=(os.getpid(),),
             env=one_thread,

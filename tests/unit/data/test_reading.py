@@ -15,8 +15,9 @@ from vitrail.basics.errors import UnreadableImageError
 from vitrail.basics.printable import printable
 from vitrail.data.heic import HEIC_EXTENSIONS
 from vitrail.data.inspection.examine import examine
-from vitrail.data.reading import IMAGE_EXTENSIONS, name_fault, read_image, upright
+from vitrail.data.reading import IMAGE_EXTENSIONS, read_image, upright
 from vitrail.data.tone import Tone
+from vitrail.data.written_names import name_fault
 
 ORIENTATION = 0x0112
 

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -6,7 +7,7 @@ import time
 import pytest
 
 from vitrail.basics.errors import InputError, SystemFault
-from vitrail.data.workers import map_in_workers
+from vitrail.data.workers import map_in_workers, stop_workers
 
 
 def slow_square(number: int) -> int:
@@ -54,7 +55,7 @@ def test_a_worker_that_dies_is_told_and_the_next_call_works():
 def test_a_script_without_a_main_guard_is_not_run_again_by_the_workers(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "import os\nfrom vitrail.data.workers import map_in_workers\nprint('script runs')\n"
+        "import os\nfrom vitrail.data.workers import map_in_workers, stop_workers\nprint('script runs')\n"
         "print(sum(map_in_workers(len, ['ab'] * 50, workers=2)))\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
@@ -64,7 +65,7 @@ def test_a_script_without_a_main_guard_is_not_run_again_by_the_workers(tmp_path)
 def test_workers_leave_when_their_caller_is_killed_even_with_results_that_nobody_reads(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "import os, time\nfrom vitrail.data.workers import map_in_workers\n"
+        "import os, time\nfrom vitrail.data.workers import map_in_workers, stop_workers\n"
         "def work(number):\n"
         f"    open({str(tmp_path)!r} + '/' + str(os.getpid()) + '.pid', 'w').close()\n"
         "    return bytes(1_000_000)\n"
@@ -95,7 +96,7 @@ def is_running(process: int) -> bool:
 
 def test_a_caller_that_is_killed_leaves_no_words_of_the_worker_library_behind():
     code = (
-        "import os; from vitrail.data.workers import map_in_workers\n"
+        "import os; from vitrail.data.workers import map_in_workers, stop_workers\n"
         "assert list(map_in_workers(abs, range(4), workers=1)) == [0, 1, 2, 3]\n"
         "assert 'PYTHONWARNINGS' not in os.environ\nos.kill(os.getpid(), 9)"
     )
@@ -103,3 +104,21 @@ def test_a_caller_that_is_killed_leaves_no_words_of_the_worker_library_behind():
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
     assert ended.returncode == -9
     assert ended.stderr == ""
+
+
+def blocked_signals(_: int) -> set[signal.Signals]:
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_workers_never_hear_ctrl_c_not_even_while_they_begin_and_their_caller_still_does():
+    stop_workers()
+    assert all(signal.SIGINT in each for each in map_in_workers(blocked_signals, range(4), workers=2, chunk=1))
+    assert signal.SIGINT not in blocked_signals(0)
+
+
+def test_workers_that_are_stopped_amid_cancelled_work_print_nothing(capfd):
+    results = map_in_workers(slow_square, range(2000), workers=1, chunk=50)
+    next(results)
+    results.close()
+    stop_workers()
+    assert capfd.readouterr() == ("", "")
