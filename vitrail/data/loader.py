@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image
 
 from vitrail.basics.errors import UnreadableImageError
+from vitrail.basics.quiet import quiet
 from vitrail.data.checked_files import content_of
 from vitrail.data.columns import AnyPlace, Place
 from vitrail.data.identity import KnownImages, image_id
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.reading import decoded_image, file_content, loaded_picture, upright
+from vitrail.data.reading import PILLOW_ERRORS, decoded_image, file_content, upright
 from vitrail.data.workers import map_in_workers
 
 Picture = AnyPlace | Image.Image
@@ -90,11 +91,15 @@ def _decode(preprocessing: Preprocessing, picture: Picture) -> np.ndarray:
 
 
 def _sendable(picture: Picture) -> Picture | UnreadableImageError:
-    """What a worker can be sent: one that is opened, but cannot be loaded, would fail on the way."""
-    try:
-        return loaded_picture(picture) if isinstance(picture, Image.Image) else picture
-    except UnreadableImageError as error:
-        return error
+    """What a worker can be sent: a picture that was opened, but cannot be loaded, would fail on the way."""
+    if isinstance(picture, Image.Image):
+        try:
+            with quiet(module=r"PIL\."):
+                picture.load()
+        except PILLOW_ERRORS as error:
+            told = str(error) or type(error).__name__
+            return UnreadableImageError(f"image in memory: cannot be loaded: {told}", hint="open its file again")
+    return picture
 
 
 def _decode_or_fault(

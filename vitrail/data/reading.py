@@ -114,20 +114,6 @@ def upright(
     return seen if type(seen) is Image.Image else seen.copy()
 
 
-def loaded_picture(image: Image.Image) -> Image.Image:
-    """A picture that someone opened, with its pixels; what Pillow raises on the way is explained.
-
-    Raises:
-        UnreadableImageError: its file breaks off, was closed meanwhile, or is damaged.
-    """
-    try:
-        with quiet(module=r"PIL\."):
-            image.load()
-    except PILLOW_ERRORS as error:
-        raise _damaged("image in memory", error) from error
-    return image
-
-
 def file_content(path: Path | str) -> bytes:
     """A file's bytes; see `stamped_content` for the errors."""
     return stamped_content(path)[0]
