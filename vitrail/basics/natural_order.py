@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def natural_key(name: str) -> tuple:
@@ -16,6 +16,15 @@ def natural_key(name: str) -> tuple:
     pieces = re.split(r"([0-9]+)", unicodedata.normalize("NFC", name))
     # Pieces alternate between text and digits, so two names are compared like with like; ties are settled by the name.
     return [(int(piece[:4000]), "") if index % 2 else (0, piece.casefold()) for index, piece in enumerate(pieces)], name
+
+
+def natural_places(names: Sequence[str]) -> list[int]:
+    """The places of names in the order in which they are shown.
+
+    >>> natural_places(["1", "10", "2"])
+    [0, 2, 1]
+    """
+    return sorted(range(len(names)), key=lambda place: natural_key(names[place]))
 
 
 def in_natural_order(names: Iterable[str]) -> list[str]:

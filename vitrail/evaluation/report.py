@@ -10,6 +10,7 @@ import numpy as np
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.files import write_bytes, write_json
+from vitrail.basics.natural_order import in_natural_order, natural_places
 from vitrail.evaluation.quality import Quality
 from vitrail.measures.intervals import Measure
 from vitrail.pages.curves import training_plots
@@ -123,12 +124,14 @@ def write_report(report: RunReport, folder: Path, *, thumbnails: bool) -> Path:
 
 def render_report(document: Mapping[str, Any], pictures: Sequence[str | None]) -> str:
     """The page for the contents of a `report.json`; `pictures` are `data:` addresses for its most wrong images."""
-    quality = document["qualities"][document["headline_split"]]
+    quality = _as_people_count(document["qualities"][document["headline_split"]])
     matrix, classes = np.array(quality["confusion"]), quality["classes"]
+    names = {name for counts in document["data"].get("counts", {}).values() for name in counts}
     return render_page(
         "report.html",
         report=document,
         quality=quality,
+        names=in_natural_order(names),
         pictures=pictures,
         bar=interval_bar,
         matrix=confusion_svg(matrix, classes) if len(classes) <= LARGEST_MATRIX else None,
@@ -136,3 +139,14 @@ def render_report(document: Mapping[str, Any], pictures: Sequence[str | None]) -
         curves=training_plots(document["training"]) if document["training"] else None,
         window=stained_window(f"{document['data'].get('fingerprint')} {document['title']}"),
     )
+
+
+def _as_people_count(quality: Mapping[str, Any]) -> dict[str, Any]:
+    """The same judgement with class 2 before class 10; in the JSON they stand in the order of the logits."""
+    places = natural_places(quality["classes"])
+    return {
+        **quality,
+        "classes": [quality["classes"][place] for place in places],
+        "per_class": [quality["per_class"][place] for place in places],
+        "confusion": np.array(quality["confusion"])[np.ix_(places, places)].tolist(),
+    }

@@ -2,7 +2,6 @@ import csv
 import io
 import json
 import os
-import subprocess
 import sys
 
 import pytest
@@ -45,12 +44,9 @@ def test_a_file_name_that_is_not_utf_8_is_answered_in_every_format(package, tmp_
     os.rename(tmp_path / "plain.png", name)
     said = {}
     for encoding, options in (("utf-8", ["--json"]), ("utf-8", ["--csv"]), ("utf-8", []), ("ascii", ["--json"])):
-        done = subprocess.run(
-            [sys.executable, "-m", "vitrail", "predict", str(package), str(tmp_path), *options],
-            capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding},
-        )  # fmt: skip
-        assert done.returncode == 0 and not done.stderr, done.stderr.decode()
-        said[encoding, *options] = done.stdout.decode(encoding)
+        done = CliRunner(charset=encoding).invoke(app, ["predict", str(package), str(tmp_path), *options])
+        assert done.exit_code == 0 and not done.stderr, done.stderr
+        said[encoding, *options] = done.stdout_bytes.decode(encoding)
     for encoding in ("utf-8", "ascii"):
         assert os.fsencode(json.loads(said[encoding, "--json"])["path"]) == name, "the very file can be opened again"
     assert list(csv.reader(io.StringIO(said["utf-8", "--csv"])))[1][0].endswith(r"/caf\xe9.png")

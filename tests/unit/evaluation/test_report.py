@@ -198,6 +198,20 @@ def test_many_classes_get_a_list_of_mistakes_instead_of_a_matrix(tmp_path: Path,
     assert "The ten with the lowest recall" in page
 
 
+def test_classes_are_shown_as_people_count_and_stay_in_the_logits_order_for_machines(tmp_path: Path) -> None:
+    kept, page = written(realistic_report(("1", "10", "2")), tmp_path)
+    quality = kept["qualities"]["val"]
+    assert quality["classes"] == [each["name"] for each in quality["per_class"]] == ["1", "10", "2"]
+    for section in ("trained", "classes"):
+        part = page[page.index(f'<section id="{section}"') :].partition("</section>")[0]
+        assert re.findall(r'<th scope="row">(\d+)</th>', part) == ["1", "2", "10"], section
+    counts = re.findall(r"<title>(\d+) (?:recognised|taken for (\d+)): (\d+) of", page)
+    matrix = {(true, taken or true): int(count) for true, taken, count in counts}
+    for row, true in enumerate(quality["classes"]):
+        for column, taken in enumerate(quality["classes"]):
+            assert matrix.get((true, taken), 0) == quality["confusion"][row][column]
+
+
 def test_a_report_stays_small(tmp_path: Path) -> None:
     page = written(realistic_report([f"a class with a long name {k}" for k in range(40)], n=800), tmp_path)[1]
     assert len(page) < 200_000

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from vitrail.basics.natural_order import in_natural_order
 from vitrail.data.inspection.findings import Finding, counted
 
 LONGEST_CLASS_NAME = 1000
@@ -27,7 +28,7 @@ def class_name_findings(table: pa.Table) -> Iterator[Finding]:
 
 def _spelling(counts: Counter[str]) -> Iterator[Finding]:
     spellings: dict[str, list[str]] = defaultdict(list)
-    for label in sorted(counts):
+    for label in in_natural_order(counts):
         spellings[_plain(label)].append(label)
     several = [same for same in spellings.values() if len(same) > 1]
     # A and a, as in sets of handwriting, are as different as A and b; Cat and cat are not.

@@ -7,6 +7,7 @@ import pyarrow as pa
 from PIL import Image, ImageDraw, ImageFont
 
 from vitrail.basics.errors import UnreadableImageError
+from vitrail.basics.natural_order import in_natural_order
 from vitrail.data.inspection.deep_pictures import tone_of
 from vitrail.data.inspection.findings import counted
 from vitrail.data.reading import read_image
@@ -35,7 +36,7 @@ def contact_sheet(table: pa.Table, *, per_class: int = 8, thumbnail_pixels: int 
         RGB picture on white: the class's name and count, then its thumbnails.
     """
     places, tone = _places_by_class(table), tone_of(table) if "depth" in table.column_names else Tone()
-    shown = sorted(places)[:MOST_CLASSES]
+    shown = in_natural_order(places)[:MOST_CLASSES]
     left_out = len(places) - len(shown)
     step = thumbnail_pixels + _GAP
     height = len(shown) * step + _GAP + (2 * _TEXT_SIZE if left_out else 0)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from vitrail.basics.natural_order import in_natural_order
 from vitrail.data.inspection.findings import Finding, counted, listed
 from vitrail.data.split import units_of
 
@@ -72,7 +73,7 @@ def _nothing_to_judge(divisible: pa.Table, units: set[str]) -> Finding:
 def _lonely(readable: pa.Table, labels: list[str], units_by_class: dict[str, set[str]]) -> Iterator[Finding]:
     counts = Counter(labels)
     images = {label: counts[label] for label, units in units_by_class.items() if len(units) == 1}
-    alone = sorted(label for label, count in images.items() if count == 1)
+    alone = in_natural_order(label for label, count in images.items() if count == 1)
     if alone:
         yield Finding(
             "class-of-one",
@@ -81,7 +82,7 @@ def _lonely(readable: pa.Table, labels: list[str], units_by_class: dict[str, set
             tuple(alone),
             "an image cannot be trained on and judged with at once: add images or merge the class with another",
         )
-    together = sorted(label for label, count in images.items() if count > 1)
+    together = in_natural_order(label for label, count in images.items() if count > 1)
     if together and not all(readable["split"].to_pylist()):
         yield Finding(
             "class-of-one-group",

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from vitrail.basics.natural_order import in_natural_order
 from vitrail.data.inspection.findings import Finding, counted
 from vitrail.data.passed_over import may_be_images
 
@@ -24,7 +25,10 @@ def passed_over_findings(passed_over: PassedOverByClass) -> Iterator[Finding]:
         "passed-over",
         "warning" if images else "note",
         f"{counted(kinds.total(), 'file was', 'files were')} passed over: {_listed(kinds)}",
-        tuple(f"{label or '(outside of classes)'}: {_listed(counts)}" for label, counts in sorted(passed_over.items())),
+        tuple(
+            f"{label or '(outside of classes)'}: {_listed(passed_over[label])}"
+            for label in in_natural_order(passed_over)
+        ),
         "there are images among them: give those an extension that says so, and convert what no reader takes (DICOM, "
         "raw camera files) to PNG or TIFF"
         if images

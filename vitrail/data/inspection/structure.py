@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vitrail.basics.natural_order import in_natural_order
 from vitrail.data.inspection.class_names import class_name_findings
 from vitrail.data.inspection.findings import Finding, counted, listed
 from vitrail.data.inspection.holding_out import holding_out_findings
@@ -53,7 +54,7 @@ def _unreadable(table: pa.Table) -> Iterator[Finding]:
 
 def _classes(table: pa.Table, readable: pa.Table) -> Iterator[Finding]:
     counts = Counter(readable["label"].to_pylist())
-    empty = sorted(set(table["label"].to_pylist()) - set(counts))
+    empty = in_natural_order(set(table["label"].to_pylist()) - set(counts))
     if empty:
         yield Finding(
             "empty-class",
@@ -81,10 +82,9 @@ def _classes_by_split(readable: pa.Table) -> Iterator[Finding]:
     if "train" not in found or not judged:
         return
     unknown = [
-        f"{label!r}: {counted(count, 'image')} in {split}"
+        f"{label!r}: {counted(found[split][label], 'image')} in {split}"
         for split in judged
-        for label, count in sorted(found[split].items())
-        if label not in found["train"]
+        for label in in_natural_order(set(found[split]) - set(found["train"]))
     ]
     if unknown:
         yield Finding(
@@ -99,7 +99,9 @@ def _classes_by_split(readable: pa.Table) -> Iterator[Finding]:
     if readable["split"].null_count:
         return
     absent = [
-        f"{label!r}: none in {split}" for split in judged for label in sorted(set(found["train"]) - set(found[split]))
+        f"{label!r}: none in {split}"
+        for split in judged
+        for label in in_natural_order(set(found["train"]) - set(found[split]))
     ]
     if absent:
         yield Finding(
@@ -117,7 +119,7 @@ def _groups(readable: pa.Table) -> Iterator[Finding]:
     for group, split in _rows(readable, "group", "split"):
         if group is not None and split is not None:
             counts[group][split] += 1
-    torn = {group: splits for group, splits in sorted(counts.items()) if len(splits) > 1}
+    torn = {group: counts[group] for group in in_natural_order(counts) if len(counts[group]) > 1}
     if torn:
         yield Finding(
             "group-across-splits",

@@ -3,6 +3,7 @@
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
+from vitrail.basics.natural_order import in_natural_order
 from vitrail.basics.printable import printable
 from vitrail.data.columns import shared_folder, without_folder
 from vitrail.data.inspection.findings import Finding, counted
@@ -49,7 +50,7 @@ def summary_words(summary: dict[str, Any], *, full: bool = False) -> str:
     """
     splits = [split for split in ("train", "val", "test", WITHOUT_SPLIT) if split in summary["splits"]]
     heading = ["class", *("images" if split == WITHOUT_SPLIT else split for split in splits)]
-    classes = summary["classes"]
+    classes = {name: summary["classes"][name] for name in in_natural_order(summary["classes"])}
     rows = [[_short(name), *(f"{counts.get(split, 0):,}" for split in splits)] for name, counts in classes.items()]
     if len(rows) > 2 * SHOWN_CLASSES + 1 and not full:
         rows = _ends(rows, [sum(counts.values()) for counts in classes.values()])

@@ -276,6 +276,28 @@ def test_tiny_pictures_are_enlarged_on_the_contact_sheet(tmp_path):
     assert (sheet[4:100, 160:256] == 0).all()
 
 
+def test_classes_are_shown_as_people_count(tmp_path):
+    for label, brightness in (("1", 10), ("2", 100), ("10", 200)):
+        (tmp_path / label).mkdir()
+        Image.new("RGB", (20, 20), (brightness, brightness, brightness)).save(tmp_path / label / "a.png")
+    sheet = np.asarray(contact_sheet(read_image_table(tmp_path).rows, per_class=1, thumbnail_pixels=40))
+    column = sheet[:, -25, 0]
+    assert [value for value in dict.fromkeys(column.tolist()) if value < 255] == [10, 100, 200]
+    classes = {label: {"train": 1} for label in ("1", "10", "2")}
+    same = {"min": 1, "median": 1, "max": 1}
+    empty = {
+        "images": 3,
+        "total_bytes": 9,
+        "splits": {"train": 3},
+        "width": same,
+        "height": same,
+        "formats": {},
+        "modes": {},
+    }
+    table = summary_words({**empty, "classes": classes}).splitlines()[2:6]
+    assert [line.split()[0] for line in table] == ["class", "1", "2", "10"]
+
+
 def test_the_contact_sheet_says_how_many_classes_it_leaves_out(tmp_path):
     for number in range(33):
         saved(Image.new("L", (9, 9), number), tmp_path / f"a class with a very long name {number:02d}" / "0.png")
