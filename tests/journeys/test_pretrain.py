@@ -162,7 +162,7 @@ def test_the_first_steps_are_replayed_and_compared_with_the_log(undisturbed, ren
     code, printed = on_one_thread(*replay, run / "metrics.jsonl", printed=tmp_path / "same")
     assert (code, printed) == (0, "the losses of all 9 steps are the same, bit for bit\n")
     other = tmp_path / "log"
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines = read_lines(run / "metrics.jsonl").values
     lines[0]["losses"][0] *= 1.5
     other.write_text("\n".join(map(json.dumps, lines)))
     code, printed = on_one_thread(*replay, other, printed=tmp_path / "other")

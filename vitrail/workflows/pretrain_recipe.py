@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vitrail.basics.checks import CHECK, read_checked_json
 from vitrail.basics.errors import InputError
 from vitrail.basics.files import explained_os_errors
 
@@ -27,6 +28,8 @@ def recipe_values(file: Path) -> dict[str, Any]:
         kept = json.loads(content)
     except json.JSONDecodeError as error:
         raise InputError(f"{file} is no JSON: {error}", hint=_HINT) from None
+    if isinstance(kept, dict) and CHECK in kept:  # a run's own settings.json
+        kept = read_checked_json(file, hint="take an undamaged copy")
     settings = kept.get("settings", kept) if isinstance(kept, dict) else None
     if not isinstance(settings, dict) or not isinstance(settings.get("training"), dict):
         raise InputError(f"{file} holds no settings of a pretraining", hint=_HINT)

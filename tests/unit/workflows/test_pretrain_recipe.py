@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from vitrail.basics.checks import write_checked_json
 from vitrail.basics.errors import InputError
 from vitrail.workflows.pretrain_recipe import recipe_values
 from vitrail.workflows.pretrain_settings import PretrainSettings
@@ -17,6 +18,16 @@ def test_the_settings_that_a_run_or_its_weights_keep_make_the_same_settings_agai
     assert PretrainSettings.gather(**recipe_values(file)) == asked
     other = PretrainSettings.gather(**{**recipe_values(file), "classes": 8})
     assert other.images.classes == 8 and other.training == asked.training
+
+
+def test_the_settings_of_a_run_folder_are_a_recipe_and_a_damaged_one_is_none(tmp_path):
+    asked = PretrainSettings.gather(seed=3, classes=7)
+    file = tmp_path / "settings.json"
+    write_checked_json(file, asked.model_dump(mode="json"))
+    assert PretrainSettings.gather(**recipe_values(file)) == asked
+    file.write_text(file.read_text().replace('"seed": 3', '"seed": 2'))
+    with pytest.raises(InputError, match="settings.json is damaged"):
+        recipe_values(file)
 
 
 def test_a_recipe_that_is_none_is_an_error(tmp_path):
