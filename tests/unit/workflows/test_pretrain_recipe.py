@@ -26,7 +26,7 @@ def test_the_settings_of_a_run_folder_are_a_recipe_and_a_damaged_one_is_none(tmp
     write_checked_json(file, asked.model_dump(mode="json"))
     assert PretrainSettings.gather(**recipe_values(file)) == asked
     file.write_text(file.read_text().replace('"seed": 3', '"seed": 2'))
-    with pytest.raises(InputError, match="settings.json is damaged"):
+    with pytest.raises(InputError, match=r"settings\.json is damaged"):
         recipe_values(file)
 
 
