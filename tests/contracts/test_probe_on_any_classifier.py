@@ -10,6 +10,7 @@ from torch import nn
 
 from tests.unit.models.test_package import contents
 from vitrail.basics.errors import InputError
+from vitrail.features.nodes import inside
 from vitrail.models.catalogue import BuiltModel, ModelSettings, build_model
 from vitrail.models.chain import Chain
 from vitrail.models.heads import feature_width, features_and_logits, set_linear_head, soften
@@ -130,3 +131,9 @@ def test_trying_the_map_leaves_two_classifiers_as_they_were() -> None:
     after = with_linear_head(dataclasses.replace(built)).model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     assert not torch.equal(after["head.weight"], after["head_dist.weight"])
+
+
+def test_operations_are_counted_where_a_parameter_is_handed_on_as_it_is() -> None:
+    model = timm.create_model("pit_ti_224", img_size=64).eval()
+    assert (inside(model, torch.zeros(1, 3, 64, 64)).multiplications or 0) > 0
+    assert all(parameter.requires_grad for parameter in model.parameters())

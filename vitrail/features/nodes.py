@@ -14,6 +14,7 @@ from vitrail.features.outputs import tensors_in
 from vitrail.features.routes.graph import extractable_operations
 from vitrail.features.routes.reach import refuse_closed
 from vitrail.features.routes.tracing import modes_kept, traces
+from vitrail.prediction.runtimes.runtime import without_gradients
 
 
 @dataclass
@@ -71,7 +72,7 @@ def inside(model: nn.Module, *args: Any, **kwargs: Any) -> Inside:
         for name, module in model.named_modules()
         if name
     }
-    with modes_kept(model), torch.no_grad():
+    with modes_kept(model), without_gradients(model):
         model.eval()
         counter = FlopCounterMode(display=False)
         with counter, _attention_in_parts(), _watched(model, nodes, counter):

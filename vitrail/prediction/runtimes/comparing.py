@@ -6,14 +6,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vitrail.basics.errors import InputError, SystemFault, VitrailError
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.agreement import Agreement, agreement_of
-from vitrail.prediction.runtimes.runtime import Runtime, Workload, in_evaluation
+from vitrail.prediction.runtimes.runtime import Runtime, Workload, in_evaluation, without_gradients
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 
 COMPARED_IMAGES = 32
@@ -61,7 +60,7 @@ class Comparison:
         """Floating-point operations of one image; what torch cannot count is left out."""
         load = self._workload
         with (
-            in_evaluation(load.model, load.device), torch.no_grad(), warnings.catch_warnings(),
+            in_evaluation(load.model, load.device), without_gradients(load.model), warnings.catch_warnings(),
             FlopCounterMode(display=False) as counted,
         ):  # fmt: skip
             warnings.simplefilter("ignore")

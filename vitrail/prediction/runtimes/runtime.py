@@ -122,3 +122,21 @@ def in_evaluation(model: nn.Module, device: torch.device) -> Iterator[None]:
         model.to(came_from)
         for module, training in modes:
             module.training = training
+
+
+@contextlib.contextmanager
+def without_gradients(model: nn.Module) -> Iterator[None]:
+    """In this block no parameter asks for a gradient.
+
+    `torch.no_grad` alone does not suffice where operations are counted: a view of a parameter (PiT's class token) still
+    says that it needs one, and torch 2.15's counter then looks for what would compute it.
+    """
+    asking = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        with torch.no_grad():
+            for parameter in asking:
+                parameter.requires_grad_(False)
+            yield
+    finally:
+        for parameter in asking:
+            parameter.requires_grad_(True)
