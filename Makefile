@@ -28,13 +28,14 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A file's tests share a process: one trained run, one browser, one conversion serve all that only look.
 # One thread per process: four that wait for each other on two cores take many times as long as two that do not.
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 quick: install
 	$(BIN)/ruff check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup -m 'not slow' -q $$($(BIN)/python -m tools.touched_tests $(BASE))
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m 'not slow' -q $$($(BIN)/python -m tools.touched_tests $(BASE))
 
 docs: install
 	$(BIN)/python docs/write_reference.py

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from tests.conftest import picture
+from tests.processes import running
 from vitrail.basics.errors import InputError, SystemFault
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.node_requests import parse_nodes
@@ -307,8 +308,7 @@ def test_what_was_not_used_for_longest_is_removed_when_there_is_no_room(own_cach
     assert set(own_cache.iterdir()) == {first, third}
 
 
-@pytest.mark.slow
-def test_a_compiled_torch_agrees_too():
+def compiled_torch_agrees() -> None:
     torch.manual_seed(0)
     shape = {"img_size": 32, "depth": 1, "embed_dim": 24, "num_heads": 2}
     model, small = timm.create_model("vit_tiny_patch16_224", num_classes=3, **shape), Preprocessing(height=32, width=32)
@@ -316,3 +316,10 @@ def test_a_compiled_torch_agrees_too():
     with COMPILED.applied(model, small, CPU) as forward, EXACT.applied(model, small, CPU) as exact:
         for part in (pixels, pixels[:2]):
             assert agreement_of(forward(part), exact(part)).suffices(exact=True)
+
+
+@pytest.mark.slow
+def test_a_compiled_torch_agrees_too(tmp_path):
+    # In a process of its own, because the shape checks of these tests are not for the compiler.
+    with running(compiled_torch_agrees, printed=tmp_path / "printed") as process:
+        assert process.wait() == 0, (tmp_path / "printed").read_text()

@@ -12,8 +12,6 @@ from PIL import Image
 
 import vitrail as library
 
-pytestmark = pytest.mark.xdist_group("first product")  # one process makes the run that the others look at
-
 
 @pytest.fixture(scope="module")
 def ants(real_data, tmp_path_factory):

@@ -16,7 +16,7 @@ from tests.processes import vitrail as vitrail_command
 from vitrail.basics.checks import read_lines
 from vitrail.basics.files import sha256_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pretrain")]
+pytestmark = pytest.mark.slow
 
 FORMULA = [
     "pretrain", "formula", "--steps", "12", "--set", "steps_per_epoch=6", "--set", "classes=20", "--set",

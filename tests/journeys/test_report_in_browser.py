@@ -9,8 +9,6 @@ import pytest
 from tests.unit.evaluation.realistic_report import realistic_report
 from vitrail.evaluation.report import write_report
 
-pytestmark = pytest.mark.xdist_group("browser")  # one is started
-
 CHROMIUM = Path("/usr/bin/chromium")
 LONG = [f"a class with a rather long name, number {k}, of the collection of {'m' * 40}" for k in range(40)]
 STORIES = {

@@ -18,7 +18,7 @@ from tests.processes import running
 from tests.processes import vitrail as vitrail_command
 from vitrail.basics.files import sha256_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("training interrupted")]
+pytestmark = pytest.mark.slow
 
 # A probe this weak is beaten by training: otherwise the package would hold the probe, which no step has touched.
 FIT = [

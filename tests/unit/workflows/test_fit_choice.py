@@ -8,8 +8,6 @@ from vitrail.workflows import fit_choice
 from vitrail.workflows.fit_choice import Candidates, Choice, choose, cross_fitted_epochs
 
 SETS = 120
-pytestmark = pytest.mark.xdist_group("choice")  # one process draws the sets
-
 QUICK = functools.partial(paired.sign_flip_p_value, flips=999)
 
 
