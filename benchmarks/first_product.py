@@ -104,8 +104,10 @@ def feature_pass_speed(data: Path, repeats: int) -> dict:
     from vitrail.data.columns import places_of
     from vitrail.data.loader import pixel_batches
     from vitrail.data.workers import usable_cores
-    from vitrail.features.feature_pass import FrozenModel, PassMeans, PassSettings, feature_pass
-    from vitrail.models.catalogue import ModelSettings, build_model
+    from vitrail.features.feature_pass import PassMeans, PassSettings, feature_pass
+    from vitrail.models.catalogue import build_model
+    from vitrail.models.model_settings import ModelSettings
+    from vitrail.models.ready import ReadyModel
     from vitrail.prediction.runtimes.choosing import choose_runtime
     from vitrail.prediction.runtimes.runtime import Workload
 
@@ -114,7 +116,7 @@ def feature_pass_speed(data: Path, repeats: int) -> dict:
     rows = rows.filter(pc.field("format") == "JPEG")
     places = places_of(rows)
     device = chosen_device("cpu")
-    frozen = FrozenModel(built.model, built.preprocessing, built.weights_sha256, device)
+    frozen = ReadyModel(built.model, built.preprocessing, built.weights_sha256, device)
     sample = next(pixel_batches(places[:8], built.preprocessing, batch_size=8, workers=0))
     workload = Workload(built.model, built.preprocessing, device, sample)
     best = choose_runtime(workload, asked="torch", images=len(places), exact=False).runtime

@@ -18,9 +18,10 @@ from typing import Any
 
 import torch
 
-from vitrail.models.catalogue import BuiltModel, build_model
+from vitrail.models.catalogue import build_model
 from vitrail.models.model_settings import ModelSettings
 from vitrail.models.pretrained_folder import write_pretrained
+from vitrail.models.ready import ReadyModel
 from vitrail.models.seal import seal_folder
 from vitrail.models.sources import STARTER_FOLDER
 
@@ -82,7 +83,7 @@ def ship(run: Path, folder: Path, *, image_size: int) -> None:
         os.replace(made, folder)
 
 
-def card(built: BuiltModel, facts: dict[str, Any], image_size: int) -> str:
+def card(built: ReadyModel, facts: dict[str, Any], image_size: int) -> str:
     """The model card, every number of it from the run."""
     settings, last = facts["settings"], facts["last_epoch"]
     images, training = settings["images"], settings["training"]

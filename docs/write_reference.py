@@ -28,7 +28,7 @@ def reference() -> str:
     """The whole page."""
     from vitrail.cli.main import app
     from vitrail.workflows.features_settings import FeaturesSettings
-    from vitrail.workflows.fit_settings import FitSettings
+    from vitrail.workflows.fit.settings import FitSettings
     from vitrail.workflows.pretrain_settings import PretrainSettings
 
     commands = typer.main.get_command(app).commands

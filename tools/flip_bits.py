@@ -19,7 +19,7 @@ from PIL import Image
 
 import vitrail
 from vitrail.basics.errors import VitrailError
-from vitrail.workflows import fit as recipe
+from vitrail.workflows.fit import finish as recipe
 
 FIT = {
     "model": "test_vit", "pretrained": False, "image_size": 32, "workers": 0, "precision": "float32",

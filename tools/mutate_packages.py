@@ -27,8 +27,9 @@ from tools.package_changes import Change, changed
 from vitrail.basics.errors import VitrailError
 from vitrail.basics.files import sha256_of
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.models.catalogue import ModelSettings, build_model
+from vitrail.models.catalogue import build_model
 from vitrail.models.heads import feature_width, set_linear_head
+from vitrail.models.model_settings import ModelSettings
 from vitrail.models.package import PackageContents, write_package
 
 SECONDS = 30

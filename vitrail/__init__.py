@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from vitrail.features.store.reader import FeatureStore
     from vitrail.prediction.predictor import Predictor
     from vitrail.workflows.features import FeaturesResult
-    from vitrail.workflows.fit import FitResult
+    from vitrail.workflows.fit.finish import FitResult
+    from vitrail.workflows.fit.plan import PlanResult
     from vitrail.workflows.nodes import NodesResult
-    from vitrail.workflows.plan import PlanResult
     from vitrail.workflows.pretrain import PretrainResult
 
 __version__ = "0.1.0"
@@ -92,14 +92,14 @@ def fit(
         InputError: data, model or settings are not as expected.
         SystemFault: disk, permission or network.
     """
-    from vitrail.workflows.fit_start import start_fit
+    from vitrail.workflows.fit.start import start_fit
 
     # The images are read in other processes while this one imports torch, timm and scikit-learn.
     started = start_fit(data, out=out, overwrite=overwrite, workers=workers)
-    from vitrail.workflows.fit import finish_fit
-    from vitrail.workflows.fit_model import gathered
+    from vitrail.workflows.fit.finish import finish_fit
+    from vitrail.workflows.fit.model import chosen_fit
 
-    return finish_fit(started, gathered(model, settings, run=started.out), command=command, emit=emit)
+    return finish_fit(started, chosen_fit(model, settings, run=started.out), command=command, emit=emit)
 
 
 def plan(
@@ -116,13 +116,13 @@ def plan(
         FindingsError: the check found what must be mended first.
         InputError: data, model or settings are not as expected.
     """
-    from vitrail.workflows.fit_start import start_fit
+    from vitrail.workflows.fit.start import start_fit
 
     started = start_fit(data, out=None, overwrite=False, workers=workers)
-    from vitrail.workflows.fit_model import gathered
-    from vitrail.workflows.plan import finish_plan
+    from vitrail.workflows.fit.model import chosen_fit
+    from vitrail.workflows.fit.plan import finish_plan
 
-    return finish_plan(started, gathered(model, settings, run=started.out).settings, emit=emit)
+    return finish_plan(started, chosen_fit(model, settings, run=started.out).settings, emit=emit)
 
 
 def pretrain_formula(

@@ -11,9 +11,9 @@ import torch
 from benchmarks.figures import paired_ratio, summary, tell
 from benchmarks.training_parts.job import CPU, chosen_precision
 from benchmarks.training_parts.step import plain_step
-from vitrail.models.catalogue import BuiltModel
 from vitrail.models.chain import Chain
 from vitrail.models.plain_vit import PlainVitSettings, plain_vit
+from vitrail.models.ready import ReadyModel
 from vitrail.prediction.normalise import Normalise
 from vitrail.training.formula_batches import FormulaBatches
 from vitrail.training.formula_views import FormulaViewSettings
@@ -87,7 +87,7 @@ def repeated(step: Block) -> Block:
     return block
 
 
-def our_block(built: BuiltModel, settings: PretrainingSettings) -> tuple[Block, str]:
+def our_block(built: ReadyModel, settings: PretrainingSettings) -> tuple[Block, str]:
     """A block of our steps in the precision that a fit takes here, and that precision's name."""
     batches = stored_batches(built, settings)
     chain, sample = Chain(copy.deepcopy(built.model)), batches.batch(0)
@@ -108,7 +108,7 @@ def our_block(built: BuiltModel, settings: PretrainingSettings) -> tuple[Block, 
     return block, precision.name
 
 
-def stored_batches(built: BuiltModel, settings: PretrainingSettings) -> FormulaBatches:
+def stored_batches(built: ReadyModel, settings: PretrainingSettings) -> FormulaBatches:
     """Batches of noise in the form of stored formula images: what is on them costs nothing."""
     pixels = np.random.default_rng(0).integers(0, 256, (STORED, STORED_PIXELS, STORED_PIXELS, 3), dtype=np.uint8)
     return FormulaBatches(

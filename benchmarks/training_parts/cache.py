@@ -13,9 +13,10 @@ from vitrail.features.memory_map import Storage
 from vitrail.features.prefix_cache import ViewedImages, prefix_cache
 from vitrail.prediction.runtimes.choosing import choose_runtime
 from vitrail.prediction.runtimes.runtime import Runtime, Workload
-from vitrail.training.loop import Caches, train
+from vitrail.training.loop import train
+from vitrail.training.plan import DEFAULT_IMAGES_PER_STEP
+from vitrail.training.stage_caches import Caches
 from vitrail.training.stages import Stage
-from vitrail.workflows.fit_plan import DEFAULT_IMAGES_PER_STEP
 
 TOP_BLOCKS = 3
 UNCACHED_EPOCHS = 2

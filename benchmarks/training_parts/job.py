@@ -16,21 +16,23 @@ from vitrail.data.augmentation import AugmentationSettings
 from vitrail.data.columns import LabelledImages, in_split, labels_of, places_of
 from vitrail.data.loader import pixel_batches
 from vitrail.data.workers import usable_cores
-from vitrail.features.feature_pass import FrozenModel
-from vitrail.models.catalogue import ModelSettings, build_model
+from vitrail.models.catalogue import build_model
 from vitrail.models.chain import Chain
+from vitrail.models.model_settings import ModelSettings
+from vitrail.models.ready import ReadyModel
 from vitrail.prediction.normalise import Normalise
 from vitrail.training.batches import TrainingImages
-from vitrail.training.loop import Caches, TrainingJob
+from vitrail.training.loop import TrainingJob
 from vitrail.training.out_of_memory import Portions
 from vitrail.training.parameter_groups import freeze_below
 from vitrail.training.precision import TrainingPrecision, agreeing_step, measure_steps
 from vitrail.training.records import EpochDone
 from vitrail.training.settings import TrainingSettings
+from vitrail.training.stage_caches import Caches
 from vitrail.training.stages import Stage
 from vitrail.training.step import Batch, StepRule, loss_of
+from vitrail.training.tried_steps import MEASURED_IMAGES
 from vitrail.training.validation import Validation
-from vitrail.workflows.fit_steps import MEASURED_IMAGES
 
 CPU = chosen_device("cpu")
 CLASSES = ("ants", "bees")
@@ -40,7 +42,7 @@ CLASSES = ("ants", "bees")
 class Bench:
     """A model, the images it is trained on, and the precision of its steps that was measured to be the fastest."""
 
-    frozen: FrozenModel
+    frozen: ReadyModel
     chain: Chain
     training: TrainingImages
     precision: TrainingPrecision
@@ -117,7 +119,7 @@ def real_bench(*, images: int | None, images_per_step: int, top_blocks: int | No
     )
     rows = vitrail.check(real_data() / "hymenoptera").table
     rows = in_split(rows.filter(pc.field("format") == "JPEG"), "train").slice(0, images)
-    frozen, chain = FrozenModel(built.model, built.preprocessing, built.weights_sha256, CPU), Chain(built.model)
+    frozen, chain = ReadyModel(built.model, built.preprocessing, built.weights_sha256, CPU), Chain(built.model)
     training = TrainingImages(
         images=LabelledImages(places_of(rows), rows["id"].to_pylist(), labels_of(rows, list(CLASSES))),
         preprocessing=built.preprocessing,
@@ -136,7 +138,7 @@ def top_cut(chain: Chain, blocks: int | None) -> int:
     return places[-blocks] if blocks else 0
 
 
-def _precision(frozen: FrozenModel, chain: Chain, rows: pa.Table, trained_from: int) -> TrainingPrecision:
+def _precision(frozen: ReadyModel, chain: Chain, rows: pa.Table, trained_from: int) -> TrainingPrecision:
     """As a fit chooses it: on a few of the images."""
     count = MEASURED_IMAGES["cpu"]
     pixels = next(pixel_batches(places_of(rows)[:count], frozen.preprocessing, batch_size=count, workers=0))

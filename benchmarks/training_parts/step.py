@@ -22,7 +22,7 @@ from vitrail.prediction.normalise import Normalise
 from vitrail.training.parameter_groups import freeze_below, made_optimizer, set_rates
 from vitrail.training.settings import TrainingSettings
 from vitrail.training.step import Batch, StepRule, train_step
-from vitrail.workflows.fit_plan import MEASURED_IMAGES
+from vitrail.training.tried_steps import MEASURED_IMAGES
 
 MODEL = "vit_small_patch16_224"
 WARM_UP_STEPS = 2

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "vitrail").rglob("*.py"))
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc", "manager", "core", "base"}
-LIGHT = ["vitrail", "vitrail.cli.main", "vitrail.workflows.check", "vitrail.workflows.fit_start", "vitrail.data.loader"]
+LIGHT = ["vitrail", "vitrail.cli.main", "vitrail.workflows.check", "vitrail.workflows.fit.start", "vitrail.data.loader"]
 
 
 def name_of(module: Path) -> str:

@@ -11,8 +11,9 @@ import torch
 from tests.conftest import picture
 from tests.unit.models.folders import same_state
 from tests.unit.models.test_package import CLASSES, contents
-from vitrail.models.catalogue import ModelSettings, build_model
+from vitrail.models.catalogue import build_model
 from vitrail.models.heads import feature_width, set_linear_head
+from vitrail.models.model_settings import ModelSettings
 from vitrail.models.package import read_package, write_package
 from vitrail.models.plain_vit import PlainVitSettings, plain_vit
 from vitrail.models.pretrained_folder import write_pretrained

@@ -11,12 +11,14 @@ from torch import nn
 from tests.unit.models.test_package import contents
 from vitrail.basics.errors import InputError
 from vitrail.features.nodes import inside
-from vitrail.models.catalogue import BuiltModel, ModelSettings, build_model
+from vitrail.models.catalogue import build_model
 from vitrail.models.chain import Chain
 from vitrail.models.heads import feature_width, features_and_logits, set_linear_head, soften
 from vitrail.models.linear_head import with_linear_head
+from vitrail.models.model_settings import ModelSettings
 from vitrail.models.network_arguments import checked_arguments
 from vitrail.models.package import read_package, write_package
+from vitrail.models.ready import ReadyModel
 from vitrail.training.parameter_groups import freeze_below
 from vitrail.training.settings import TrainingSettings
 from vitrail.training.stages import planned_stages
@@ -36,7 +38,7 @@ NEWER = {"learned shares": ("efficientvim_m1", {"image_size": 64}, 960)}
 
 
 @pytest.fixture(params=[*MODELS, *NEWER])
-def ready(request: pytest.FixtureRequest) -> tuple[BuiltModel, int]:
+def ready(request: pytest.FixtureRequest) -> tuple[ReadyModel, int]:
     name, settings, width = {**MODELS, **NEWER}[request.param]
     if not timm.is_model(name):
         pytest.skip(f"this timm has no {name}")
@@ -48,12 +50,12 @@ def ready(request: pytest.FixtureRequest) -> tuple[BuiltModel, int]:
     return with_linear_head(built), width
 
 
-def images(built: BuiltModel) -> torch.Tensor:
+def images(built: ReadyModel) -> torch.Tensor:
     shown = built.preprocessing
     return torch.randn(2, 3, shown.height, shown.width, generator=torch.Generator().manual_seed(1))
 
 
-def opened(built: BuiltModel, folder: Path) -> list[nn.Module]:
+def opened(built: ReadyModel, folder: Path) -> list[nn.Module]:
     """The model from its package, by Vitrail and by timm; a large one is only built anew as the package would say."""
     state = built.model.state_dict()
     if sum(tensor.numel() for tensor in state.values()) > 1e7:
@@ -66,7 +68,7 @@ def opened(built: BuiltModel, folder: Path) -> list[nn.Module]:
 
 
 def test_a_probe_is_a_map_of_the_features_that_package_and_training_keep(
-    ready: tuple[BuiltModel, int], tmp_path: Path
+    ready: tuple[ReadyModel, int], tmp_path: Path
 ) -> None:
     built, width = ready
     model, x = built.model, images(built)

@@ -63,7 +63,7 @@ def test_a_run_that_died_after_its_package_was_written_is_finished_by_the_same_c
 
 
 def test_images_that_changed_are_refused_and_computed_anew_when_asked(write_images, tmp_path, monkeypatch):
-    from vitrail.workflows import fit as recipe
+    from vitrail.workflows.fit import finish as recipe
 
     call = {"model": "test_vit", "pretrained": False, "image_size": 32, "workers": 0, "precision": "float32",
             "preset": "quick"}  # fmt: skip

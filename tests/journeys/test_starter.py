@@ -11,7 +11,7 @@ import pytest
 
 from tests.processes import running
 from tests.processes import vitrail as vitrail_command
-from vitrail.workflows.fit_settings import DEFAULT_MODEL
+from vitrail.workflows.fit.settings import DEFAULT_MODEL
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 IMAGES = {"ants": 14, "bees": 12}

@@ -146,17 +146,18 @@ def test_a_rate_that_makes_everything_one_class_is_named(folder, tmp_path, vitra
 
 def test_the_package_answers_as_the_kept_epoch_did_with_its_confidence_lowered(folder, tmp_path, monkeypatch):
     import vitrail as library
-    from vitrail.workflows import fit_choice, fit_tuning
+    from vitrail.training import arm
+    from vitrail.training import choice as choices
 
     seen = {}
 
     def kept_whatever_chance_says(candidates, *, in_doubt):
-        choice = fit_choice.choose(candidates, in_doubt=in_doubt)
-        epoch, _ = fit_choice._best_epoch(candidates, np.arange(len(candidates.labels)))
+        choice = choices.choose_epoch(candidates, in_doubt=in_doubt)
+        epoch, _ = choices._best_epoch(candidates, np.arange(len(candidates.labels)))
         seen["logits"] = candidates.logits[epoch]
-        return fit_choice.Choice(epoch, 2.5, choice.comparison, choice.cross_fitted)
+        return choices.EpochChoice(epoch, 2.5, choice.comparison, choice.cross_fitted)
 
-    monkeypatch.setattr(fit_tuning, "choose", kept_whatever_chance_says)
+    monkeypatch.setattr(arm, "choose_epoch", kept_whatever_chance_says)
     result = library.fit(folder, model="test_vit", pretrained=False, image_size=32, workers=0, out=tmp_path / "run",
                          stages="head,all", head_epochs=2, all_epochs=3, learning_rate=1e-3)  # fmt: skip
     report = json.loads((tmp_path / "run" / "report.json").read_text())

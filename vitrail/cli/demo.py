@@ -24,7 +24,7 @@ def demo(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """The whole path on built-in handwritten digits: check, train, judge, package, predict. Under two minutes."""
-    from vitrail.workflows.fit_start import start_fit
+    from vitrail.workflows.fit.start import start_fit
 
     with TerminalProgress(quiet=quiet) as progress:
         started = start_fit("digits", out=out, overwrite=overwrite, workers=None)

@@ -14,7 +14,7 @@ from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from vitrail.evaluation.quality import Quality
-    from vitrail.workflows.fit import FitResult
+    from vitrail.workflows.fit.finish import FitResult
 
 
 MOST_STEPS_SHOWN = 60
@@ -105,7 +105,7 @@ def show_plan(
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
         return
-    from vitrail.workflows.plan_words import plan_lines
+    from vitrail.training.plan_table import plan_lines
 
     for line in plan_lines(result.stages, result.plan):
         tell(line)

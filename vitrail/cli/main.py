@@ -131,7 +131,7 @@ def _hint_at_setting(message: str) -> None:
     option = re.search(r"No such option: --([\w-]+)", message)
     if option is None or "fit" not in sys.argv[1:2]:
         return
-    from vitrail.workflows.fit_settings import FitSettings
+    from vitrail.workflows.fit.settings import FitSettings
 
     name = option[1].replace("-", "_")
     if name in FitSettings.names():

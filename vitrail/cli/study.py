@@ -40,11 +40,11 @@ def staged(
     quiet: Quiet = False,
 ) -> None:
     """Is training in stages better than training everything at once? The literature says by 10 to 15 %."""
-    from vitrail.workflows.fit_model import gathered
-    from vitrail.workflows.study_staged import study_staged
+    from vitrail.workflows.fit.model import chosen_fit
+    from vitrail.workflows.study.staged import study_staged
 
     values = {"stages": stages, "on_bad_image": on_bad_image, **parsed(settings or [])}
-    chosen = gathered(model, values, run=out)
+    chosen = chosen_fit(model, values, run=out)
     with TerminalProgress(quiet=quiet) as progress:
         result = study_staged(
             _sources(data, columns), chosen.settings, seeds=seeds, out=out, workers=workers, emit=progress
@@ -76,8 +76,8 @@ def starter(
     quiet: Quiet = False,
 ) -> None:
     """What are the starter weights worth on your images, against the same network from nothing?"""
-    from vitrail.workflows.study_starter import study_starter
-    from vitrail.workflows.study_starter_settings import StarterStudySettings
+    from vitrail.workflows.study.starter import study_starter
+    from vitrail.workflows.study.starter_settings import StarterStudySettings
 
     chosen = StarterStudySettings.parse(
         model=model, reference=reference, seeds=seeds, image_size=image_size, epochs=epochs, rates=rates, train=train,

@@ -1,7 +1,7 @@
 """The report of a run: one dictionary of numbers, written as JSON and rendered as a page, so both say the same."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,15 @@ FORMAT = 1
 
 HEADLINE_ORDER = ("test", "val")
 """The split whose accuracy stands on top: the first of these that was judged, otherwise the first judged one."""
+
+
+def headline_split(judged: Collection[str]) -> str:
+    """Which of the judged splits stands on top.
+
+    >>> headline_split(["val", "test"])
+    'test'
+    """
+    return next(split for split in (*HEADLINE_ORDER, *judged) if split in judged)
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ class RunReport:
 
     def as_json(self) -> dict[str, Any]:
         """Every number and word of the report as plain JSON values; pictures stay out."""
-        headline = next((split for split in HEADLINE_ORDER if split in self.qualities), next(iter(self.qualities)))
+        headline = headline_split(self.qualities)
         fields = ("path", "label", "predicted", "probability")
         return {
             "format": FORMAT,

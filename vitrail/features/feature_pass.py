@@ -17,16 +17,16 @@ import pyarrow as pa
 import torch
 from jaxtyping import Float
 from pydantic import AfterValidator, Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit, Noted, Recovered, WorkAdvanced, WorkEnded, WorkStarted, nobody
 from vitrail.basics.settings import Settings
 from vitrail.data.checked_files import checked_places
 from vitrail.data.loader import pixel_batches
-from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.memory_map import FeatureMap, Storage
 from vitrail.models.heads import feature_width
+from vitrail.models.ready import ReadyModel
 from vitrail.prediction.runtimes.known import known_name
 from vitrail.prediction.runtimes.runtime import FEATURES_AND_LOGITS, Forward, Readout, Runtime
 
@@ -46,8 +46,6 @@ class PassSettings(Settings):
 
     batch_size: int | None = Field(default=None, ge=1)
     """Images per forward pass; None: 8 on a processor, whose cache they fit, 64 on a GPU."""
-    device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     precision: Literal["auto", "float32"] = "auto"
     """`auto`: bfloat16 where this machine computes in it and tells the images apart as well as float32; `float32` is
     exact."""
@@ -58,23 +56,6 @@ class PassSettings(Settings):
     def batch_size_on(self, device: torch.device) -> int:
         """The batch size that was asked for, or what suits the device."""
         return self.batch_size or (8 if device.type == "cpu" else 64)
-
-
-@dataclass(frozen=True)
-class FrozenModel:
-    """A model that will not change during a pass, with what its features depend on.
-
-    Attributes:
-        model: the network, in eval mode.
-        preprocessing: from picture to input.
-        weights_sha256: names the weights in the sink's key.
-        device: where it is run.
-    """
-
-    model: nn.Module
-    preprocessing: Preprocessing
-    weights_sha256: str
-    device: torch.device
 
 
 @dataclass(frozen=True)
@@ -117,11 +98,11 @@ class PassWork:
     storage: Storage = "float32"
 
 
-def feature_pass(frozen: FrozenModel, rows: pa.Table, folder: Path, means: PassMeans) -> Float[np.ndarray, "N D"]:
+def feature_pass(ready: ReadyModel, rows: pa.Table, folder: Path, means: PassMeans) -> Float[np.ndarray, "N D"]:
     """Pooled features of every row's image, in the order of the rows, memory-mapped in `folder`.
 
     Args:
-        frozen: the model.
+        ready: the model.
         rows: an image table that the inspection has been through.
         folder: where the features are kept.
         means: how it is done.
@@ -134,16 +115,16 @@ def feature_pass(frozen: FrozenModel, rows: pa.Table, folder: Path, means: PassM
 
     def pixels(batches: list[int]) -> Iterator[np.ndarray | Tensor]:
         wanted = [place for batch in batches for place in places[batch * batch_size : (batch + 1) * batch_size]]
-        return iter(pixel_batches(wanted, frozen.preprocessing, batch_size=batch_size, workers=means.workers))
+        return iter(pixel_batches(wanted, ready.preprocessing, batch_size=batch_size, workers=means.workers))
 
     work = PassWork(
         "computing features", {"images": digest_of(rows["id"].to_pylist())}, len(places),
-        (feature_width(frozen.model),), pixels, FEATURES_AND_LOGITS,
+        (feature_width(ready.model),), pixels, FEATURES_AND_LOGITS,
     )  # fmt: skip
-    return run_pass(frozen, work, folder, means).read()
+    return run_pass(ready, work, folder, means).read()
 
 
-def run_pass(frozen: FrozenModel, work: PassWork, folder: Path, means: PassMeans) -> FeatureMap:
+def run_pass(ready: ReadyModel, work: PassWork, folder: Path, means: PassMeans) -> FeatureMap:
     """Do `work` and return its result, memory-mapped in `folder`.
 
     A pass that was interrupted, also by kill -9, continues where it stopped: batches are always composed the same way,
@@ -154,8 +135,8 @@ def run_pass(frozen: FrozenModel, work: PassWork, folder: Path, means: PassMeans
         SystemFault: the disk is full, or a worker process died.
     """
     key = {
-        "weights": frozen.weights_sha256,
-        "preprocessing": frozen.preprocessing.model_dump(mode="json"),
+        "weights": ready.weights_sha256,
+        "preprocessing": ready.preprocessing.model_dump(mode="json"),
         "runtime": means.runtime.name,
         **work.key,
     }
@@ -173,7 +154,7 @@ def run_pass(frozen: FrozenModel, work: PassWork, folder: Path, means: PassMeans
     emit(WorkAdvanced(work.name, done))
     try:
         inputs = zip(work.inputs(missing), missing, strict=True)
-        with walk(frozen, work.readout, means.runtime, inputs) as computed:
+        with walk(ready, work.readout, means.runtime, inputs) as computed:
             for batch, (features, *_) in computed:
                 _refuse_no_numbers(features, work.name)
                 sink.write(batch, features)
@@ -194,12 +175,12 @@ def _refuse_no_numbers(features: Tensor, doing: str) -> None:
 
 @contextlib.contextmanager
 def walk(
-    frozen: FrozenModel, readout: Readout, runtime: Runtime, inputs: Iterable[tuple[np.ndarray | Tensor, Ticket]]
+    ready: ReadyModel, readout: Readout, runtime: Runtime, inputs: Iterable[tuple[np.ndarray | Tensor, Ticket]]
 ) -> Iterator[Iterator[tuple[Ticket, tuple[Tensor, ...]]]]:
     """The one way that data goes through a frozen model, whichever sink is at its end.
 
     Args:
-        frozen: the model.
+        ready: the model.
         readout: what is wanted of it.
         runtime: how it is run.
         inputs: batches, read as results are taken, each with a ticket that comes back with what was computed of it.
@@ -207,9 +188,9 @@ def walk(
     Returns:
         A context that holds tickets and results, in the order of `inputs`; when it ends, the model is as it was.
     """
-    callers = torch.get_num_threads() if frozen.device.type == "cpu" else 1
+    callers = torch.get_num_threads() if ready.device.type == "cpu" else 1
     with (
-        runtime.applied(frozen.model, frozen.preprocessing, frozen.device, readout=readout, callers=callers) as forward,
+        runtime.applied(ready.model, ready.preprocessing, ready.device, readout=readout, callers=callers) as forward,
         contextlib.closing(_computed(forward, inputs, callers)) as computed,
     ):
         yield computed

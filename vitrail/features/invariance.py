@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from vitrail.features.feature_pass import FrozenModel
 from vitrail.features.store.manifest import Output
+from vitrail.models.ready import ReadyModel
 from vitrail.prediction.runtimes.runtime import Readout, Runtime
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 
@@ -18,7 +18,7 @@ IMAGES_ALONE = 4
 
 
 def invariance_report(
-    frozen: FrozenModel,
+    ready: ReadyModel,
     readout: Readout,
     outputs: Sequence[Output],
     runtime: Runtime,
@@ -32,12 +32,12 @@ def invariance_report(
         of that image.
     """
     alone = min(IMAGES_ALONE, len(pixels))
-    with runtime.applied(frozen.model, frozen.preprocessing, frozen.device, readout=readout) as forward:
+    with runtime.applied(ready.model, ready.preprocessing, ready.device, readout=readout) as forward:
         together = forward(pixels)
         single = [forward(pixels[index : index + 1]) for index in range(alone)]
     exact = together
     if runtime != EXACT:
-        with EXACT.applied(frozen.model, frozen.preprocessing, frozen.device, readout=readout) as forward:
+        with EXACT.applied(ready.model, ready.preprocessing, ready.device, readout=readout) as forward:
             exact = forward(pixels)
     by_output = {}
     for index, output in enumerate(outputs):

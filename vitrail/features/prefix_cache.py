@@ -13,9 +13,10 @@ from vitrail.data.augmentation import AugmentationSettings
 from vitrail.data.columns import AnyPlace
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.training_views import View, view_batches
-from vitrail.features.feature_pass import FrozenModel, PassMeans, PassWork, digest_of, run_pass
+from vitrail.features.feature_pass import PassMeans, PassWork, digest_of, run_pass
 from vitrail.features.memory_map import FeatureMap, Storage
 from vitrail.models.chain import Chain
+from vitrail.models.ready import ReadyModel
 from vitrail.prediction.runtimes.runtime import Readout
 
 
@@ -75,7 +76,7 @@ def bytes_needed(chain: Chain, cut: int, *, images: tuple[int, int, int], rows: 
 
 
 def prefix_cache(
-    frozen: FrozenModel,
+    ready: ReadyModel,
     cut: int,
     viewed: ViewedImages,
     folder: Path,
@@ -87,7 +88,7 @@ def prefix_cache(
     """Compute the states at `cut` of all views, from the images or from a cache of the same views before it.
 
     Args:
-        frozen: the model; nothing before `cut` may change as long as the cache is used.
+        ready: the model; nothing before `cut` may change as long as the cache is used.
         cut: place in the model's `Chain`.
         viewed: images and views.
         folder: where the cache is kept; an interrupted one is continued.
@@ -100,7 +101,7 @@ def prefix_cache(
         UnreadableImageError: an image cannot be decoded.
         SystemFault: the disk is full, or a worker process died.
     """
-    start, shown = source.cut if source else 0, frozen.preprocessing
+    start, shown = source.cut if source else 0, ready.preprocessing
 
     def read(model: nn.Module) -> Callable[[Tensor], tuple[Tensor, ...]]:
         chain = Chain(model)
@@ -110,12 +111,12 @@ def prefix_cache(
         "computing frozen layers",
         {**viewed.key(), "from": start, "cut": cut},
         len(viewed),
-        Chain(frozen.model).shape_at(cut, (shown.channels, shown.height, shown.width)),
+        ready.chain.shape_at(cut, ready.input_shape),
         lambda batches: _inputs(viewed, shown, means, batches, source),
         Readout(f"states from place {start} to place {cut}", read),
         storage,
     )
-    return PrefixCache(cut, len(viewed.places), run_pass(frozen, work, folder, means))
+    return PrefixCache(cut, len(viewed.places), run_pass(ready, work, folder, means))
 
 
 def _inputs(

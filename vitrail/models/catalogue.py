@@ -3,10 +3,8 @@
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import Any
 
-import timm
 from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
@@ -16,33 +14,14 @@ from vitrail.models.flax_weights import read_flax_weights
 from vitrail.models.model_settings import ModelSettings
 from vitrail.models.network import Network, build_network
 from vitrail.models.position_embedding import use_factorised_position
+from vitrail.models.ready import ReadyModel
 from vitrail.models.sources import ModelSource, find_source
 from vitrail.models.weights import WeightReport, load_weights, read_weights
 
-__all__ = ["BuiltModel", "ModelSettings", "build_model", "list_architectures"]
+__all__ = ["ModelSettings", "build_model"]
 
 
-@dataclass(frozen=True)
-class BuiltModel:
-    """A model that can be used, and everything needed to describe or rebuild it."""
-
-    model: nn.Module
-    """In eval mode, float32, on the CPU."""
-    architecture: str
-    """timm's name of the network."""
-    model_args: dict[str, Any]
-    """JSON values; `timm.create_model(architecture, **model_args)` builds the same modules. The drop path rate is
-    left out, it matters in training only; a two-dimensional position table must be folded first."""
-    pretrained_cfg: dict[str, Any]
-    """JSON values: input size, mean, std, crop, class count, tag, licence, …, as timm keeps them; no places."""
-    weights: WeightReport
-    weights_sha256: str
-    """SHA-256 of the weights file; of the random tensors where there was no file."""
-    preprocessing: Preprocessing
-    """What must be done to an image before the model sees it."""
-
-
-def build_model(settings: ModelSettings, *, num_classes: int | None = None) -> BuiltModel:
+def build_model(settings: ModelSettings, *, num_classes: int | None = None) -> ReadyModel:
     """Build the model that `settings` describe and load its weights.
 
     Random parts are drawn from torch's global generator: seed it to repeat them.
@@ -69,7 +48,7 @@ def build_model(settings: ModelSettings, *, num_classes: int | None = None) -> B
         report = _averaged(report) if source.weights else report
     described = _described(network, source)
     model.pretrained_cfg = model.default_cfg = described
-    return BuiltModel(
+    return ReadyModel(
         model=model.eval(),
         architecture=network.architecture,
         model_args=network.model_args,
@@ -78,15 +57,6 @@ def build_model(settings: ModelSettings, *, num_classes: int | None = None) -> B
         weights_sha256=sha256_of(source.weights) if source.weights else _digest(model.state_dict()),
         preprocessing=preprocessing_of(model),
     )
-
-
-def list_architectures(pattern: str = "*") -> list[str]:
-    """timm's architectures whose names match a shell pattern, e.g. `*vit_tiny*`; sorted.
-
-    >>> "vit_tiny_patch16_224" in list_architectures("vit_tiny*")
-    True
-    """
-    return timm.list_models(pattern)
 
 
 def preprocessing_of(model: nn.Module) -> Preprocessing:

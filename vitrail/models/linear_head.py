@@ -7,15 +7,15 @@ import torch
 from torch import nn
 
 from vitrail.basics.errors import InputError
-from vitrail.models.catalogue import BuiltModel
 from vitrail.models.classifiers import branches_of
 from vitrail.models.heads import classified, features_and_logits, refuse_other_classifiers
+from vitrail.models.ready import ReadyModel
 
 MOST_DIFFERENCE = 1e-3
 """By how much of the largest logit a model's logits may differ from the linear map of its features: rounding alone."""
 
 
-def with_linear_head(built: BuiltModel) -> BuiltModel:
+def with_linear_head(built: ReadyModel) -> ReadyModel:
     """The model, whose logits are a linear map of its pooled features, as `set_linear_head` and every probe need it.
 
     Weights without classifier get one, of two classes and random. Second classifiers that look at single patches (VOLO)

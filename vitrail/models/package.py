@@ -16,12 +16,12 @@ from torch import nn
 from vitrail.basics.errors import InputError, PackageError
 from vitrail.basics.files import atomic_folder, sha256_of, write_bytes, write_json
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.models.catalogue import BuiltModel
 from vitrail.models.described_network import described_network, fault_of_answers, fault_of_network, fault_of_weights
 from vitrail.models.description import Description
 from vitrail.models.package_facts import CONFIG, FACTS, FORMAT, FORMAT_VERSION, OLDEST_VERSION, PackageFacts
 from vitrail.models.package_reading import checked_facts
 from vitrail.models.position_embedding import folded_state
+from vitrail.models.ready import ReadyModel
 from vitrail.models.seal import seal_folder, sealed_bytes, sealed_digests
 from vitrail.models.weights_header import difference, header_of, shapes_of
 
@@ -86,7 +86,7 @@ class Package:
         return model
 
 
-def write_package(folder: Path, built: BuiltModel, *, contents: PackageContents) -> None:
+def write_package(folder: Path, built: ReadyModel, *, contents: PackageContents) -> None:
     """Write a model as a folder that timm, the Hugging Face hub and `read_package` read.
 
     A two-dimensional position table is folded into an ordinary one, half precision becomes float32; `built` is not
@@ -200,7 +200,7 @@ def _strings(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
             yield from _strings(inner, f"{place}[{index}]")
 
 
-def _write_files(folder: Path, built: BuiltModel, contents: PackageContents) -> None:
+def _write_files(folder: Path, built: ReadyModel, contents: PackageContents) -> None:
     state = {
         name: (tensor.float() if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
         for name, tensor in folded_state(built.model).items()
@@ -225,7 +225,7 @@ def _write_files(folder: Path, built: BuiltModel, contents: PackageContents) -> 
     seal_folder(folder)
 
 
-def timm_config(built: BuiltModel, shown: Preprocessing, classes: tuple[str, ...]) -> dict[str, Any]:
+def timm_config(built: ReadyModel, shown: Preprocessing, classes: tuple[str, ...]) -> dict[str, Any]:
     """`config.json` as timm reads it; source: `timm.models._hub.save_config_for_hf`, timm 1.0.31.
 
     Args:

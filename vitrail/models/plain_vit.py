@@ -10,8 +10,8 @@ from pydantic import Field
 from vitrail.basics.errors import InputError
 from vitrail.basics.settings import Settings
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.models.catalogue import BuiltModel
 from vitrail.models.mimetic import mimetic_initialisation
+from vitrail.models.ready import ReadyModel
 from vitrail.models.weights import WeightReport
 
 ARCHITECTURE = "vit_tiny_patch16_224"
@@ -41,7 +41,7 @@ class PlainVitSettings(Settings):
     (Y. Liu et al. 2022, arXiv:2208.07220)."""
 
 
-def plain_vit(settings: PlainVitSettings, *, sizes: tuple[int, ...], classes: int, seed: int) -> BuiltModel:
+def plain_vit(settings: PlainVitSettings, *, sizes: tuple[int, ...], classes: int, seed: int) -> ReadyModel:
     """A ViT for colour images with random weights.
 
     Args:
@@ -73,7 +73,7 @@ def plain_vit(settings: PlainVitSettings, *, sizes: tuple[int, ...], classes: in
         )  # fmt: skip
         if settings.initialisation == "mimetic":
             mimetic_initialisation(model)
-    return BuiltModel(
+    return ReadyModel(
         model=model.eval(),
         architecture=ARCHITECTURE,
         model_args=args,

@@ -10,8 +10,8 @@ import safetensors.torch
 import torch
 
 from vitrail.basics.files import atomic_folder, write_bytes, write_json
-from vitrail.models.catalogue import BuiltModel
 from vitrail.models.package import timm_config
+from vitrail.models.ready import ReadyModel
 from vitrail.models.seal import seal_folder
 
 WEIGHTS = "model.safetensors"
@@ -23,7 +23,7 @@ the whole network is trained, and longer."""
 
 
 def write_pretrained(
-    folder: Path, built: BuiltModel, *, card: str, facts: Mapping[str, Any], dtype: torch.dtype
+    folder: Path, built: ReadyModel, *, card: str, facts: Mapping[str, Any], dtype: torch.dtype
 ) -> None:
     """Write `config.json`, `model.safetensors`, `README.md` and `pretraining.json`, sealed, and without the classifier.
 

@@ -22,7 +22,7 @@ from vitrail.data.loader import Picture, pixels_or_faults
 from vitrail.data.workers import usable_cores
 from vitrail.models.package import Package, read_package
 from vitrail.models.run_package import package_of
-from vitrail.prediction.runtimes.choosing import Choice, choose_runtime
+from vitrail.prediction.runtimes.choosing import RuntimeChoice, choose_runtime
 from vitrail.prediction.runtimes.known import LIBRARIES, known_name
 from vitrail.prediction.runtimes.runtime import Forward, Workload
 from vitrail.prediction.runtimes.torch_runtime import EXACT
@@ -94,7 +94,7 @@ class Predictor:
         self.preprocessing = package.preprocessing
         self.device = chosen_device(device)
         self.model = package.load_model().to(self.device)
-        self.choice: Choice | None = None
+        self.choice: RuntimeChoice | None = None
         self._forward: Forward | None = None
         self._opened = contextlib.ExitStack()
         # Left to the garbage collector, a runtime might close when Python is half shut down, and complain.

@@ -16,7 +16,6 @@ from torch import Tensor
 from vitrail.basics.errors import TrainingFault
 from vitrail.basics.events import Emit, Event, Noted, WorkAdvanced, WorkDescribed, WorkEnded, WorkStarted, nobody
 from vitrail.basics.seeds import derived_seed
-from vitrail.features.prefix_cache import PrefixCache
 from vitrail.measures.calibration import fitted_temperature, log_losses
 from vitrail.models.chain import Chain
 from vitrail.training.checkpoint import Checkpoints, weights_of
@@ -29,19 +28,12 @@ from vitrail.training.records import EpochDone, StepsDone
 from vitrail.training.schedule import rate_at
 from vitrail.training.settings import TrainingSettings
 from vitrail.training.sources import HeldOut, TrainingData
+from vitrail.training.stage_caches import Caches
 from vitrail.training.stages import Stage
 from vitrail.training.state import Best, TrainingState
 from vitrail.training.step import Batch, StepRule, train_step
 from vitrail.training.stopping import StopRequest, stop_request
 from vitrail.training.validation import exact_logits
-
-
-@dataclass(frozen=True)
-class Caches:
-    """States at a stage's cut: of the training images' views, and of the validation images as they are judged."""
-
-    training: PrefixCache | None = None
-    validation: PrefixCache | None = None
 
 
 @dataclass(frozen=True)

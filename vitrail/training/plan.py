@@ -1,160 +1,152 @@
-"""The plan: what will be trained, for how long and how fast, as a table that is shown before anything runs."""
+"""The plan of a training: measured, fitted to time and disk, decided once and journaled."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import torch
+
+from vitrail.basics.errors import InputError
+from vitrail.basics.run_folder import RunFolder, RunPart
+from vitrail.data.split_images import SplitImages
+from vitrail.features.memory_map import Storage
 from vitrail.models.chain import Chain
-from vitrail.training.parameter_groups import parameter_groups
-from vitrail.training.schedule import rate_at
+from vitrail.models.ready import ReadyModel
+from vitrail.training.costs import Costs, fitted_to_time, rough_duration
+from vitrail.training.precision import FLOAT32, TrainingPrecision, named_precision
 from vitrail.training.settings import TrainingSettings
-from vitrail.training.stages import Stage
+from vitrail.training.stage_caches import affordable_caches
+from vitrail.training.stages import Stage, planned_stages
+from vitrail.training.tried_steps import tried_steps
 
-BACKWARD_COST = 2.0
-"""Operations of a backward pass, in forward passes."""
-
-MOST_GROWTH = 3.0
-"""A time budget makes stages at most so many times as long as they would be without one."""
-
-SAFETY = 1.15
-"""Estimates are taken so much longer when epochs are fitted into a time."""
+DEFAULT_IMAGES_PER_STEP = 32
 
 
 @dataclass(frozen=True)
-class Costs:
-    """What the run costs on this machine, measured.
+class TrainingPlan:
+    """What training will do.
 
     Attributes:
-        step_seconds: one image forward and backward through the whole network, in the precision of training.
-        exact_seconds: one image forward through the whole network, in float32.
-        groups: number of the model's layer groups; each is taken to cost the same.
+        stages: in order; empty when the probe is all there is.
+        precision: of the steps.
+        reason: why this precision, in words.
+        costs: what was measured; None when nothing had to be.
+        images_per_step: images of one step.
+        remarks: what was left out and why, in words.
+        threads: with which the steps are computed: sums over threads, another number would give other last digits.
     """
 
-    step_seconds: float
-    exact_seconds: float
-    groups: int
+    stages: tuple[Stage, ...]
+    precision: TrainingPrecision
+    reason: str
+    costs: Costs | None
+    images_per_step: int
+    remarks: tuple[str, ...] = ()
+    threads: int = dataclasses.field(default_factory=torch.get_num_threads)
 
-    def stage_seconds(self, stage: Stage, *, images: int, validation_images: int) -> float:
-        """Estimated seconds of a stage, with its cache and its validation."""
-        forward = self.step_seconds / (1 + BACKWARD_COST) / self.groups
-        frozen, trained = min(stage.cut, self.groups), max(0, self.groups - stage.cut)
-        trained_cost = forward * trained * (1 + BACKWARD_COST)
-        exact = self.exact_seconds / self.groups
-        if not stage.cached:
-            epoch = images * (forward * frozen + trained_cost) + validation_images * exact * self.groups
-            return stage.epochs * epoch
-        once = images * (stage.views or 1) * forward * frozen + validation_images * exact * frozen
-        return once + stage.epochs * (images * trained_cost + validation_images * exact * trained)
+    @property
+    def storage(self) -> Storage:
+        """How the training views' states are kept: as exactly as they are trained on."""
+        return "bfloat16" if self.precision.autocast else "float32"
 
 
-def fitted_to_time(
-    stages: tuple[Stage, ...], costs: Costs, *, seconds: float, images: int, validation_images: int
-) -> tuple[Stage, ...]:
-    """The stages with as many epochs as fit into `seconds`, in the proportions they had; stages that cannot are left
-    out, the last one first."""
-
-    def needed(candidate: tuple[Stage, ...]) -> float:
-        each = (costs.stage_seconds(s, images=images, validation_images=validation_images) for s in candidate)
-        return SAFETY * sum(each)
-
-    while stages:
-        grown = [_scaled(stages, MOST_GROWTH * 0.95**power) for power in range(120)]
-        fitting = [candidate for candidate in grown if needed(candidate) <= seconds]
-        if fitting:
-            return fitting[0]
-        stages = stages[:-1]
-    return ()
-
-
-def plan_rows(
-    stages: Sequence[Stage],
-    chain: Chain,
-    costs: Costs | None,
+def training_plan(
+    place: RunFolder | RunPart | None,
+    ready: ReadyModel,
+    images: SplitImages,
+    settings: TrainingSettings,
     *,
-    images: int,
-    validation_images: int,
-    images_per_step: int,
-    image_size: str,
-) -> list[dict[str, Any]]:
-    """One dictionary per stage: `name`, `epochs`, `steps`, `trains`, `trainable_parameters`, `learning_rate` (of the
-    last layer), `image_size`, `cached`, `estimated_seconds`."""
-    sizes = {name: parameter.numel() for name, parameter in chain.model.named_parameters()}
-    rows = []
-    for stage in stages:
-        trained = [sizes[name] for name, part in chain.parts.items() if part >= stage.cut]
-        rows.append(
-            {
-                "name": stage.name,
-                "epochs": stage.epochs,
-                "steps": stage.epochs * -(-images // images_per_step),
-                "trains": _trained_words(stage, chain),
-                "trainable_parameters": sum(trained),
-                "learning_rate": stage.learning_rate,
-                "image_size": image_size,
-                "cached": _cached_words(stage, chain),
-                "estimated_seconds": None
-                if costs is None
-                else round(costs.stage_seconds(stage, images=images, validation_images=validation_images), 1),
-            }
-        )
-    return rows
+    folder: Path,
+) -> TrainingPlan:
+    """The plan of this run: as the run that is continued journaled it, or made now and journaled.
 
+    Args:
+        place: whose journal holds the plan; None plans without leaving a trace.
+        ready: the model, its head already the probe.
+        images: all images of the run.
+        settings: as asked for.
+        folder: on the disk where caches will be.
 
-def learning_rate_rows(
-    stages: Sequence[Stage], chain: Chain, settings: TrainingSettings, *, steps_per_epoch: int
-) -> list[dict[str, Any]]:
-    """The learning rate of every layer group at every optimiser step: `stage`, `step` (from 1), `epoch` (from 1), and
-    `rates` by layer group, 0 where it is frozen."""
-    scales = {
-        (group["part"], group["layer"]): group["rate_scale"]
-        for group in parameter_groups(chain, layer_decay=settings.layer_decay, weight_decay=0.0)
-    }
-    rows = []
-    for stage in stages:
-        total = stage.epochs * steps_per_epoch
-        for step in range(total):
-            epoch = step // steps_per_epoch
-            share = rate_at(step, total, settings.warmup_fraction, floor_fraction=settings.floor_fraction)
-            rates = {name: 0.0 for _, name in scales}
-            for (part, name), scale in scales.items():
-                if part >= stage.trained_from(epoch):
-                    rates[name] = stage.learning_rate * share * scale
-            rows.append({"stage": stage.name, "step": step + 1, "epoch": epoch + 1, "rates": rates})
-    return rows
-
-
-def duration(seconds: float | int | None) -> str:
-    """Seconds in the words of a kitchen clock.
-
-    >>> duration(75)
-    '1 min 15 s'
+    Raises:
+        InputError: settings that do not fit the model or the number of images.
     """
-    if seconds is None:
-        return "?"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    chain, count = ready.chain, images.count("train")
+    per_step = _images_per_step(settings, count)
+    stages = planned_stages(settings, chain, images=count)
+    before = place.noted("plan") if place is not None else None
+    if before is not None:
+        return _replayed(before, per_step)
+    if not stages:
+        return TrainingPlan((), FLOAT32, "", None, per_step)
+    precision, reason, costs = tried_steps(ready, stages, images, settings)
+    remarks = _uncut(stages, chain, settings)
+    if settings.time is not None:
+        stages = _fitted(stages, costs, settings, chain, images, remarks.append)
+    plan = TrainingPlan(stages, precision, reason, costs, per_step)
+    rows, stored = (count, images.count("val")), plan.storage
+    stages, given_up = affordable_caches(stages, ready, settings, rows=rows, storage=stored, folder=folder)
+    plan = dataclasses.replace(plan, stages=stages, remarks=(*remarks, *given_up))
+    if place is not None:
+        place.note("plan", **_as_journaled(plan))
+    return plan
 
 
-def _scaled(stages: tuple[Stage, ...], factor: float) -> tuple[Stage, ...]:
-    return tuple(dataclasses.replace(stage, epochs=max(1, round(stage.epochs * factor))) for stage in stages)
+def _uncut(stages: tuple[Stage, ...], chain: Chain, settings: TrainingSettings) -> list[str]:
+    """A family that cannot be cut trains without the cache, and says so."""
+    if settings.cache == "off" or all(stage.name != "top" or chain.can_cut(stage.cut) for stage in stages):
+        return []
+    return [f"no cache in stage top, this model cannot be cut before its top blocks: {chain.order.why_not}"]
 
 
-def _trained_words(stage: Stage, chain: Chain) -> str:
-    if stage.cut == chain.pooled:
-        return "classifier"
-    if stage.cut == 0:
-        return "everything"
-    names = [name for name in chain.order.names[stage.cut :] if name.startswith("block ")]
-    span = names[0] if len(names) == 1 else f"{names[-1]} down to {names[0].removeprefix('block ')}"
-    return f"{span}, norm, head" if "norm" in chain.order.names else f"{span}, head"
+def _images_per_step(settings: TrainingSettings, images: int) -> int:
+    asked = settings.images_per_step
+    if asked is not None and asked > images:
+        raise InputError(
+            f"a step of {asked} images was asked for, there are {images} training images",
+            hint=f"--set images_per_step={min(DEFAULT_IMAGES_PER_STEP, images)}, or leave it out",
+        )
+    return asked or min(DEFAULT_IMAGES_PER_STEP, images)
 
 
-def _cached_words(stage: Stage, chain: Chain) -> str:
-    if not stage.cached:
-        return ""
-    views = f"{stage.views} view{'' if stage.views == 1 else 's'}"
-    place = "pooled features" if stage.cut == chain.pooled else f"before {chain.order.names[stage.cut]}"
-    return f"{views}, {place}"
+def _fitted(
+    stages: tuple[Stage, ...],
+    costs: Costs,
+    settings: TrainingSettings,
+    chain: Chain,
+    images: SplitImages,
+    remark: Callable[[str], None],
+) -> tuple[Stage, ...]:
+    """The stages with as many epochs as the time budget allows; how many views pay is decided anew."""
+    count, seconds = images.count("train"), settings.time or 0.0
+    fitted = fitted_to_time(stages, costs, seconds=seconds, images=count, validation_images=images.count("val"))
+    for stage in stages[len(fitted) :]:
+        remark(f"{rough_duration(seconds)} do not suffice for one epoch of stage {stage.name}: it is left out")
+    exact = {"stages": tuple(stage.name for stage in fitted), **{f"{s.name}_epochs": s.epochs for s in fitted}}
+    return planned_stages(settings.model_copy(update=exact), chain, images=count)
+
+
+def _as_journaled(plan: TrainingPlan) -> dict[str, Any]:
+    return {
+        "stages": [dataclasses.asdict(stage) for stage in plan.stages],
+        "precision": plan.precision.name,
+        "reason": plan.reason,
+        "costs": dataclasses.asdict(plan.costs) if plan.costs else None,
+        "remarks": list(plan.remarks),
+        "threads": plan.threads,
+    }
+
+
+def _replayed(line: dict[str, Any], images_per_step: int) -> TrainingPlan:
+    costs = Costs(**line["costs"]) if line["costs"] else None
+    stages = tuple(Stage(**stage) for stage in line["stages"])
+    return TrainingPlan(
+        stages,
+        named_precision(line["precision"]),
+        line["reason"],
+        costs,
+        images_per_step,
+        tuple(line["remarks"]),
+        line["threads"],
+    )

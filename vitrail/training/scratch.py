@@ -7,6 +7,7 @@ images stay unseen until they are used to judge.
 import math
 
 import numpy as np
+import pyarrow as pa
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
@@ -14,7 +15,13 @@ from torch import Tensor, nn
 from vitrail.basics.events import Emit, WorkAdvanced, WorkEnded, WorkStarted, nobody
 from vitrail.basics.seeds import derived_seed
 from vitrail.basics.settings import Settings
+from vitrail.data.columns import labels_of
+from vitrail.data.pictures_in_memory import PicturesInMemory
+from vitrail.models.ready import ReadyModel
 from vitrail.training.schedule import rate_at
+
+AT_ONCE = 256
+"""Images of one forward pass that judges."""
 
 
 class ScratchSettings(Settings):
@@ -78,6 +85,33 @@ def train_from_scratch(
         emit(WorkAdvanced("training"))
     emit(WorkEnded("training"))
     return model.eval()
+
+
+def scratch_logits(
+    ready: ReadyModel,
+    pictures: PicturesInMemory,
+    rows: tuple[pa.Table, pa.Table],
+    settings: ScratchSettings,
+    *,
+    seed: int,
+    emit: Emit = nobody,
+) -> Float[np.ndarray, "N K"]:
+    """Train the whole network on the first table's images, and answer about the second's.
+
+    Args:
+        ready: the network as it begins; it ends trained.
+        pictures: all images of both tables.
+        rows: what is trained on, and what is answered about.
+        settings: how it is trained.
+        seed: of shuffling and shifting.
+        emit: receives progress.
+    """
+    shown = ready.preprocessing
+    training, judged = (as_input(pictures.of(part), shown.mean, shown.std) for part in rows)
+    labels = torch.from_numpy(labels_of(rows[0], pictures.classes))
+    model = train_from_scratch(ready.model, training, labels, settings, seed=seed, emit=emit)
+    with torch.inference_mode():
+        return torch.cat([model(part) for part in judged.split(AT_ONCE)]).numpy()
 
 
 def as_input(

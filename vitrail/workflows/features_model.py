@@ -8,12 +8,12 @@ from vitrail.basics.errors import InputError
 from vitrail.data.image_list import ImageList
 from vitrail.data.inspection.sampled_tone import sampled_tone
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.features.feature_pass import FrozenModel
 from vitrail.features.store.manifest import Manifest
 from vitrail.models.model_settings import ModelSettings
 from vitrail.models.package import read_package
+from vitrail.models.ready import ReadyModel
 from vitrail.models.run_package import package_of
-from vitrail.workflows.fit_preparation import seeded_model
+from vitrail.models.seeded import seeded_model
 
 _FACTS = "vitrail.json"
 
@@ -22,7 +22,7 @@ _FACTS = "vitrail.json"
 class NamedModel:
     """A model, timm's name of its network, in words where its weights come from, and whether it came as a package."""
 
-    frozen: FrozenModel
+    frozen: ReadyModel
     architecture: str
     weights: str
     is_package: bool = False
@@ -39,7 +39,7 @@ def named_model(settings: ModelSettings, *, device: str) -> NamedModel:
     chosen = chosen_device(device)
     if not (folder / _FACTS).is_file():
         built = seeded_model(settings, 0)
-        frozen = FrozenModel(built.model, built.preprocessing, built.weights_sha256, chosen)
+        frozen = ReadyModel(built.model, built.preprocessing, built.weights_sha256, chosen)
         return NamedModel(frozen, built.architecture, built.weights.summary())
     bent = settings.model_dump(exclude_defaults=True, exclude={"name"})
     if bent:
@@ -49,7 +49,7 @@ def named_model(settings: ModelSettings, *, device: str) -> NamedModel:
         )
     package = read_package(folder)
     weights = package.digests["model.safetensors"]
-    frozen = FrozenModel(package.load_model(), package.preprocessing, weights, chosen)
+    frozen = ReadyModel(package.load_model(), package.preprocessing, weights, chosen)
     return NamedModel(frozen, package.architecture, f"package {folder.name}", is_package=True)
 
 

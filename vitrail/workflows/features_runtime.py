@@ -10,7 +10,7 @@ from vitrail.data.columns import Place, places_of
 from vitrail.data.image_list import ImageList
 from vitrail.data.loader import pixels_or_faults
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.features.feature_pass import FrozenModel
+from vitrail.models.ready import ReadyModel
 from vitrail.prediction.runtimes.choosing import choose_runtime
 from vitrail.prediction.runtimes.known import candidates, named_runtime, still_installed
 from vitrail.prediction.runtimes.runtime import Readout, Runtime, Workload
@@ -19,7 +19,7 @@ _MOST_LOOKED_AT = 128
 
 
 def chosen_runtime(
-    asked: str, before: str | None, frozen: FrozenModel, readout: Readout, sample: np.ndarray | None, *, images: int
+    asked: str, before: str | None, frozen: ReadyModel, readout: Readout, sample: np.ndarray | None, *, images: int
 ) -> tuple[Runtime, str]:
     """The runtime, and in words why it is that one.
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from vitrail.basics.settings import Settings
 from vitrail.features.node_requests import POOLED
 from vitrail.features.store.manifest import Kept
-from vitrail.models.catalogue import ModelSettings
+from vitrail.models.model_settings import ModelSettings
 
 
 class FeaturesSettings(Settings):

@@ -13,10 +13,10 @@ from vitrail.basics.run_folder import RunFolder
 from vitrail.basics.seeds import derived_seed
 from vitrail.basics.stopwatch import Stopwatch
 from vitrail.data.workers import usable_cores
-from vitrail.models.catalogue import BuiltModel
 from vitrail.models.chain import Chain
 from vitrail.models.plain_vit import plain_vit
 from vitrail.models.pretrained_folder import WEIGHTS
+from vitrail.models.ready import ReadyModel
 from vitrail.prediction.normalise import Normalise
 from vitrail.training.formula_batches import FormulaBatches, stored_near
 from vitrail.training.loop import Trained, TrainingJob, train
@@ -104,7 +104,7 @@ def pretrain_formula(
     return result_of(run.path, package, page, settings, trained)
 
 
-def seeded_network(settings: PretrainSettings, *, emit: Emit = nobody) -> BuiltModel:
+def seeded_network(settings: PretrainSettings, *, emit: Emit = nobody) -> ReadyModel:
     """The network, its weights drawn from the seed."""
     built = plain_vit(
         settings.network, sizes=settings.training.sizes, classes=settings.images.classes,
@@ -117,7 +117,7 @@ def seeded_network(settings: PretrainSettings, *, emit: Emit = nobody) -> BuiltM
     return built
 
 
-def formula_batches(settings: PretrainSettings, built: BuiltModel, found: FormulaSet) -> FormulaBatches:
+def formula_batches(settings: PretrainSettings, built: ReadyModel, found: FormulaSet) -> FormulaBatches:
     """The steps' batches, on the device that was asked for."""
     device, training = chosen_device(settings.device), settings.training
     return FormulaBatches(

@@ -13,8 +13,8 @@ from vitrail.basics.versions import versions
 from vitrail.evaluation.card import formula_weights_card
 from vitrail.evaluation.pretraining_report import PretrainingReport, write_pretraining_report
 from vitrail.measures.intervals import Measure, wilson
-from vitrail.models.catalogue import BuiltModel
 from vitrail.models.pretrained_folder import write_pretrained
+from vitrail.models.ready import ReadyModel
 from vitrail.training.state import TrainingState
 from vitrail.workflows.pretrain_images import DIGITS_JUDGED
 from vitrail.workflows.pretrain_settings import PretrainSettings
@@ -33,7 +33,7 @@ class Pretrained:
     """
 
     settings: PretrainSettings
-    built: BuiltModel
+    built: ReadyModel
     reason: str
     state: TrainingState
     redrawn: int

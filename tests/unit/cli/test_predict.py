@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 from tests.conftest import picture
 from tests.unit.models.test_package import contents
 from vitrail.cli.main import app
-from vitrail.models.catalogue import ModelSettings, build_model
+from vitrail.models.catalogue import build_model
 from vitrail.models.heads import feature_width, set_linear_head
+from vitrail.models.model_settings import ModelSettings
 from vitrail.models.package import write_package
 
 

@@ -10,18 +10,20 @@ from huggingface_hub import constants
 from tests.unit.models.folders import SMALL, edit_config, random_model, same_state, timm_folder, weights_file
 from vitrail.basics.errors import InputError, SettingsError, SystemFault
 from vitrail.basics.files import sha256_of
-from vitrail.models.catalogue import BuiltModel, ModelSettings, build_model, list_architectures
+from vitrail.models.catalogue import build_model
+from vitrail.models.model_settings import ModelSettings
+from vitrail.models.ready import ReadyModel
 
 
-def build(name: str | Path, *, num_classes: int | None = None, **settings) -> BuiltModel:
+def build(name: str | Path, *, num_classes: int | None = None, **settings) -> ReadyModel:
     return build_model(ModelSettings.parse(name=str(name), **settings), num_classes=num_classes)
 
 
-def untrained(name: str, *, num_classes: int | None = 3, **settings) -> BuiltModel:
+def untrained(name: str, *, num_classes: int | None = 3, **settings) -> ReadyModel:
     return build(name, pretrained=False, num_classes=num_classes, **settings)
 
 
-def answer(built: BuiltModel) -> torch.Tensor:
+def answer(built: ReadyModel) -> torch.Tensor:
     shape = (2, built.preprocessing.channels, built.preprocessing.height, built.preprocessing.width)
     with torch.inference_mode():
         return built.model(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
@@ -287,9 +289,3 @@ def test_without_a_network_the_fault_is_plain_and_quick(monkeypatch: pytest.Monk
         assert "are not on this machine and 127.0.0.1 does not answer\nhint: --model starter needs no network" in str(
             raised.value
         )
-
-
-def test_architectures_are_listed_by_pattern() -> None:
-    assert list_architectures("vit_tiny*") == sorted(list_architectures("vit_tiny*"))
-    assert "vit_tiny_r_s16_p8_224" in list_architectures("vit_tiny*")
-    assert list_architectures("no_such*") == []

@@ -8,7 +8,9 @@ from torch import nn
 
 from tests.unit.models.folders import random_model
 from vitrail.basics.errors import InputError
-from vitrail.models.catalogue import BuiltModel, ModelSettings, build_model
+from vitrail.models.catalogue import build_model
+from vitrail.models.model_settings import ModelSettings
+from vitrail.models.ready import ReadyModel
 
 
 def flax_arrays(model: nn.Module, prefix: str = "") -> dict[str, np.ndarray]:
@@ -60,7 +62,7 @@ def archive(tmp_path: Path, vit: nn.Module) -> Path:
     return tmp_path / "Ti_16.npz"
 
 
-def build(path: Path, *, num_classes: int | None = 6, **settings) -> BuiltModel:
+def build(path: Path, *, num_classes: int | None = 6, **settings) -> ReadyModel:
     chosen = ModelSettings.parse(name=str(path), architecture="vit_tiny_patch16_224", **settings)
     return build_model(chosen, num_classes=num_classes)
 

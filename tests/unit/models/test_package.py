@@ -16,10 +16,12 @@ from tests.unit.models.folders import SMALL, random_model, timm_folder
 from vitrail.basics.errors import InputError, PackageError
 from vitrail.basics.files import sha256_of
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.models.catalogue import BuiltModel, ModelSettings, build_model, preprocessing_of
+from vitrail.models.catalogue import build_model, preprocessing_of
 from vitrail.models.heads import feature_width, set_linear_head
+from vitrail.models.model_settings import ModelSettings
 from vitrail.models.package import PackageContents, read_package, write_package
 from vitrail.models.position_embedding import use_factorised_position
+from vitrail.models.ready import ReadyModel
 from vitrail.models.seal import seal_folder
 
 CLASSES = ("ant", "bee", "wasp")
@@ -41,7 +43,7 @@ MODELS: dict[str, tuple[str, dict]] = {
 }
 
 
-def built_model(family: str = "vit") -> BuiltModel:
+def built_model(family: str = "vit") -> ReadyModel:
     name, settings = MODELS[family]
     built = build_model(ModelSettings.parse(name=name, pretrained=False, **settings), num_classes=10)
     for parameter in built.model.parameters():

@@ -7,7 +7,8 @@ from torch.nn.utils import parametrize
 
 from tests.unit.models.folders import SMALL, random_model, timm_folder
 from vitrail.basics.errors import InputError
-from vitrail.models.catalogue import BuiltModel, ModelSettings, build_model
+from vitrail.models.catalogue import build_model
+from vitrail.models.model_settings import ModelSettings
 from vitrail.models.position_embedding import (
     FactorisedPositions,
     fold_position,
@@ -15,9 +16,10 @@ from vitrail.models.position_embedding import (
     has_position_table,
     use_factorised_position,
 )
+from vitrail.models.ready import ReadyModel
 
 
-def build(folder: Path | str, position: str, **settings) -> BuiltModel:
+def build(folder: Path | str, position: str, **settings) -> ReadyModel:
     return build_model(ModelSettings.parse(name=str(folder), position=position, **settings))
 
 

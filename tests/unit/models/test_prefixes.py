@@ -6,7 +6,8 @@ import torch
 
 from tests.unit.models.folders import random_model, same_state
 from vitrail.basics.errors import InputError
-from vitrail.models.catalogue import ModelSettings, build_model
+from vitrail.models.catalogue import build_model
+from vitrail.models.model_settings import ModelSettings
 
 PREFIXES = (
     "module.",

@@ -7,8 +7,9 @@ import timm
 import torch
 
 from vitrail.basics.errors import PackageError, SystemFault
-from vitrail.models.catalogue import ModelSettings, build_model
+from vitrail.models.catalogue import build_model
 from vitrail.models.heads import pooled_features
+from vitrail.models.model_settings import ModelSettings
 from vitrail.models.plain_vit import PlainVitSettings, plain_vit
 from vitrail.models.pretrained_folder import write_pretrained
 

@@ -7,8 +7,9 @@ import torch
 
 from vitrail.basics.errors import PackageError
 from vitrail.models import sources
-from vitrail.models.catalogue import ModelSettings, build_model
+from vitrail.models.catalogue import build_model
 from vitrail.models.heads import pooled_features
+from vitrail.models.model_settings import ModelSettings
 from vitrail.models.seal import sealed_digests
 from vitrail.models.sources import STARTER_FOLDER
 

@@ -15,9 +15,10 @@ from tests.unit.models.test_package import CLASSES, changed, contents
 from tools.mutate_packages import _Watched, small_package
 from tools.package_changes import HOSTILE, PLACES
 from vitrail.basics.errors import InputError, PackageError
-from vitrail.models.catalogue import ModelSettings, build_model
+from vitrail.models.catalogue import build_model
 from vitrail.models.described_network import fault_of_weights
 from vitrail.models.heads import feature_width, set_linear_head
+from vitrail.models.model_settings import ModelSettings
 from vitrail.models.network_arguments import checked_arguments
 from vitrail.models.package import read_package, write_package
 from vitrail.models.seal import seal_folder

@@ -9,7 +9,8 @@ import torch
 
 from tests.unit.models.folders import ARCHITECTURES, SMALL, random_model, same_state, timm_folder, weights_file
 from vitrail.basics.errors import InputError
-from vitrail.models.catalogue import ModelSettings, build_model
+from vitrail.models.catalogue import build_model
+from vitrail.models.model_settings import ModelSettings
 from vitrail.models.weights import WeightReport, load_weights, read_weights
 
 

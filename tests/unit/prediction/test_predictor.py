@@ -12,7 +12,8 @@ import vitrail
 from tests.conftest import picture
 from tests.unit.models.test_package import built_model, contents
 from vitrail.basics.errors import InputError, PackageError, UnreadableImageError
-from vitrail.models.catalogue import ModelSettings, build_model
+from vitrail.models.catalogue import build_model
+from vitrail.models.model_settings import ModelSettings
 from vitrail.models.package import write_package
 from vitrail.prediction.runtimes.known import is_installed, named_runtime
 

@@ -16,17 +16,19 @@ from vitrail.basics.events import Emit, nobody
 from vitrail.data.augmentation import AugmentationSettings
 from vitrail.data.columns import LabelledImages
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.features.feature_pass import FrozenModel, PassMeans
+from vitrail.features.feature_pass import PassMeans
 from vitrail.features.prefix_cache import AS_JUDGED, ViewedImages, prefix_cache
 from vitrail.models.chain import Chain
+from vitrail.models.ready import ReadyModel
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 from vitrail.training.batches import TrainingImages
 from vitrail.training.logits_file import logits_file
-from vitrail.training.loop import Caches, Trained, TrainingJob, train
+from vitrail.training.loop import Trained, TrainingJob, train
 from vitrail.training.out_of_memory import Portions
 from vitrail.training.precision import FLOAT32
 from vitrail.training.settings import TrainingSettings
+from vitrail.training.stage_caches import Caches
 from vitrail.training.stages import Stage, planned_stages
 from vitrail.training.step import StepRule
 from vitrail.training.validation import Validation
@@ -88,7 +90,7 @@ def training_images(images: Pictures, *, per_step: int = 4, seed: int = 0, **cha
 def caches_of(model: nn.Module, stages: tuple[Stage, ...], training: TrainingImages, held_out: LabelledImages,
               folder: Path) -> dict[str, Caches]:  # fmt: skip
     """Float32 caches of the stages that ask for one, each computed from the pictures."""
-    frozen, means = FrozenModel(model, training.preprocessing, "", CPU), PassMeans(EXACT, 4)
+    frozen, means = ReadyModel(model, training.preprocessing, "", CPU), PassMeans(EXACT, 4)
     found = {}
     for stage in stages:
         if stage.cached:

@@ -10,9 +10,10 @@ from vitrail.basics.errors import SystemFault
 from vitrail.basics.events import Emit, WorkAdvanced, WorkEnded, WorkStarted
 from vitrail.data.image_list import ImageList
 from vitrail.data.loader import IdentifiedImage, identified_pixels
-from vitrail.features.feature_pass import FrozenModel, PassMeans, walk
+from vitrail.features.feature_pass import PassMeans, walk
 from vitrail.features.store.staging import Failure
 from vitrail.features.store.writer import Span, StoreWriter
+from vitrail.models.ready import ReadyModel
 from vitrail.prediction.runtimes.runtime import Readout
 
 _WORK = "computing features"
@@ -32,7 +33,7 @@ class Counted:
 
 
 def store_pass(
-    frozen: FrozenModel, readout: Readout, images: ImageList, writer: StoreWriter, start: int, means: PassMeans
+    ready: ReadyModel, readout: Readout, images: ImageList, writer: StoreWriter, start: int, means: PassMeans
 ) -> Counted:
     """Compute what `readout` reads of every image that is not in the store, from image number `start` on.
 
@@ -40,7 +41,7 @@ def store_pass(
     was interrupted goes on with the very batches that it would have had.
 
     Args:
-        frozen: the model.
+        ready: the model.
         readout: its results are the store's outputs, in their order.
         images: to be looked at.
         writer: after `begin`.
@@ -51,14 +52,14 @@ def store_pass(
         SystemFault: the disk is full, or a worker process died; the same pass continues.
     """
     read = identified_pixels(
-        images.places(start), frozen.preprocessing, known=writer.known, workers=means.workers
+        images.places(start), ready.preprocessing, known=writer.known, workers=means.workers
     )  # fmt: skip
     batches = _Batches(read, start, means.batch_size, means.emit)
     added = 0
     means.emit(WorkStarted(_WORK, len(images)))
     means.emit(WorkAdvanced(_WORK, start))
     try:
-        with walk(frozen, readout, means.runtime, batches.full()) as computed:
+        with walk(ready, readout, means.runtime, batches.full()) as computed:
             for span, outputs in computed:
                 writer.write(span, outputs)
                 added += len(span.ids)

@@ -31,7 +31,7 @@ _PREFERRED = {
 
 
 @dataclass(frozen=True)
-class Choice:
+class RuntimeChoice:
     """A runtime, why it was chosen, and what was found; nothing was where there was nothing to choose."""
 
     runtime: Runtime
@@ -44,7 +44,7 @@ class Choice:
         return {"runtime": self.runtime.name, "reason": self.reason, "trials": trials}
 
 
-def choose_runtime(workload: Workload, *, asked: str = "auto", images: int, exact: bool) -> Choice:
+def choose_runtime(workload: Workload, *, asked: str = "auto", images: int, exact: bool) -> RuntimeChoice:
     """The first of the runtimes that suit this machine which tells the images apart as torch does in float32.
 
     The same machine, model and images give the same answer, however busy the machine is.
@@ -90,20 +90,20 @@ def _of_library(library: str, device: torch.device, *, exact: bool) -> list[Runt
     return sorted(possible, key=lambda each: each.exact)
 
 
-def _named(comparison: Comparison, runtime: Runtime) -> Choice:
+def _named(comparison: Comparison, runtime: Runtime) -> RuntimeChoice:
     """What was asked for by its full name, unless it is broken; how it does on these images is told."""
     if runtime == EXACT:
-        return Choice(EXACT, f"{EXACT.name}, as asked for")
+        return RuntimeChoice(EXACT, f"{EXACT.name}, as asked for")
     exact, trial = comparison.trial(EXACT), comparison.trial(runtime)
     if trial.agreement is None or not trial.agreement.suffices(exact=runtime.exact):
         _refuse(trial)
     told = f"features agree ({trial.agreement.text()})"
     if not trial.faithful:
         told = f"although these images lie near each other: features are {trial.agreement.apart_text()}"
-    return Choice(runtime, f"{runtime.name}: as asked for, {told}", (exact, trial))
+    return RuntimeChoice(runtime, f"{runtime.name}: as asked for, {told}", (exact, trial))
 
 
-def first_faithful(comparison: Comparison, possible: Sequence[Runtime]) -> Choice:
+def first_faithful(comparison: Comparison, possible: Sequence[Runtime]) -> RuntimeChoice:
     """The first that may be used; torch in float32 always may.
 
     Raises:
@@ -112,10 +112,10 @@ def first_faithful(comparison: Comparison, possible: Sequence[Runtime]) -> Choic
     trials: list[Trial] = []
     for runtime in possible:
         if runtime == EXACT:
-            return Choice(EXACT, _why_exact(trials), tuple(trials))
+            return RuntimeChoice(EXACT, _why_exact(trials), tuple(trials))
         trials.append(comparison.trial(runtime))
         if trials[-1].faithful:
-            return Choice(runtime, _why(trials[-1]), tuple(trials))
+            return RuntimeChoice(runtime, _why(trials[-1]), tuple(trials))
     _refuse(trials[-1])
 
 

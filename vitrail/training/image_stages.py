@@ -1,0 +1,184 @@
+"""Training on labelled images: caches are filled, the stages are trained, and what each epoch answered is kept."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitrail.basics.devices import computing_threads
+from vitrail.basics.errors import InputError
+from vitrail.basics.events import Emit
+from vitrail.basics.run_folder import RunFolder, RunPart
+from vitrail.data.augmentation import AugmentationSettings
+from vitrail.data.split_images import SplitImages
+from vitrail.features.feature_pass import PassMeans, PassSettings
+from vitrail.models.ready import ReadyModel
+from vitrail.prediction.normalise import Normalise
+from vitrail.prediction.runtimes.runtime import Runtime
+from vitrail.training.batches import TrainingImages
+from vitrail.training.checkpoint import load_weights_of, weights_of
+from vitrail.training.logits_file import logits_file, read_logits
+from vitrail.training.loop import TrainingJob, train
+from vitrail.training.objectives.supervised import balanced_weights
+from vitrail.training.out_of_memory import Portions
+from vitrail.training.parameter_groups import freeze_below
+from vitrail.training.plan import TrainingPlan
+from vitrail.training.settings import TrainingSettings
+from vitrail.training.stage_caches import filled_caches
+from vitrail.training.state import TrainingState
+from vitrail.training.step import StepRule
+from vitrail.training.validation import Validation, exact_logits
+
+LEAST_SAMPLE = 200
+"""Training images on which the final loss is measured as validation is: as many as validation has, at least so many."""
+
+
+@dataclass(frozen=True)
+class ArmSettings:
+    """What a training on labelled images depends on.
+
+    Attributes:
+        training: stages, rates, how steps are computed.
+        augmentation: how far a training view may differ from its picture.
+        pass_: how frozen layers and held-out images are computed.
+        seed: of everything that is drawn by lot.
+    """
+
+    training: TrainingSettings
+    augmentation: AugmentationSettings
+    pass_: PassSettings
+    seed: int
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What training made of the model.
+
+    Attributes:
+        state: the record of every epoch, and which was best.
+        logits: (E, N, K) of the validation images after every epoch.
+        untrained: the weights as they were before, for the case that the probe stays.
+        best: those of the best epoch, on top of `untrained`.
+    """
+
+    state: TrainingState
+    logits: Float[np.ndarray, "E N K"]
+    untrained: dict[str, Tensor]
+    best: dict[str, Tensor]
+
+
+def train_stages(
+    place: RunFolder | RunPart,
+    ready: ReadyModel,
+    images: SplitImages,
+    plan: TrainingPlan,
+    settings: ArmSettings,
+    *,
+    runtime: Runtime,
+    emit: Emit,
+) -> TrainedModel:
+    """Train what the plan says, resuming what an interrupted run left; the model ends with its last weights.
+
+    Args:
+        place: holds caches and checkpoints in its work folder, and the journal.
+        ready: the model, as it begins.
+        images: all images of the run.
+        plan: at least one stage.
+        settings: see there.
+        runtime: in which the states of training views are computed.
+        emit: receives progress.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; a checkpoint has been written.
+        TrainingFault: the loss was not finite several times in a row.
+        SystemFault: the disk is full, a worker died, or memory does not suffice for one image.
+    """
+    ready.model.to(ready.device)
+    _use_checkpointing(ready, settings.training)
+    untrained = weights_of(ready.model, set(ready.chain.parts))
+    means = PassMeans(runtime, settings.pass_.batch_size_on(ready.device), images.workers, emit)
+    training, validation, sample = _images_of_training(ready, images, plan, settings)
+    job = TrainingJob(
+        chain=ready.chain,
+        stages=plan.stages,
+        training=training,
+        validation=validation,
+        sample=sample,
+        caches=filled_caches(plan.stages, ready, training, validation, means, storage=plan.storage, folder=place.work),
+        rule=StepRule(
+            Normalise(ready.preprocessing, ready.device),
+            plan.precision,
+            settings.training.label_smoothing,
+            settings.training.clip,
+            ready.device,
+        ),
+        portions=_portions(place, plan, settings.training),
+        settings=settings.training,
+        classes=tuple(images.classes),
+        folder=place.work / "training",
+        metrics=place.metrics,
+    )
+    with computing_threads(plan.threads):
+        trained = train(job, emit=emit)
+    logits = [read_logits(logits_file(job.folder, epoch + 1)) for epoch in range(trained.state.epochs)]
+    return TrainedModel(trained.state, np.stack(logits), untrained, trained.best)
+
+
+def use_weights(ready: ReadyModel, trained: TrainedModel, *, tuned: bool) -> None:
+    """Give the model the weights of the best epoch, or those it had before training; in evaluation mode, on the
+    processor."""
+    load_weights_of(ready.model, trained.untrained)
+    if tuned:
+        load_weights_of(ready.model, trained.best)
+    freeze_below(ready.chain, 0)
+    ready.model.cpu().eval()
+
+
+def exact_answers(
+    ready: ReadyModel, images: SplitImages, split: str, settings: PassSettings
+) -> Float[np.ndarray, "N K"]:
+    """Logits of a split's images, exactly as the package will give them."""
+    size = settings.batch_size_on(ready.device)
+    return exact_logits(
+        ready.chain, Validation(images.labelled(split), ready.preprocessing, size, images.workers), ready.device
+    )
+
+
+def _images_of_training(
+    ready: ReadyModel, images: SplitImages, plan: TrainingPlan, settings: ArmSettings
+) -> tuple[TrainingImages, Validation, Validation]:
+    """What is trained on, what judges epochs, and a sample of the former seen as the latter."""
+    labelled, classes = images.labelled("train"), len(images.classes)
+    balanced = settings.training.class_weights == "balanced"
+    training = TrainingImages(
+        images=labelled,
+        preprocessing=ready.preprocessing,
+        augmentation=settings.augmentation,
+        class_weights=balanced_weights(labelled.labels, classes) if balanced else torch.ones(classes),
+        images_per_step=plan.images_per_step,
+        seed=settings.seed,
+        workers=images.workers,
+    )
+    size, held_out = settings.pass_.batch_size_on(ready.device), images.labelled("val")
+    sample = images.labelled("train", most=max(LEAST_SAMPLE, len(held_out)), seed=settings.seed)
+    validation, seen = (Validation(each, ready.preprocessing, size, images.workers) for each in (held_out, sample))
+    return training, validation, seen
+
+
+def _portions(place: RunFolder | RunPart, plan: TrainingPlan, settings: TrainingSettings) -> Portions:
+    at_once = -(-plan.images_per_step // settings.accumulate)
+    return Portions(at_once, place.all_noted("images_at_once"), place.note)
+
+
+def _use_checkpointing(ready: ReadyModel, settings: TrainingSettings) -> None:
+    if not settings.gradient_checkpointing:
+        return
+    model: Any = ready.model
+    if not hasattr(model, "set_grad_checkpointing"):
+        raise InputError(
+            f"{type(model).__name__} cannot compute its blocks twice", hint="leave --set gradient_checkpointing out"
+        )
+    model.set_grad_checkpointing(True)

@@ -1,0 +1,1 @@
+"""`vitrail fit`: from a data set to a packaged classifier and a report."""

@@ -1,0 +1,116 @@
+"""`vitrail fit`: from a data set that is being checked to a packaged classifier and a report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vitrail.basics.events import Emit, nobody
+from vitrail.basics.run_folder import RunFolder
+from vitrail.evaluation.gain import gain_sentences
+from vitrail.evaluation.judging import judge_splits
+from vitrail.evaluation.quality import Quality
+from vitrail.evaluation.training_section import trained_words, training_section
+from vitrail.features.heads import learn_heads, probe_sentence, probe_words, tell_first_figures
+from vitrail.features.split_features import compute_features
+from vitrail.measures.intervals import Measure
+from vitrail.training.arm import trained_arm
+from vitrail.training.sinks import Watchers
+from vitrail.workflows.fit.model import ChosenFit
+from vitrail.workflows.fit.outcome import Fitted, pack, report
+from vitrail.workflows.fit.preparation import prepare, refuse_other_data
+from vitrail.workflows.fit.scratch import gained_by_pretraining
+from vitrail.workflows.fit.splits import EarlierSplits, keep_split
+from vitrail.workflows.fit.start import StartedFit
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit leaves behind.
+
+    Attributes:
+        run: the run folder.
+        package: the folder that `vitrail.load` and timm read.
+        report: the page to read.
+        quality: figures of the kept model by split, each measured on images that neither trained nor chose it.
+        neighbours: accuracy of nearest neighbours on the same features, by split.
+        seconds: from the start of the fit until everything was on disk.
+        passed_over: files that were not used because of their names, by class and kind; see `ImageTable`.
+    """
+
+    run: Path
+    package: Path
+    report: Path
+    quality: dict[str, Quality]
+    neighbours: dict[str, Measure]
+    seconds: float
+    passed_over: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for `--json`."""
+        return {
+            "run": str(self.run),
+            "package": str(self.package),
+            "report": str(self.report),
+            "quality": {split: quality.as_json() for split, quality in self.quality.items()},
+            "neighbours": {split: measure.as_json() for split, measure in self.neighbours.items()},
+            "passed_over": {label: dict(kinds) for label, kinds in self.passed_over.items()},
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def finish_fit(
+    started: StartedFit, chosen: ChosenFit, *, command: str = "vitrail.fit(...)", emit: Emit = nobody
+) -> FitResult:
+    """Fit a probe on frozen pretrained features, train beyond it, keep the better one; judge, package and report it.
+
+    Args:
+        started: a fit whose images are being read while this function builds the model.
+        chosen: everything that can be set, and why this model.
+        command: how the user called it, for the report.
+        emit: receives progress.
+
+    Raises:
+        FindingsError: the check found something that must be mended first.
+        VitrailError: see the parts. Whatever happens, the same call continues where it was.
+    """
+    watch, name, settings = started.watch, started.check.images.name, chosen.settings
+    earlier = EarlierSplits.of(started, settings)
+    with (
+        RunFolder.open(started.out, settings.model_dump(mode="json"), overwrite=started.overwrite) as run,
+        Watchers(run.journaled(emit), settings.log, folder=run.path, name=name) as emit,
+    ):
+        prepared = prepare(started, settings, before=earlier.kept, emit=emit)
+        model, images = prepared.model, prepared.images
+        refuse_other_data(run, prepared, overwrite=started.overwrite)
+        moved = keep_split(run, images, earlier, data=name, emit=emit)
+        chosen.tell(run, emit)
+        watch.lap("check")
+        features = compute_features(run, model, images, settings.pass_, emit=emit)
+        watch.lap("features")
+        heads = learn_heads(features.by_split, images, settings.probe, seed=settings.seed, emit=emit)
+        model.set_head(heads.probe.weight, heads.probe.bias)
+        tell_first_figures(heads, images, emit)
+        watch.lap("probe")
+        arm = trained_arm(run, model, images, settings.arm, probe=heads.logits, runtime=features.runtime, emit=emit)
+        watch.lap("training")
+        gained = gained_by_pretraining(run, prepared, settings, arm, runtime=features.runtime, emit=emit)
+        watch.lap("scratch")
+        judged = judge_splits(arm.logits, heads.neighbours, images, seed=settings.seed)
+        untrained = () if arm.trained else arm.plan.remarks
+        told = (
+            *chosen.sentences,
+            *moved,
+            f"Training features in {features.reason}.",
+            probe_sentence(heads.probe, settings.probe.folds),
+            *untrained,
+            *gain_sentences(gained),
+        )
+        section = training_section(arm, model, images, scratch=gained)
+        fitted = Fitted(name, prepared, judged, told, trained_words(arm) or probe_words(heads.probe), section)
+        package = pack(fitted, run.cleared("package"), seed=settings.seed)
+        watch.lap("package")
+        page = report(fitted, run.path, settings, command=command, timings=watch.laps)
+        run.finish()
+    passed_over = started.check.images.passed_over
+    return FitResult(run.path, package, page, judged.quality, judged.neighbours, watch.total, passed_over)

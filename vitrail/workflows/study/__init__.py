@@ -1,0 +1,1 @@
+"""`vitrail study`: what is claimed about training, measured on the user's own images."""
