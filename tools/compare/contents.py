@@ -18,9 +18,12 @@ DTYPES = {
 
 
 def contents_of(file: Path) -> dict[str, Any]:
-    """What stands where in a file; bytes of an unknown kind are one hash."""
-    read = READERS.get(file.suffix, _digest)
-    return read(file.read_bytes())
+    """What stands where in a file; bytes of an unknown kind, or not of the kind that the name says, are one hash."""
+    content = file.read_bytes()
+    try:
+        return READERS.get(file.suffix, _digest)(content)
+    except (ValueError, KeyError, TypeError, OSError):
+        return _digest(content)
 
 
 def flat(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
