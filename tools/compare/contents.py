@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def _text(content: bytes) -> dict[str, Any]:
 
 
 def _page(content: bytes) -> dict[str, Any]:
-    return _text(content.replace(b"><", b">\n<"))
+    return _text(re.sub(rb"</dt>\s*<dd", b"</dt><dd", content.replace(b"><", b">\n<")))
 
 
 def _digest(content: bytes) -> dict[str, Any]:

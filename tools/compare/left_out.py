@@ -30,13 +30,14 @@ class Replaced:
     why: str
 
 
-SECONDS = r"seconds|estimated_seconds|step_seconds|exact_seconds|images_per_second|waiting_percent|checked_seconds"
+SECONDS = r"seconds|estimated_seconds|step_seconds|exact_seconds|images_per_second|waiting_percent|training_seconds"
 LEFT_OUT = (
     LeftOut("seconds", "*", rf"(.*\.)?({SECONDS})|timings\..*", "measured with a clock"),
     LeftOut("dates", "*", r"(.*[. ])?(at|created)", "when it was done"),
     LeftOut("versions", "*", r"(.*\.)?versions\..*", "of Vitrail and the libraries: not what was computed"),
     LeftOut("checks", "*", r"(.*\.)?check", "checksum of a line or file that holds seconds or dates"),
-    LeftOut("sums", "*SHA256SUMS", ".*", "hashes of files that are compared one by one, and hold dates"),
+    LeftOut("sums", "*SHA256SUMS", ".+", "hashes of files that are compared one by one, and hold dates"),
+    LeftOut("sums", "*.crc32", ".+", "sums of files that are compared one by one, and hold the place of the run"),
     LeftOut("locks", "*.lock", ".*", "empty"),
 )
 LEFT_OUT_OF_KILLED = (
@@ -48,6 +49,9 @@ REPLACED = (
     Replaced("times", r"\d[\d.,]* (s|ms|min|seconds|minutes|h)\b(?! of \d)", "… s", "measured with a clock"),
     Replaced("speeds", r"\d[\d.,]* (images/s|images per second)", "… images/s", "measured with a clock"),
     Replaced("table", r'(data-label="(Images/s|Waiting for images)">)[^<]*', r"\1…", "measured with a clock"),
+    Replaced("table", r"(training seconds(?::|</dt><dd>) ?)[\d.]+", r"\1…", "measured with a clock"),
+    Replaced("waiting", r"[\d.]+ % of their time was spent waiting", "… of their time", "measured with a clock"),
+    Replaced("glass", r'<path class="glass-[^>]*>', "GLASS", "the page's ornament is drawn from its date and command"),
     Replaced("dates", r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?([+-]\d{4})?)?", "DATE", "when it was done"),
     Replaced("place", r"/[^\s\"':,]*?/vitrail-compare-[^/\s\"']+", "HERE", "each side runs in a folder of its own"),
     Replaced("width", r"[ ─━]{2,}|\s+$", " ", "columns of a table are as wide as the times in them"),
