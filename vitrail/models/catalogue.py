@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from vitrail.basics.files import sha256_of
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.flax_weights import read_flax_weights
+from vitrail.models.foreign_weights import ForeignWeights
 from vitrail.models.model_settings import ModelSettings
 from vitrail.models.network import Network, build_network
 from vitrail.models.position_embedding import use_factorised_position
 from vitrail.models.ready import ReadyModel
 from vitrail.models.sources import ModelSource, find_source
+from vitrail.models.transformers_weights import converted_weights
 from vitrail.models.weights import WeightReport, load_weights, read_weights
 
 __all__ = ["ModelSettings", "build_model"]
@@ -42,7 +44,10 @@ def build_model(settings: ModelSettings, *, num_classes: int | None = None) -> R
     model: Any = network.model
     # timm 1.0.31 derives the grid of the source's position table from these, not from the size that is wanted now.
     model.pretrained_model_args = dict(source.model_args)
-    report = _load_flax(network, source) if is_flax else _load(network, source, tensors)
+    if is_flax or source.transformers:
+        report = _load_foreign(network, source, _foreign(network, source, tensors))
+    else:
+        report = _load(network, source, tensors)
     if settings.position == "2d":
         use_factorised_position(model, from_table=source.weights is not None)
         report = _averaged(report) if source.weights else report
@@ -56,6 +61,7 @@ def build_model(settings: ModelSettings, *, num_classes: int | None = None) -> R
         weights=report,
         weights_sha256=sha256_of(source.weights) if source.weights else _digest(model.state_dict()),
         preprocessing=preprocessing_of(model),
+        norm_epsilon=source.norm_epsilon,
     )
 
 
@@ -86,16 +92,24 @@ def _load(network: Network, source: ModelSource, tensors: dict[str, Tensor]) -> 
     return load_weights(network.model, tensors, architecture=network.architecture, source=_label(source))
 
 
-def _load_flax(network: Network, source: ModelSource) -> WeightReport:
+def _foreign(network: Network, source: ModelSource, tensors: dict[str, Tensor]) -> ForeignWeights:
     assert source.weights is not None
-    flax = read_flax_weights(source.weights, source.architecture, network.plain_args, source.pretrained_cfg)
-    report = load_weights(network.model, flax.tensors, architecture=network.architecture, source=_label(source))
-    resized = set(flax.resized) - set(report.initialised) & network.model.state_dict().keys()
+    if source.transformers is None:
+        return read_flax_weights(source.weights, source.architecture, network.plain_args, source.pretrained_cfg)
+    model: Any = network.model
+    grid = None if getattr(model, "pos_embed", None) is None else model.patch_embed.grid_size
+    model.pretrained_model_args = {"img_size": network.plain_args["img_size"]}  # the table has that size by now
+    return converted_weights(tensors, source.transformers, grid=grid, source=_label(source))
+
+
+def _load_foreign(network: Network, source: ModelSource, foreign: ForeignWeights) -> WeightReport:
+    report = load_weights(network.model, foreign.tensors, architecture=network.architecture, source=_label(source))
+    resized = set(foreign.resized) - set(report.initialised) & network.model.state_dict().keys()
     return dataclasses.replace(
         report,
-        dropped=tuple(sorted({*report.dropped, *flax.dropped})),
+        dropped=tuple(sorted({*report.dropped, *foreign.dropped})),
         resized=tuple(sorted({*report.resized, *resized})),
-        position_resampling=flax.position_resampling if "pos_embed" in resized else report.position_resampling,
+        position_resampling=foreign.position_resampling if "pos_embed" in resized else report.position_resampling,
     )
 
 

@@ -89,8 +89,16 @@ def fault_of_answers(model: nn.Module, shape: tuple[int, int, int]) -> str | Non
     return "every image gets the same answer" if bool((answers == answers[:1]).all()) else None
 
 
+def set_norm_epsilon(model: nn.Module, epsilon: float | None) -> None:
+    """What every layer norm adds to a variance, where timm has no argument for it; None leaves timm's own."""
+    for module in model.modules():
+        if epsilon is not None and isinstance(module, nn.LayerNorm):
+            module.eps = epsilon
+
+
 def _built(description: Description, arguments: dict[str, Any]) -> nn.Module:
     model: nn.Module = timm.create_model(
         description.architecture, pretrained=False, pretrained_cfg=description.pretrained_cfg, **arguments
     )
+    set_norm_epsilon(model, description.norm_epsilon)
     return model

@@ -69,6 +69,8 @@ class Description:
     """Every field of timm's `PretrainedCfg` but the places."""
     written: dict[str, Any]
     """The JSON as it stands in the file."""
+    norm_epsilon: float | None = None
+    """What layer norms add to a variance; None: what timm's network adds. timm itself has no argument for it."""
 
 
 def description_of(content: bytes) -> Description:
@@ -96,7 +98,15 @@ def description_of(content: bytes) -> Description:
     except SettingsError as error:
         raise ValueError(error.message) from None
     known = {name: value for name, value in asdict(PretrainedCfg()).items() if name not in PLACES}
-    return Description(architecture, checked_arguments(model_args), {**known, **fields.model_dump()}, written)
+    described = {**known, **fields.model_dump()}
+    return Description(architecture, checked_arguments(model_args), described, written, _norm_epsilon(written))
+
+
+def _norm_epsilon(written: Mapping[str, Any]) -> float | None:
+    epsilon = written.get("norm_epsilon")
+    if epsilon is None or (isinstance(epsilon, float) and 0 < epsilon <= 0.1):
+        return epsilon
+    raise ValueError(f"norm_epsilon is {epsilon!r}, a number above 0 and up to 0.1 was expected")
 
 
 def is_plain_architecture(name: str) -> bool:

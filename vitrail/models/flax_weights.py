@@ -1,16 +1,16 @@
 """Google's ViT weights: Flax `.npz` archives, brought to timm's names by timm's own loader."""
 
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vitrail.basics.errors import InputError
+from vitrail.models.foreign_weights import ForeignWeights
 from vitrail.models.plain_files import memory_bytes
 from vitrail.models.weight_files import check_weights_file
 
@@ -19,21 +19,9 @@ _KERNEL = "embedding/kernel"
 _PREFIXES = ("", "opt/target/", "params/", "params/img/")
 
 
-@dataclass(frozen=True)
-class FlaxWeights:
-    """The tensors of an archive under timm's names, and what was done to them on the way."""
-
-    tensors: dict[str, Tensor]
-    dropped: tuple[str, ...]
-    """Names in the archive that timm does not read."""
-    resized: tuple[str, ...]
-    """timm names whose values were resampled to the model's size."""
-    position_resampling: str | None
-
-
 def read_flax_weights(
     path: Path, architecture: str, model_args: dict[str, Any], pretrained_cfg: dict[str, Any]
-) -> FlaxWeights:
+) -> ForeignWeights:
     """Read an `.npz` of `google-research/vision_transformer` or `big_vision` for a ViT or hybrid of timm.
 
     The archive is read into a plain ViT (learned positions, class count of the archive) of the wanted image size;
@@ -63,7 +51,7 @@ def read_flax_weights(
         ) from error
     tensors = {name: tensor for name, tensor in carrier.state_dict().items() if not tensor.isnan().any()}
     resized = _resized(carrier, shapes, prefix)
-    return FlaxWeights(
+    return ForeignWeights(
         tensors=tensors,
         dropped=tuple(sorted(name for name in shapes if "pre_logits" in name)),
         resized=resized,

@@ -17,7 +17,7 @@ class ModelSettings(Settings):
 
     name: str
     """`starter`, timm name with or without tag, `hf-hub:org/name`, `local-dir:PATH`, or a folder's or weights file's
-    path."""
+    path. A folder is timm's, or one of ViT, DeiT or DINOv2 as the transformers library writes it."""
     architecture: str | None = None
     """timm name of the network; only for a bare weights file, which does not say it itself."""
     image_size: int | tuple[int, int] | None = None

@@ -1,7 +1,7 @@
 """From a model's source and the settings to a network of the right shape, still without its weights."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import timm
@@ -9,6 +9,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from vitrail.basics.errors import InputError
+from vitrail.models.described_network import set_norm_epsilon
 from vitrail.models.model_settings import ModelSettings
 from vitrail.models.position_embedding import RELATIVE_ARCHITECTURE, has_position_table, relative_model_args
 from vitrail.models.sources import ModelSource
@@ -61,7 +62,7 @@ def build_network(
         "num_classes": args["num_classes"],
         "in_chans": source.pretrained_cfg["input_size"][0],
     }
-    model = _created(ModelSource(RELATIVE_ARCHITECTURE, {}, source.pretrained_cfg, None, ""), relative, settings)
+    model = _created(replace(source, architecture=RELATIVE_ARCHITECTURE), relative, settings)
     return Network(model, RELATIVE_ARCHITECTURE, relative, args, size)
 
 
@@ -98,7 +99,7 @@ def _takes_norm_choice(architecture: str) -> bool:
 
 def _created(source: ModelSource, args: dict[str, Any], settings: ModelSettings) -> nn.Module:
     try:
-        return _with_drop_path(source, args, settings.drop_path)
+        model = _with_drop_path(source, args, settings.drop_path)
     except _BUILD_FAULTS as error:
         if settings.size and isinstance(error, AssertionError):
             _check_default_patches(source, settings)
@@ -108,6 +109,8 @@ def _created(source: ModelSource, args: dict[str, Any], settings: ModelSettings)
             f"{source.architecture} cannot be built with {asked}: {error or type(error).__name__}",
             hint="leave some of these settings out, or choose a plain ViT such as vit_tiny_patch16_224",
         ) from error
+    set_norm_epsilon(model, source.norm_epsilon)
+    return model
 
 
 def _with_drop_path(source: ModelSource, args: dict[str, Any], drop_path: float) -> nn.Module:

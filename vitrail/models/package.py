@@ -251,7 +251,7 @@ def timm_config(built: ReadyModel, shown: Preprocessing, classes: tuple[str, ...
     usual = get_pretrained_cfg(built.architecture)
     if usual is None or usual.input_size[0] != shown.channels:
         arguments["in_chans"] = shown.channels
-    config = {
+    config: dict[str, Any] = {
         "architecture": built.architecture,
         "num_classes": model.num_classes,
         "num_features": model.num_features,
@@ -259,6 +259,8 @@ def timm_config(built: ReadyModel, shown: Preprocessing, classes: tuple[str, ...
         "model_args": arguments,
         "pretrained_cfg": described,
     }
+    if built.norm_epsilon is not None:
+        config["norm_epsilon"] = built.norm_epsilon
     if isinstance(getattr(model, "global_pool", None), str):
         config["global_pool"] = model.global_pool
     return config

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
+from timm.layers.mlp import Mlp
 from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
@@ -118,6 +119,8 @@ def relative_model_args(model: nn.Module) -> dict[str, Any]:
         and not model.num_reg_tokens
         and isinstance(model.norm_pre, nn.Identity)
         and model.attn_pool is None
+        and type(first.mlp) is Mlp
+        and type(first.mlp.act) is nn.GELU
     ):
         raise InputError(f"{type(model).__name__} cannot take relative positions, only a plain ViT can", hint=_HINT)
     return {

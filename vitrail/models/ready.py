@@ -43,6 +43,8 @@ class ReadyModel:
     """JSON values: input size, mean, std, crop, class count, tag, licence, …, as timm keeps them; no places."""
     weights: WeightReport = _RANDOM
     """Where the weights came from, and what became of them."""
+    norm_epsilon: float | None = None
+    """What the norms add to a variance, where that is not what timm's network adds; `config.json` keeps it."""
 
     @cached_property
     def chain(self) -> Chain:

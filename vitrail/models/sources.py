@@ -6,7 +6,7 @@ import socket
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,10 +19,18 @@ from timm.models import PretrainedCfg, get_arch_pretrained_cfgs, get_pretrained_
 from timm.models._hub import download_cached_file, hf_split
 
 from vitrail.basics.errors import InputError, PackageError, SystemFault, did_you_mean
+from vitrail.basics.strict_json import strict_json
 from vitrail.models.description import description_of, is_plain_architecture
 from vitrail.models.plain_files import plain_content
 from vitrail.models.run_package import package_of
 from vitrail.models.seal import SEAL, sealed_digests
+from vitrail.models.transformers_format import (
+    PICTURES,
+    TransformersModel,
+    is_of_transformers,
+    transformers_model,
+    written_by,
+)
 from vitrail.models.weights import PLACES
 
 STARTER = "starter"
@@ -57,6 +65,10 @@ class ModelSource:
     """Name for reports; never a full path."""
     fit: dict[str, Any] = field(default_factory=dict)
     """Settings of training that a fit from these weights takes unless told otherwise: the `fit` of its config.json."""
+    transformers: TransformersModel | None = None
+    """Where the transformers library wrote the folder: what it says of its network."""
+    norm_epsilon: float | None = None
+    """What the weights' norms add to a variance, where timm's network adds something else."""
 
 
 def find_source(name: str, *, architecture: str | None, pretrained: bool) -> ModelSource:
@@ -161,7 +173,7 @@ def _folder(path: Path, pretrained: bool) -> ModelSource:
         )
     if (path / SEAL).is_file():
         sealed_digests(path, required=(config.name,))
-    source = _parsed_config(config, str(config))
+    source = _parsed_config(config, str(config), lambda name: _beside(path, name))
     weights = None
     if pretrained:
         found = [path / name for name in IN_FOLDER if (path / name).is_file()]
@@ -176,7 +188,7 @@ def _folder(path: Path, pretrained: bool) -> ModelSource:
 
 def _hub(name: str, pretrained: bool) -> ModelSource:
     config = _hub_file(name, ("config.json",))
-    source = _parsed_config(config, f"hf-hub:{name}/config.json")
+    source = _parsed_config(config, f"hf-hub:{name}/config.json", lambda file: _hub_file(name, (file,)))
     weights = _hub_file(name, IN_FOLDER) if pretrained else None
     return replace(source, weights=weights, label=f"hf-hub:{name}")
 
@@ -199,10 +211,26 @@ def _registry(name: str, pretrained: bool) -> ModelSource:
     return ModelSource(described["architecture"], {}, _without_places(described), weights, label)
 
 
-def _parsed_config(config: Path, shown: str) -> ModelSource:
-    """What a model description says, still without weights and label."""
+def _beside(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        raise InputError(
+            f"{folder} is a folder of the transformers library without {name}, which says how pictures are shown",
+            hint="save_pretrained of the model's image processor writes it; the model's own repository holds it",
+        )
+    return folder / name
+
+
+def _parsed_config(config: Path, shown: str, beside: Callable[[str], Path]) -> ModelSource:
+    """What a model description says, still without weights and label; `beside` finds another file of the folder."""
     try:
-        described = description_of(plain_content(config))
+        content = plain_content(config)
+        written = strict_json(content)
+        if is_of_transformers(written):
+            written_by(written, shown=shown)
+            found = transformers_model(written, plain_content(beside(PICTURES)), shown=shown)
+            source = ModelSource(found.architecture, found.model_args, found.pretrained_cfg, None, "")
+            return replace(source, transformers=found, norm_epsilon=found.norm_epsilon)
+        described = description_of(content)
         fit = dict(described.written.get("fit") or {})
     except (ValueError, TypeError) as error:
         raise InputError(
@@ -215,7 +243,8 @@ def _parsed_config(config: Path, shown: str) -> ModelSource:
             f"{shown} names the architecture {described.architecture!r}, a plain name without tag was expected",
             hint=f"write {split_model_name_tag(described.architecture)[0]}",
         )
-    return ModelSource(described.architecture, described.model_args, described.pretrained_cfg, None, "", fit)
+    source = ModelSource(described.architecture, described.model_args, described.pretrained_cfg, None, "", fit)
+    return replace(source, norm_epsilon=described.norm_epsilon)
 
 
 def _without_places(described: dict[str, Any]) -> dict[str, Any]:

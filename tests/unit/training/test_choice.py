@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from vitrail.measures import paired
-from vitrail.training.choice import Candidates, EpochChoice, choose_epoch, cross_fitted_epochs
 from vitrail.training import choice as choices
+from vitrail.training.choice import Candidates, EpochChoice, choose_epoch, cross_fitted_epochs
 
 SETS = 120
 QUICK = functools.partial(paired.sign_flip_p_value, flips=999)
