@@ -18,11 +18,12 @@ from vitrail.models.plain_vit import plain_vit
 from vitrail.models.pretrained_folder import WEIGHTS
 from vitrail.models.ready import ReadyModel
 from vitrail.prediction.normalise import Normalise
+from vitrail.training.digits_probe import digits_probe
 from vitrail.training.formula_batches import FormulaBatches, stored_near
+from vitrail.training.formula_set import FormulaSet, formula_set
 from vitrail.training.loop import Trained, TrainingJob, train
 from vitrail.training.out_of_memory import Portions
 from vitrail.training.stages import Stage
-from vitrail.workflows.pretrain_images import FormulaSet, digits_probe, formula_set
 from vitrail.workflows.pretrain_outcome import Pretrained, keep_weights, report
 from vitrail.workflows.pretrain_plan import StepPlan, step_plan, step_rule
 from vitrail.workflows.pretrain_settings import PretrainSettings
@@ -86,7 +87,8 @@ def pretrain_formula(
         emit = run.journaled(emit)
         built = seeded_network(settings, emit=emit)
         found = formula_set(
-            settings, built.preprocessing, images or cache_folder() / "formula", batch_size=64,
+            settings.images, built.preprocessing, images or cache_folder() / "formula",
+            held_out_renderings=settings.training.held_out_renderings,
             workers=usable_cores() if workers is None else workers, emit=emit,
         )  # fmt: skip
         watch.lap("images")

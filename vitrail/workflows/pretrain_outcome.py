@@ -15,8 +15,8 @@ from vitrail.evaluation.pretraining_report import PretrainingReport, write_pretr
 from vitrail.measures.intervals import Measure, wilson
 from vitrail.models.pretrained_folder import write_pretrained
 from vitrail.models.ready import ReadyModel
+from vitrail.training.digits_probe import DIGITS_JUDGED
 from vitrail.training.state import TrainingState
-from vitrail.workflows.pretrain_images import DIGITS_JUDGED
 from vitrail.workflows.pretrain_settings import PretrainSettings
 
 

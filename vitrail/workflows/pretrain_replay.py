@@ -16,10 +16,10 @@ from vitrail.basics.files import cache_folder
 from vitrail.basics.run_folder import RunFolder
 from vitrail.data.workers import usable_cores
 from vitrail.models.chain import Chain
+from vitrail.training.formula_set import formula_set
 from vitrail.training.loop import TrainingJob, train
 from vitrail.training.records import StepsDone
 from vitrail.workflows.pretrain import formula_batches, pretraining_job, seeded_network
-from vitrail.workflows.pretrain_images import formula_set
 from vitrail.workflows.pretrain_plan import step_plan
 from vitrail.workflows.pretrain_recipe import recipe_values
 from vitrail.workflows.pretrain_settings import PretrainSettings
@@ -150,7 +150,8 @@ def _job(
     """The job of `pretrain_formula`, without checkpoints and without measurements on the way."""
     built = seeded_network(settings, emit=emit)
     found = formula_set(
-        settings, built.preprocessing, images or cache_folder() / "formula", batch_size=64,
+        settings.images, built.preprocessing, images or cache_folder() / "formula",
+        held_out_renderings=settings.training.held_out_renderings,
         workers=usable_cores() if workers is None else workers, emit=emit,
     )  # fmt: skip
     batches = formula_batches(settings, built, found)
