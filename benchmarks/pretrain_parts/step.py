@@ -16,12 +16,12 @@ from vitrail.models.plain_vit import PlainVitSettings, plain_vit
 from vitrail.models.ready import ReadyModel
 from vitrail.prediction.normalise import Normalise
 from vitrail.training.formula_batches import FormulaBatches
+from vitrail.training.formula_steps import MEASURED_IMAGES
 from vitrail.training.formula_views import FormulaViewSettings
 from vitrail.training.parameter_groups import freeze_below, made_optimizer, set_rates
 from vitrail.training.pretraining_settings import PretrainingSettings
 from vitrail.training.stages import Stage
 from vitrail.training.step import Batch, StepRule, train_step
-from vitrail.workflows.pretrain_plan import MEASURED_IMAGES
 
 CLASSES, STORED, STORED_PIXELS = 1000, 4000, 96
 STEPS_OF_A_BLOCK, BLOCKS = 4, 6

@@ -21,11 +21,11 @@ from vitrail.prediction.normalise import Normalise
 from vitrail.training.digits_probe import digits_probe
 from vitrail.training.formula_batches import FormulaBatches, stored_near
 from vitrail.training.formula_set import FormulaSet, formula_set
+from vitrail.training.formula_steps import StepPlan, step_plan, step_rule
 from vitrail.training.loop import Trained, TrainingJob, train
 from vitrail.training.out_of_memory import Portions
 from vitrail.training.stages import Stage
 from vitrail.workflows.pretrain_outcome import Pretrained, keep_weights, report
-from vitrail.workflows.pretrain_plan import StepPlan, step_plan, step_rule
 from vitrail.workflows.pretrain_settings import PretrainSettings
 
 STAGE = "formula"

@@ -17,10 +17,10 @@ from vitrail.basics.run_folder import RunFolder
 from vitrail.data.workers import usable_cores
 from vitrail.models.chain import Chain
 from vitrail.training.formula_set import formula_set
+from vitrail.training.formula_steps import step_plan
 from vitrail.training.loop import TrainingJob, train
 from vitrail.training.records import StepsDone
 from vitrail.workflows.pretrain import formula_batches, pretraining_job, seeded_network
-from vitrail.workflows.pretrain_plan import step_plan
 from vitrail.workflows.pretrain_recipe import recipe_values
 from vitrail.workflows.pretrain_settings import PretrainSettings
 

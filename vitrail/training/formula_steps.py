@@ -41,8 +41,8 @@ def step_plan(run: RunFolder, chain: Chain, batches: FormulaBatches, settings: P
     if before is not None:
         return StepPlan(named_precision(before["precision"]), before["reason"])
     device, last = batches.normalise.device, batches.batch(batches.total_steps - 1)
-    few = slice(0, MEASURED_IMAGES)
-    sample = Batch(last.inputs[few], 0, last.labels[few], last.image_weights[few])
+    measured = slice(0, MEASURED_IMAGES)
+    sample = Batch(last.inputs[measured], 0, last.labels[measured], last.image_weights[measured])
     freeze_below(chain, 0)
 
     def loss(candidate: TrainingPrecision) -> torch.Tensor:
