@@ -16,6 +16,8 @@ from vitrail.models.heads import pooled_features
 from vitrail.prediction.runtimes.runtime import Readout
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 
+PROBE = "digits_probe_accuracy"
+"""Under this name stands the accuracy in every record of an epoch."""
 DIGITS_LEARNED, DIGITS_JUDGED = 400, 800
 """Digits that the probe is fitted on, and others that judge it (standard error about 1 point)."""
 

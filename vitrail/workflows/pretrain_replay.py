@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from vitrail.basics.checks import read_lines
+from vitrail.basics.devices import chosen_device
 from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit, Event, nobody
 from vitrail.basics.files import cache_folder
@@ -19,8 +20,8 @@ from vitrail.models.chain import Chain
 from vitrail.training.formula_set import formula_set
 from vitrail.training.formula_steps import step_plan
 from vitrail.training.loop import TrainingJob, train
+from vitrail.training.pretraining import formula_batches, pretraining_job, seeded_network
 from vitrail.training.records import StepsDone
-from vitrail.workflows.pretrain import formula_batches, pretraining_job, seeded_network
 from vitrail.workflows.pretrain_recipe import recipe_values
 from vitrail.workflows.pretrain_settings import PretrainSettings
 
@@ -148,14 +149,19 @@ def _job(
     settings: PretrainSettings, run: RunFolder, *, images: Path | None, workers: int | None, emit: Emit
 ) -> TrainingJob:
     """The job of `pretrain_formula`, without checkpoints and without measurements on the way."""
-    built = seeded_network(settings, emit=emit)
+    training, device = settings.training, chosen_device(settings.device)
+    built = seeded_network(
+        settings.network, sizes=training.sizes, classes=settings.images.classes, seed=settings.seed, emit=emit
+    )
     found = formula_set(
         settings.images, built.preprocessing, images or cache_folder() / "formula",
-        held_out_renderings=settings.training.held_out_renderings,
+        held_out_renderings=training.held_out_renderings,
         workers=usable_cores() if workers is None else workers, emit=emit,
     )  # fmt: skip
-    batches = formula_batches(settings, built, found)
-    chain = Chain(built.model.to(batches.normalise.device))
-    job = pretraining_job(run, settings, chain, step_plan(run, chain, batches, settings.training), batches, found)
+    batches = formula_batches(
+        found, built.preprocessing, device, views=settings.views, settings=training, seed=settings.seed
+    )
+    chain = Chain(built.model.to(device))
+    job = pretraining_job(run, chain, batches, found, step_plan(run, chain, batches, training), training)
     seldom = job.settings.model_copy(update={"checkpoint_seconds": 1e9})
     return replace(job, settings=seldom, also_measured={})
