@@ -16,8 +16,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vitrail.models.catalogue import build_model
 from vitrail.models.model_settings import ModelSettings
 from vitrail.models.pretrained_folder import write_pretrained
@@ -76,7 +74,7 @@ def ship(run: Path, folder: Path, *, image_size: int) -> None:
     facts = json.loads((package / "pretraining.json").read_text())
     with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
         made = Path(beside) / folder.name
-        write_pretrained(made, built, card=card(built, facts, image_size), facts=facts, dtype=torch.float16)
+        write_pretrained(made, built, card=card(built, facts, image_size), facts=facts, kept_in="float16")
         shutil.copyfile(run / "metrics.jsonl", made / "metrics.jsonl")
         seal_folder(made)
         shutil.rmtree(folder, ignore_errors=True)

@@ -93,7 +93,7 @@ def test_hugging_face_opens_pretrained_weights_without_classifier(tmp_path: Path
     from transformers import AutoModel
 
     built = plain_vit(PlainVitSettings(width=24, depth=2, heads=2, patch=8), sizes=(16,), classes=5, seed=0)
-    write_pretrained(tmp_path / "weights", built, card="# x\n", facts={}, dtype=torch.float32)
+    write_pretrained(tmp_path / "weights", built, card="# x\n", facts={}, kept_in="float32")
     theirs = AutoModel.from_pretrained(tmp_path / "weights").eval()
     x = torch.randn(2, 3, 16, 16)
     with torch.inference_mode():

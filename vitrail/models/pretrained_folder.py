@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors.torch
 import torch
@@ -14,6 +14,7 @@ from vitrail.models.package import timm_config
 from vitrail.models.ready import ReadyModel
 from vitrail.models.seal import seal_folder
 
+KeptIn = Literal["float32", "float16"]
 WEIGHTS = "model.safetensors"
 FIT_WHOLE = {
     "stages": ["all"], "epochs_factor": 6.0, "learning_rate": 1e-3, "layer_decay": 0.75, "in_doubt": "trained",
@@ -22,9 +23,7 @@ FIT_WHOLE = {
 the whole network is trained, and longer."""
 
 
-def write_pretrained(
-    folder: Path, built: ReadyModel, *, card: str, facts: Mapping[str, Any], dtype: torch.dtype
-) -> None:
+def write_pretrained(folder: Path, built: ReadyModel, *, card: str, facts: Mapping[str, Any], kept_in: KeptIn) -> None:
     """Write `config.json`, `model.safetensors`, `README.md` and `pretraining.json`, sealed, and without the classifier.
 
     `fit` in `config.json` tells a fit how to start from such weights; timm does not look at it.
@@ -34,11 +33,12 @@ def write_pretrained(
         built: the model with its description; it is not touched.
         card: the model card, in Markdown.
         facts: JSON values on how the weights came to be; no path may be among them.
-        dtype: in which floating numbers are kept.
+        kept_in: how floating numbers are kept; float16 takes half the space.
 
     Raises:
         SystemFault: the disk is full or may not be written.
     """
+    dtype: torch.dtype = getattr(torch, kept_in)
     model: Any = copy.deepcopy(built.model)
     model.reset_classifier(0)
     bare = replace(built, model=model, model_args={**built.model_args, "num_classes": 0})

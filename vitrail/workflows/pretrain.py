@@ -10,13 +10,14 @@ from vitrail.basics.files import cache_folder, sha256_of
 from vitrail.basics.run_folder import RunFolder
 from vitrail.basics.stopwatch import Stopwatch
 from vitrail.data.workers import usable_cores
+from vitrail.evaluation.pretraining_facts import Pretrained
 from vitrail.models.chain import Chain
 from vitrail.models.pretrained_folder import WEIGHTS
 from vitrail.training.formula_set import formula_set
 from vitrail.training.formula_steps import step_plan
-from vitrail.training.loop import Trained, train
+from vitrail.training.loop import train
 from vitrail.training.pretraining import formula_batches, plan_words, pretraining_job, seeded_network
-from vitrail.workflows.pretrain_outcome import Pretrained, keep_weights, report
+from vitrail.workflows.pretrain_outcome import keep_weights, write_report
 from vitrail.workflows.pretrain_settings import PretrainSettings
 
 
@@ -91,17 +92,12 @@ def pretrain_formula(
         trained = train(pretraining_job(run, chain, batches, found, plan, training), emit=emit)
         watch.lap("training")
         built.model.cpu().eval()
-        done = Pretrained(settings, built, plan.reason, trained.state, found.redrawn)
-        package = keep_weights(done, run.cleared("package"))
-        page = report(done, run.path, command=command, timings=watch.laps)
+        done = Pretrained(
+            built, trained.state, plan.reason, found.redrawn, settings.images, settings.network, training,
+            seed=settings.seed, kept_in=settings.weights_dtype,
+        )  # fmt: skip
+        package = keep_weights(done, settings, run.cleared("package"))
+        page = write_report(done, settings, run.path, command=command, timings=watch.laps)
         run.finish()
-    return result_of(run.path, package, page, settings, trained)
-
-
-def result_of(run: Path, package: Path, page: Path, settings: PretrainSettings, trained: Trained) -> PretrainResult:
-    """What the run left, in figures."""
-    training = settings.training
-    return PretrainResult(
-        run, package, page, sha256_of(package / WEIGHTS), trained.state.history[-1],
-        training.total_steps * training.images_per_step, trained.state.seconds,
-    )  # fmt: skip
+    digest = sha256_of(package / WEIGHTS)
+    return PretrainResult(run.path, package, page, digest, done.last, done.images_seen, done.state.seconds)

@@ -1,10 +1,9 @@
 """What can be set for pretraining on formula images: the settings of every part that takes part in it."""
 
-from typing import Literal
-
 from vitrail.basics.settings import Settings
 from vitrail.data.formula.settings import FormulaSettings
 from vitrail.models.plain_vit import PlainVitSettings
+from vitrail.models.pretrained_folder import KeptIn
 from vitrail.training.formula_views import FormulaViewSettings
 from vitrail.training.pretraining_settings import PretrainingSettings
 
@@ -16,7 +15,7 @@ class PretrainSettings(Settings):
     """Seed of the initial weights, of the order of images and of their views."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
-    weights_dtype: Literal["float32", "float16"] = "float32"
+    weights_dtype: KeptIn = "float32"
     """How the finished weights are kept; `float16` takes half the space."""
     images: FormulaSettings
     """The formula images."""

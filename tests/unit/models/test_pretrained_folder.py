@@ -19,8 +19,8 @@ def built():
     return plain_vit(PlainVitSettings(width=24, depth=2, heads=2, patch=8), sizes=(16,), classes=5, seed=0)
 
 
-def written(folder, built, *, dtype=torch.float32):
-    write_pretrained(folder, built, card="# Weights\n", facts={"seed": 0}, dtype=dtype)
+def written(folder, built, *, kept_in="float32"):
+    write_pretrained(folder, built, card="# Weights\n", facts={"seed": 0}, kept_in=kept_in)
     return folder
 
 
@@ -36,7 +36,7 @@ def test_a_fit_starts_from_the_same_features_at_the_same_size(built, tmp_path):
 
 
 def test_weights_of_half_the_space_are_used_in_float32(built, tmp_path):
-    folder = written(tmp_path / "weights", built, dtype=torch.float16)
+    folder = written(tmp_path / "weights", built, kept_in="float16")
     kept = safetensors.torch.load_file(folder / "model.safetensors")
     assert {tensor.dtype for tensor in kept.values()} == {torch.float16}
     model = build_model(ModelSettings(name=str(folder)), num_classes=3).model
