@@ -29,7 +29,7 @@ def reference() -> str:
     from vitrail.cli.main import app
     from vitrail.workflows.features_settings import FeaturesSettings
     from vitrail.workflows.fit.settings import FitSettings
-    from vitrail.workflows.pretrain_settings import PretrainSettings
+    from vitrail.workflows.pretrain.settings import PretrainSettings
 
     commands = typer.main.get_command(app).commands
     parts = ["# Reference", "Written by `make docs` from the code.", "## Exit codes", EXIT_CODES]

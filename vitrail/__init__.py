@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from vitrail.workflows.fit.finish import FitResult
     from vitrail.workflows.fit.plan import PlanResult
     from vitrail.workflows.nodes import NodesResult
-    from vitrail.workflows.pretrain import PretrainResult
+    from vitrail.workflows.plan import PlanResult
+    from vitrail.workflows.pretrain.formula import PretrainResult
 
 __version__ = "0.1.0"
 __all__ = [
@@ -154,9 +155,9 @@ def pretrain_formula(
         SystemFault: disk or permission.
         TrainingFault: the loss is no longer finite.
     """
-    from vitrail.workflows.pretrain import pretrain_formula as run
-    from vitrail.workflows.pretrain_recipe import recipe_values
-    from vitrail.workflows.pretrain_settings import PretrainSettings
+    from vitrail.workflows.pretrain.formula import pretrain_formula as run
+    from vitrail.workflows.pretrain.recipe import recipe_values
+    from vitrail.workflows.pretrain.settings import PretrainSettings
 
     values = {**({} if recipe is None else recipe_values(Path(recipe))), **settings}
     return run(

@@ -35,7 +35,7 @@ def test_modules_and_functions_stay_small(module):
 
 
 def test_a_workflow_reads_like_a_recipe():
-    for module in (ROOT / "vitrail" / "workflows").glob("*.py"):
+    for module in (ROOT / "vitrail" / "workflows").rglob("*.py"):
         long = [f"{module.name} {node.name}: {length}" for node, length in functions(module) if length > 40]
         assert not long
 

@@ -14,7 +14,7 @@ from vitrail.cli.output import tell
 from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
-    from vitrail.workflows.pretrain import PretrainResult
+    from vitrail.workflows.pretrain.formula import PretrainResult
 
 Images = Annotated[
     Path | None, typer.Option(help="Where formula images are kept, for all runs; default: Vitrail's cache.")
@@ -84,7 +84,7 @@ def replay(
 
     On a processor of the same kind, with the same versions and number of threads, they are the same bit for bit.
     """
-    from vitrail.workflows.pretrain_replay import replay_formula
+    from vitrail.workflows.pretrain.replay import replay_formula
 
     with TerminalProgress(quiet=quiet) as progress:
         found = replay_formula(recipe, log, steps=steps, images=images, workers=workers, emit=progress)

@@ -15,8 +15,8 @@ from vitrail.training.formula_steps import step_plan
 from vitrail.training.loop import TrainingJob
 from vitrail.training.pretraining import formula_batches, pretraining_job, seeded_network
 from vitrail.training.replay import Replay, compared, first_losses, logged_losses
-from vitrail.workflows.pretrain_recipe import recipe_values
-from vitrail.workflows.pretrain_settings import PretrainSettings
+from vitrail.workflows.pretrain.recipe import recipe_values
+from vitrail.workflows.pretrain.settings import PretrainSettings
 
 
 def replay_formula(

@@ -1,4 +1,4 @@
-from vitrail.workflows.pretrain_settings import PretrainSettings
+from vitrail.workflows.pretrain.settings import PretrainSettings
 
 
 def test_settings_reach_the_part_that_owns_them():

@@ -4,8 +4,8 @@ import pytest
 
 from vitrail.basics.checks import write_checked_json
 from vitrail.basics.errors import InputError
-from vitrail.workflows.pretrain_recipe import recipe_values
-from vitrail.workflows.pretrain_settings import PretrainSettings
+from vitrail.workflows.pretrain.recipe import recipe_values
+from vitrail.workflows.pretrain.settings import PretrainSettings
 
 HINT = "\nhint: take the settings.json of a run folder, or the pretraining.json of its package"
 

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from vitrail.basics.errors import InputError
-from vitrail.workflows.pretrain_replay import replay_formula
-from vitrail.workflows.pretrain_settings import PretrainSettings
+from vitrail.workflows.pretrain.replay import replay_formula
+from vitrail.workflows.pretrain.settings import PretrainSettings
 
 
 def written(path, content) -> object:

@@ -10,7 +10,7 @@ from vitrail.evaluation.card import formula_weights_card
 from vitrail.evaluation.pretraining_facts import Pretrained, last_figures, step_speed, weights_facts, what_was_decided
 from vitrail.evaluation.pretraining_report import PretrainingReport, write_pretraining_report
 from vitrail.models.pretrained_folder import write_pretrained
-from vitrail.workflows.pretrain_settings import PretrainSettings
+from vitrail.workflows.pretrain.settings import PretrainSettings
 
 
 def keep_weights(done: Pretrained, settings: PretrainSettings, folder: Path) -> Path:

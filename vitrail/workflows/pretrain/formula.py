@@ -17,8 +17,8 @@ from vitrail.training.formula_set import formula_set
 from vitrail.training.formula_steps import step_plan
 from vitrail.training.loop import train
 from vitrail.training.pretraining import formula_batches, plan_words, pretraining_job, seeded_network
-from vitrail.workflows.pretrain_outcome import keep_weights, write_report
-from vitrail.workflows.pretrain_settings import PretrainSettings
+from vitrail.workflows.pretrain.outcome import keep_weights, write_report
+from vitrail.workflows.pretrain.settings import PretrainSettings
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Making weights to start from: `vitrail pretrain`."""
