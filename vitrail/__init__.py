@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from vitrail.workflows.fit.finish import FitResult
     from vitrail.workflows.fit.plan import PlanResult
     from vitrail.workflows.nodes import NodesResult
-    from vitrail.workflows.plan import PlanResult
     from vitrail.workflows.pretrain.formula import PretrainResult
 
 __version__ = "0.1.0"

@@ -12,11 +12,13 @@ from vitrail.basics.printable import printable
 from vitrail.basics.stopwatch import Stopwatch
 from vitrail.basics.versions import versions
 from vitrail.data.image_list import ImageList
+from vitrail.data.spread_pixels import spread_pixels
 from vitrail.data.workers import usable_cores
 from vitrail.features.feature_pass import PassMeans, PassSettings
 from vitrail.features.invariance import invariance_report
 from vitrail.features.node_requests import NodeRequest, parse_nodes
 from vitrail.features.readout import output_shapes, readout_of, without_patterns
+from vitrail.features.store.chosen_runtime import chosen_runtime
 from vitrail.features.store.failures import read_failures
 from vitrail.features.store.manifest import FAILURES, ROW_COLUMNS, Manifest, Output
 from vitrail.features.store.store_pass import Counted, store_pass
@@ -26,7 +28,6 @@ from vitrail.prediction.runtimes.comparing import COMPARED_IMAGES
 from vitrail.prediction.runtimes.known import known_name
 from vitrail.prediction.runtimes.runtime import Readout, Runtime
 from vitrail.workflows.features_model import NamedModel, named_model, with_tone
-from vitrail.workflows.features_runtime import chosen_runtime, spread_pixels
 from vitrail.workflows.features_settings import FeaturesSettings
 
 SHARD_BYTES = 100_000_000

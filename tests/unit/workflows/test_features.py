@@ -21,11 +21,8 @@ from vitrail.features.store.manifest import Manifest
 from vitrail.features.store.updates import Changes
 from vitrail.models.heads import pooled_features
 from vitrail.prediction.normalise import Normalise
-from vitrail.prediction.runtimes.runtime import Readout
-from vitrail.prediction.runtimes.torch_runtime import EXACT
 from vitrail.workflows import features as recipe
 from vitrail.workflows.features_model import named_model
-from vitrail.workflows.features_runtime import chosen_runtime
 from vitrail.workflows.features_settings import FeaturesSettings
 
 TINY = {"pretrained": False, "image_size": 32, "runtime": "torch float32", "batch_size": 4, "workers": 0}
@@ -49,15 +46,6 @@ def expected(store, node):
     if hook:
         hook.remove()
     return torch.cat(rows).numpy()
-
-
-def test_a_runtime_is_judged_by_what_will_be_read_of_the_model():
-    named = named_model(FeaturesSettings.gather(name="test_vit", pretrained=False, image_size=32).model, device="cpu")
-    signs = Readout("signs", lambda _: lambda x: (x.flatten(1) * (1 if x.dtype == torch.float32 else -1),))
-    sample = np.stack([named.frozen.preprocessing.pixels(picture(seed)) for seed in range(3)])
-    assert chosen_runtime("torch float32", None, named.frozen, signs, sample, images=100)[0] == EXACT
-    with pytest.raises(InputError, match=r"^torch bfloat16 disagrees with torch float32"):
-        chosen_runtime("torch bfloat16", None, named.frozen, signs, sample, images=100)
 
 
 def test_the_store_holds_what_the_model_makes_of_every_image_beside_its_label(write_images, tmp_path):
