@@ -63,10 +63,9 @@ def test_vectors_of_real_images_are_written_told_and_tell_the_classes_apart(vitr
 
 def in_small_commits(*typed):
     """The command, with shards and pauses between commits that suit a few hundred images."""
-    from vitrail.features.store import writer
-    from vitrail.workflows import features
+    from vitrail.features.store import size, writer
 
-    features.SHARD_BYTES, writer.SECONDS_BETWEEN_COMMITS = 400_000, 0.05
+    size.SHARD_BYTES, writer.SECONDS_BETWEEN_COMMITS = 400_000, 0.05
     vitrail_command(*typed)
 
 

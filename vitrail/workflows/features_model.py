@@ -1,14 +1,10 @@
 """The model of a feature store: from a package, or from wherever `vitrail fit` takes one."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vitrail.basics.devices import chosen_device
 from vitrail.basics.errors import InputError
-from vitrail.data.image_list import ImageList
-from vitrail.data.inspection.sampled_tone import sampled_tone
-from vitrail.data.preprocessing import Preprocessing
-from vitrail.features.store.manifest import Manifest
+from vitrail.features.store.named_model import NamedModel
 from vitrail.models.model_settings import ModelSettings
 from vitrail.models.package import read_package
 from vitrail.models.ready import ReadyModel
@@ -16,16 +12,6 @@ from vitrail.models.run_package import package_of
 from vitrail.models.seeded import seeded_model
 
 _FACTS = "vitrail.json"
-
-
-@dataclass(frozen=True)
-class NamedModel:
-    """A model, timm's name of its network, in words where its weights come from, and whether it came as a package."""
-
-    frozen: ReadyModel
-    architecture: str
-    weights: str
-    is_package: bool = False
 
 
 def named_model(settings: ModelSettings, *, device: str) -> NamedModel:
@@ -51,19 +37,3 @@ def named_model(settings: ModelSettings, *, device: str) -> NamedModel:
     weights = package.digests["model.safetensors"]
     frozen = ReadyModel(package.load_model(), package.preprocessing, weights, chosen)
     return NamedModel(frozen, package.architecture, f"package {folder.name}", is_package=True)
-
-
-def with_tone(named: NamedModel, images: ImageList, before: Manifest | None, *, workers: int) -> NamedModel:
-    """The model with the scale on which images of more than 8 bits are shown.
-
-    A package brings its own; a store keeps the one that it was begun with; else it is measured on the images.
-
-    Raises:
-        SystemFault: a worker process died.
-    """
-    if named.is_package:
-        return named
-    shown = named.frozen.preprocessing
-    tone = Preprocessing.parse(**before.preprocessing).tone if before else sampled_tone(images, workers=workers)
-    frozen = replace(named.frozen, preprocessing=shown.model_copy(update={"tone": tone}))
-    return replace(named, frozen=frozen)

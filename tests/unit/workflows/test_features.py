@@ -17,11 +17,11 @@ from tests.conftest import picture
 from vitrail.basics.errors import FindingsError, InputError, SystemFault
 from vitrail.basics.events import Noted
 from vitrail.data.loader import pixel_batches
+from vitrail.features.store import size
 from vitrail.features.store.manifest import Manifest
 from vitrail.features.store.updates import Changes
 from vitrail.models.heads import pooled_features
 from vitrail.prediction.normalise import Normalise
-from vitrail.workflows import features as recipe
 from vitrail.workflows.features_model import named_model
 from vitrail.workflows.features_settings import FeaturesSettings
 
@@ -339,7 +339,7 @@ def test_a_pass_that_was_interrupted_goes_on_with_the_very_batches_it_would_have
     folder = write_images({"cat": 30})
     for number in (3, 11, 12):
         (folder / "cat" / f"{number:03d}.png").write_bytes(b"no image")
-    monkeypatch.setattr(recipe, "SHARD_BYTES", 4_000)
+    monkeypatch.setattr(size, "SHARD_BYTES", 4_000)
     call = {"on_bad_image": "skip", "nodes": "pooled,norm"}
     write(folder, tmp_path / "calm", **call)
 
