@@ -27,7 +27,7 @@ It may be deleted at any time. |"""
 def reference() -> str:
     """The whole page."""
     from vitrail.cli.main import app
-    from vitrail.workflows.features_settings import FeaturesSettings
+    from vitrail.workflows.features.settings import FeaturesSettings
     from vitrail.workflows.fit.settings import FitSettings
     from vitrail.workflows.pretrain.settings import PretrainSettings
 

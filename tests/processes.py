@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["pytest", "timm", "torch", "vitrail.workflows.fit.finish", "vitrail.workflows.features"])
+_FORKS.set_forkserver_preload(
+    ["pytest", "timm", "torch", "vitrail.workflows.fit.finish", "vitrail.workflows.features.write"]
+)
 
 
 class Running:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vitrail.features.extractor import FeatureExtractor
     from vitrail.features.store.reader import FeatureStore
     from vitrail.prediction.predictor import Predictor
-    from vitrail.workflows.features import FeaturesResult
+    from vitrail.workflows.features.write import FeaturesResult
     from vitrail.workflows.fit.finish import FitResult
     from vitrail.workflows.fit.plan import PlanResult
     from vitrail.workflows.nodes import NodesResult
@@ -247,8 +247,8 @@ def write_features(
         InputError: data, model or settings are not as expected, or the store there was made in another way.
         SystemFault: disk, permission or network.
     """
-    from vitrail.workflows.features import write_features as run
-    from vitrail.workflows.features_settings import FeaturesSettings
+    from vitrail.workflows.features.settings import FeaturesSettings
+    from vitrail.workflows.features.write import write_features as run
 
     chosen = FeaturesSettings.gather(name=model, **settings)
     result = run(data, chosen, out=Path(out), overwrite=overwrite, workers=workers, emit=emit)

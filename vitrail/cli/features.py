@@ -13,7 +13,7 @@ from vitrail.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from vitrail.features.store.updates import Changes
-    from vitrail.workflows.features import FeaturesResult
+    from vitrail.workflows.features.write import FeaturesResult
 
 
 def register(app: typer.Typer) -> None:
@@ -60,8 +60,8 @@ def features(
     Called again, it continues, adds images that are new or have changed, takes over labels and splits, and tries
     those again that could not be read.
     """
-    from vitrail.workflows.features import write_features
-    from vitrail.workflows.features_settings import FeaturesSettings
+    from vitrail.workflows.features.settings import FeaturesSettings
+    from vitrail.workflows.features.write import write_features
 
     values = {
         "nodes": nodes, "runtime": runtime, "dtype": dtype, "on_bad_image": on_bad_image, "batch_size": batch_size,

@@ -1,17 +1,11 @@
 """`vitrail nodes`: what can be taken out of a model."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import nn
-
-from vitrail.basics.errors import InputError
-from vitrail.features.node_names import ModuleNames
-from vitrail.features.nodes import Inside, inside
-from vitrail.models.catalogue import build_model
-from vitrail.models.model_settings import ModelSettings
+from vitrail.features.looking_inside import GivenModel, as_deep_as, looked_into
+from vitrail.features.nodes import Inside
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,7 @@ class NodesResult:
 
 
 def nodes(
-    model: str | nn.Module,
+    model: GivenModel,
     patterns: Sequence[str] = (),
     *,
     example: Any = None,
@@ -68,27 +62,7 @@ def nodes(
         InputError: no such model, no module matches, the example is missing or does not fit, or the model is compiled
             or scripted.
     """
-    network, taken = _given(model, example) if isinstance(model, nn.Module) else _built(model, architecture)
-    found = inside(network, **taken) if isinstance(taken, Mapping) else inside(network, *taken)
-    if patterns:
-        names = ModuleNames(network)
-        wanted = {name for pattern in patterns for name in names.matching(pattern)}
-        found = replace(found, modules=tuple(node for node in found.modules if node.name in wanted))
-    shown = tuple(node for node in found.modules if depth is None or node.name.count(".") < depth)
+    found = looked_into(model, patterns, example=example, architecture=architecture)
+    shown = as_deep_as(found, depth)
     name = model if isinstance(model, str) else type(model).__name__
-    return NodesResult(name, replace(found, modules=shown), hidden=len(found.modules) - len(shown))
-
-
-def _given(model: nn.Module, example: Any) -> tuple[nn.Module, Any]:
-    if example is None:
-        raise InputError(
-            f"what {type(model).__name__} takes is not known, an example was expected",
-            hint="e.g. vitrail.nodes(model, example=torch.zeros(1, 3, 224, 224))",
-        )
-    return model, example if isinstance(example, tuple | Mapping) else (example,)
-
-
-def _built(name: str, architecture: str | None) -> tuple[nn.Module, Any]:
-    built = build_model(ModelSettings.parse(name=name, architecture=architecture, pretrained=False))
-    expected = built.preprocessing
-    return built.model, (torch.zeros(1, expected.channels, expected.height, expected.width),)
+    return NodesResult(name, shown, hidden=len(found.modules) - len(shown.modules))

@@ -24,8 +24,8 @@ from vitrail.features.store.store_pass import Counted, store_pass
 from vitrail.features.store.updates import Changes
 from vitrail.features.store.writer import StoreWriter
 from vitrail.prediction.runtimes.known import known_name
-from vitrail.workflows.features_model import named_model
-from vitrail.workflows.features_settings import FeaturesSettings
+from vitrail.workflows.features.model import named_model
+from vitrail.workflows.features.settings import FeaturesSettings
 
 _SHOWN_FAILURES = 3
 

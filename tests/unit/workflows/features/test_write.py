@@ -22,8 +22,8 @@ from vitrail.features.store.manifest import Manifest
 from vitrail.features.store.updates import Changes
 from vitrail.models.heads import pooled_features
 from vitrail.prediction.normalise import Normalise
-from vitrail.workflows.features_model import named_model
-from vitrail.workflows.features_settings import FeaturesSettings
+from vitrail.workflows.features.model import named_model
+from vitrail.workflows.features.settings import FeaturesSettings
 
 TINY = {"pretrained": False, "image_size": 32, "runtime": "torch float32", "batch_size": 4, "workers": 0}
 

@@ -1,0 +1,1 @@
+"""Vectors from inside a model for every image of a data set: `vitrail features`."""
