@@ -134,7 +134,7 @@ def real_bench(*, images: int | None, images_per_step: int, top_blocks: int | No
 
 def top_cut(chain: Chain, blocks: int | None) -> int:
     """The place before the last `blocks` blocks; 0 for None."""
-    places = [index for index, name in enumerate(chain.order.names) if name.startswith("block ")]
+    places = chain.order.blocks
     return places[-blocks] if blocks else 0
 
 

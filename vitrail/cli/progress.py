@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -86,7 +87,13 @@ def _epoch_line(record: EpochDone) -> str:
     loss = "no finite loss" if record.training_loss is None else f"loss {record.training_loss:.3f}"
     also = "".join(f", {name.replace('_', ' ')} {100 * value:.1f} %" for name, value in record.also.items())
     place = f"{record.stage} {record.epoch_in_stage}/{record.epochs_in_stage}"
-    return (
-        f"epoch    {place:<12}{loss}   validation loss {record.validation_loss:.3f}, "
-        f"{100 * record.validation_accuracy:.1f} % right{also}   from {record.trained_from}"
+    return f"epoch    {place:<12}{loss}   {_figures(record.figures)}{also}   from {record.trained_from}"
+
+
+def _figures(figures: Mapping[str, float]) -> str:
+    """Losses as numbers, accuracies as shares that are right."""
+    shown = (
+        f"{100 * value:.1f} % right" if name.endswith("accuracy") else f"{name.replace('_', ' ')} {value:.3f}"
+        for name, value in figures.items()
     )
+    return ", ".join(shown)

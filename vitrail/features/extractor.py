@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
 from vitrail.features.finishing import OutputForm, Projections, output_forms
-from vitrail.features.modes import in_modes, modes_of
 from vitrail.features.node_names import Request
 from vitrail.features.outputs import one_tensor
 from vitrail.features.routes.choice import Chosen, choose
 from vitrail.features.routes.graph import PrunedModel
 from vitrail.features.routes.reach import refuse_no_module
 from vitrail.features.routes.tracing import traces, warn_of_differences
+from vitrail.models.modes import in_modes, modes_of
 
 _learning = threading.Lock()
 

@@ -26,6 +26,7 @@ from vitrail.data.checked_files import checked_places
 from vitrail.data.loader import pixel_batches
 from vitrail.features.memory_map import FeatureMap, Storage
 from vitrail.models.heads import feature_width
+from vitrail.models.inputs import Inputs, Pixels
 from vitrail.models.ready import ReadyModel
 from vitrail.prediction.runtimes.known import known_name
 from vitrail.prediction.runtimes.runtime import FEATURES_AND_LOGITS, Forward, Readout, Runtime
@@ -84,7 +85,7 @@ class PassWork:
         key: JSON-able description of everything the result depends on beyond model, preprocessing and runtime.
         rows: number of rows.
         shape: of one row of the result.
-        inputs: from numbers of batches to these batches, in order: pixels uint8 (B, H, W, C), or inner states.
+        inputs: from numbers of batches to these batches, in order.
         readout: what is wanted of the model; its first result is kept.
         storage: how it is kept.
     """
@@ -93,7 +94,7 @@ class PassWork:
     key: dict[str, Any]
     rows: int
     shape: tuple[int, ...]
-    inputs: Callable[[list[int]], Iterator[np.ndarray | Tensor]]
+    inputs: Callable[[list[int]], Iterator[Inputs]]
     readout: Readout
     storage: Storage = "float32"
 
@@ -113,9 +114,10 @@ def feature_pass(ready: ReadyModel, rows: pa.Table, folder: Path, means: PassMea
     """
     places, batch_size = checked_places(rows), means.batch_size
 
-    def pixels(batches: list[int]) -> Iterator[np.ndarray | Tensor]:
+    def pixels(batches: list[int]) -> Iterator[Inputs]:
         wanted = [place for batch in batches for place in places[batch * batch_size : (batch + 1) * batch_size]]
-        return iter(pixel_batches(wanted, ready.preprocessing, batch_size=batch_size, workers=means.workers))
+        read = pixel_batches(wanted, ready.preprocessing, batch_size=batch_size, workers=means.workers)
+        return map(Pixels, read)
 
     work = PassWork(
         "computing features", {"images": digest_of(rows["id"].to_pylist())}, len(places),
@@ -175,7 +177,7 @@ def _refuse_no_numbers(features: Tensor, doing: str) -> None:
 
 @contextlib.contextmanager
 def walk(
-    ready: ReadyModel, readout: Readout, runtime: Runtime, inputs: Iterable[tuple[np.ndarray | Tensor, Ticket]]
+    ready: ReadyModel, readout: Readout, runtime: Runtime, inputs: Iterable[tuple[Inputs, Ticket]]
 ) -> Iterator[Iterator[tuple[Ticket, tuple[Tensor, ...]]]]:
     """The one way that data goes through a frozen model, whichever sink is at its end.
 
@@ -202,7 +204,7 @@ def digest_of(lines: Iterable[str]) -> str:
 
 
 def _computed(
-    forward: Forward, inputs: Iterable[tuple[np.ndarray | Tensor, Ticket]], threads: int
+    forward: Forward, inputs: Iterable[tuple[Inputs, Ticket]], threads: int
 ) -> Generator[tuple[Ticket, tuple[Tensor, ...]]]:
     """What `forward` gives for every batch, in order. A processor's cores each compute a batch.
 

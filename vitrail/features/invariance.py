@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vitrail.features.store.manifest import Output
+from vitrail.models.inputs import Pixels
 from vitrail.models.ready import ReadyModel
 from vitrail.prediction.runtimes.runtime import Readout, Runtime
 from vitrail.prediction.runtimes.torch_runtime import EXACT
@@ -33,12 +34,12 @@ def invariance_report(
     """
     alone = min(IMAGES_ALONE, len(pixels))
     with runtime.applied(ready.model, ready.preprocessing, ready.device, readout=readout) as forward:
-        together = forward(pixels)
-        single = [forward(pixels[index : index + 1]) for index in range(alone)]
+        together = forward(Pixels(pixels))
+        single = [forward(Pixels(pixels[index : index + 1])) for index in range(alone)]
     exact = together
     if runtime != EXACT:
         with EXACT.applied(ready.model, ready.preprocessing, ready.device, readout=readout) as forward:
-            exact = forward(pixels)
+            exact = forward(Pixels(pixels))
     by_output = {}
     for index, output in enumerate(outputs):
         kept = together[index].to(getattr(torch, output.kept))

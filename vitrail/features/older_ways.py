@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
 from vitrail.features.extractor import FeatureExtractor, create_feature_extractor
-from vitrail.features.modes import in_modes
 from vitrail.features.outputs import one_tensor
 from vitrail.features.routes.hooks import HooksRoute, capture
+from vitrail.models.modes import in_modes
 
 
 def tail_replaced_by_identity(model: nn.Module, node: str, example: Tensor) -> nn.Module:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from vitrail.basics.seeds import derived_seed
@@ -16,6 +17,7 @@ from vitrail.data.training_views import View, view_batches
 from vitrail.features.feature_pass import PassMeans, PassWork, digest_of, run_pass
 from vitrail.features.memory_map import FeatureMap, Storage
 from vitrail.models.chain import Chain
+from vitrail.models.inputs import Inputs, Pixels, States
 from vitrail.models.ready import ReadyModel
 from vitrail.prediction.runtimes.runtime import Readout
 
@@ -69,6 +71,10 @@ class PrefixCache:
     images: int
     states: FeatureMap
 
+    def inputs(self, rows: Int[np.ndarray, "B"]) -> States:
+        """The states of these rows, as the chain takes them."""
+        return States(self.states.rows(rows), self.cut)
+
 
 def bytes_needed(chain: Chain, cut: int, *, images: tuple[int, int, int], rows: int, storage: Storage) -> int:
     """Size on disk of the states at `cut` of `rows` images (C, H, W)."""
@@ -121,10 +127,10 @@ def prefix_cache(
 
 def _inputs(
     viewed: ViewedImages, shown: Preprocessing, means: PassMeans, batches: list[int], source: PrefixCache | None
-) -> Iterator[np.ndarray | Tensor]:
+) -> Iterator[Inputs]:
     size = means.batch_size
     spans = [range(batch * size, min((batch + 1) * size, len(viewed))) for batch in batches]
     if source is not None:
-        return (source.states.rows(np.array(span)) for span in spans)
+        return (source.inputs(np.array(span)) for span in spans)
     views = ([viewed.view(row) for row in span] for span in spans)
-    return iter(view_batches(views, shown, viewed.augmentation, workers=means.workers))
+    return map(Pixels, view_batches(views, shown, viewed.augmentation, workers=means.workers))

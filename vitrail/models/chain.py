@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from vitrail.basics.errors import InputError
 from vitrail.models.heads import classified, classifiers, pooled, pooled_features
 from vitrail.models.layer_order import LayerOrder, layer_order
+from vitrail.models.modes import in_modes
 
 
 class Chain:
@@ -23,7 +24,7 @@ class Chain:
         self.pooled = len(self.order.groups)
         self.logits = self.pooled + 1
         self._parts = self._numbered_parts()
-        self._batch_norms = [module for module in model.modules() if isinstance(module, _NormBase)]
+        self._batch_norms = batch_norms(model)
 
     @property
     def parts(self) -> dict[str, int]:
@@ -32,7 +33,7 @@ class Chain:
 
     def moving_statistics(self) -> list[Tensor]:
         """The buffers that a forward pass would change now: those of batch norms in training mode."""
-        return [buffer for norm in self._batch_norms if norm.training for buffer in norm.buffers(recurse=False)]
+        return statistics_in_motion(self._batch_norms)
 
     def can_cut(self, place: int) -> bool:
         """Whether the model can be run from and to this place."""
@@ -66,11 +67,9 @@ class Chain:
 
     def shape_at(self, place: int, images: tuple[int, int, int]) -> tuple[int, ...]:
         """Shape of one image's state at a place, for images (C, H, W)."""
-        training = self.model.training
-        with torch.inference_mode():
-            parameter = next(self.model.parameters())
-            state = self.run(torch.zeros(1, *images, device=parameter.device), 0, place)
-        self.model.train(training)
+        device = next(self.model.parameters()).device
+        with torch.inference_mode(), in_modes(dict.fromkeys(self.model.modules(), False)):
+            state = self.run(torch.zeros(1, *images, device=device), 0, place)
         return tuple(state.shape[1:])
 
     def _numbered_parts(self) -> dict[str, int]:
@@ -78,3 +77,13 @@ class Chain:
         named = dict(self.model.named_parameters())
         numbers = {name: index for index, group in enumerate(self.order.groups) for name in group.parameters}
         return {name: self.pooled if id(parameter) in own else numbers[name] for name, parameter in named.items()}
+
+
+def batch_norms(module: nn.Module) -> list[nn.Module]:
+    """The layers inside that keep moving statistics."""
+    return [part for part in module.modules() if isinstance(part, _NormBase)]
+
+
+def statistics_in_motion(norms: list[nn.Module]) -> list[Tensor]:
+    """The buffers of those that are in training mode: a forward pass would change them."""
+    return [buffer for norm in norms if norm.training for buffer in norm.buffers(recurse=False)]

@@ -1,7 +1,7 @@
 """The order of a model's layers, stated once: stem, block 1…n, norm, head. Every other part asks here."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from jaxtyping import Float
 from timm.models._manipulate import group_parameters
@@ -14,6 +14,9 @@ from vitrail.models.families import Run, Step, steps_of, why_not_in_parts
 _POSITION_NAMES = ("pos_embed", "cls_token", "dist_token", "reg_token", "relative_position_bias_table")
 
 
+Kind = Literal["stem", "block", "norm", "head"]
+
+
 @dataclass(frozen=True)
 class LayerGroup:
     """Layers that are frozen, trained and cached together."""
@@ -24,6 +27,11 @@ class LayerGroup:
     """Full names, as in `model.named_parameters()`."""
     gives: tuple[str, ...] = ()
     """Modules whose own output is, bit for bit, what the group returns; empty where none's is."""
+
+    @property
+    def kind(self) -> Kind:
+        """What sort of layers these are."""
+        return self.name.split(" ")[0]  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,11 @@ class LayerOrder:
     def names(self) -> tuple[str, ...]:
         """The groups' names in running order."""
         return tuple(group.name for group in self.groups)
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Places of the blocks, in running order."""
+        return tuple(place for place, group in enumerate(self.groups) if group.kind == "block")
 
     def index(self, group: str | int) -> int:
         """Place of a group, counted from 0; `len(groups)` is the place behind the last one.

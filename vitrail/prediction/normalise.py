@@ -2,10 +2,11 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from vitrail.data.preprocessing import Preprocessing
+from vitrail.models.inputs import Inputs, Pixels
 
 
 class Normalise:
@@ -16,10 +17,13 @@ class Normalise:
         self.mean = torch.tensor(preprocessing.mean, dtype=torch.float32, device=device).view(-1, 1, 1)
         self.std = torch.tensor(preprocessing.std, dtype=torch.float32, device=device).view(-1, 1, 1)
 
-    def __call__(self, pixels: UInt8[np.ndarray, "B H W C"]) -> Float[Tensor, "B C H W"]:
+    def __call__(self, pixels: Pixels) -> Float[Tensor, "B C H W"]:
         """The model's input, on the device."""
-        return self.tensor(torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device))
+        values = pixels.values
+        values = torch.from_numpy(np.ascontiguousarray(values)) if isinstance(values, np.ndarray) else values
+        moved = values.to(self.device).permute(0, 3, 1, 2).contiguous()
+        return moved.float().div_(255).sub_(self.mean).div_(self.std)
 
-    def tensor(self, pixels: UInt8[Tensor, "B H W C"]) -> Float[Tensor, "B C H W"]:
-        """The same for pixels that are on the device already."""
-        return pixels.permute(0, 3, 1, 2).contiguous().float().div_(255).sub_(self.mean).div_(self.std)
+    def inputs(self, given: Inputs) -> Float[Tensor, " B *state"]:
+        """What the model's chain is run on, on the device: normalised pixels, or states as they are."""
+        return self(given) if isinstance(given, Pixels) else given.values.to(self.device).float()

@@ -20,6 +20,7 @@ from vitrail.basics.errors import InputError, PackageError, UnreadableImageError
 from vitrail.data.image_paths import image_paths
 from vitrail.data.loader import Picture, pixels_or_faults
 from vitrail.data.workers import usable_cores
+from vitrail.models.inputs import Pixels
 from vitrail.models.package import Package, read_package
 from vitrail.models.run_package import package_of
 from vitrail.prediction.runtimes.choosing import RuntimeChoice, choose_runtime
@@ -154,7 +155,7 @@ class Predictor:
         return self._computed(pixels, len(pixels), [f"image {number}" for number in range(len(pixels))])
 
     def _computed(self, pixels: np.ndarray, images: int, names: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        features, logits = self._running(pixels, images)(pixels)
+        features, logits = self._running(pixels, images)(Pixels(pixels))
         finite = torch.isfinite(features).all(dim=1) & torch.isfinite(logits).all(dim=1)
         if not finite.all():
             name = names[int(finite.logical_not().nonzero()[0])] or "an image in memory"

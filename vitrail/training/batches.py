@@ -15,8 +15,9 @@ from vitrail.data.columns import AnyPlace, LabelledImages
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.training_views import view_batches
 from vitrail.features.prefix_cache import PrefixCache, view_seed
+from vitrail.models.inputs import Inputs, Pixels
+from vitrail.training.batch import Batch
 from vitrail.training.stages import Stage
-from vitrail.training.step import Batch
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class TrainingImages:
             return derived_seed(0, "fresh", stage.name, epoch)
         return (epoch + image) % stage.views
 
+    def _view_numbers(self, stage: Stage, step: int) -> Int[np.ndarray, "B"]:
+        epoch = step // self.steps_per_epoch
+        return np.array([self.view_number(stage, epoch, int(image)) for image in self.step_images(stage, step)])
+
     def names(self, stage: Stage, step: int) -> list[str]:
         """Paths of the images of a step."""
         return [self.images.places[image][0] for image in self.step_images(stage, step)]
@@ -57,16 +62,14 @@ class TrainingImages:
         steps = range(first_step, stage.epochs * self.steps_per_epoch)
         if cache is not None:
             for step in steps:
-                images = self.step_images(stage, step)
-                epoch = step // self.steps_per_epoch
-                views = np.array([self.view_number(stage, epoch, int(image)) for image in images])
-                yield _batch(self, cache.states.rows(views * cache.images + images), cache.cut, images)
+                images, views = self.step_images(stage, step), self._view_numbers(stage, step)
+                yield _batch(self, cache.inputs(views * cache.images + images), images, views)
             return
-        wanted = (self.step_images(stage, step) for step in steps)
         views_of_steps = (_views(self, stage, step) for step in steps)
         pixels = view_batches(views_of_steps, self.preprocessing, self.augmentation, workers=self.workers)
-        for images, batch in zip(wanted, pixels, strict=True):
-            yield _batch(self, batch, 0, images)
+        for step, values in zip(steps, pixels, strict=True):
+            images = self.step_images(stage, step)
+            yield _batch(self, Pixels(values), images, self._view_numbers(stage, step))
 
 
 def _views(training: TrainingImages, stage: Stage, step: int) -> list[tuple[AnyPlace, int]]:
@@ -80,9 +83,9 @@ def _views(training: TrainingImages, stage: Stage, step: int) -> list[tuple[AnyP
     ]
 
 
-def _batch(training: TrainingImages, inputs: np.ndarray | Tensor, start: int, images: np.ndarray) -> Batch:
+def _batch(training: TrainingImages, inputs: Inputs, images: np.ndarray, views: np.ndarray) -> Batch:
     labels = torch.from_numpy(training.images.labels[images])
-    return Batch(inputs, start, labels, training.class_weights[labels])
+    return Batch((inputs,), images, training.class_weights[labels], labels, views)
 
 
 @functools.lru_cache(maxsize=4)

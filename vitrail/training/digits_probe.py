@@ -13,6 +13,7 @@ from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.probe import ProbeSettings, fit_probe
 from vitrail.models.chain import Chain
 from vitrail.models.heads import pooled_features
+from vitrail.models.inputs import Pixels
 from vitrail.prediction.runtimes.runtime import Readout
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 
@@ -38,7 +39,9 @@ def digits_probe(shown: Preprocessing, device: torch.device, *, seed: int, batch
 
     def accuracy(chain: Chain) -> float:
         with EXACT.applied(chain.model, shown, device, readout=readout) as forward:
-            parts = [forward(pixels[start : start + batch_size])[0] for start in range(0, len(pixels), batch_size)]
+            parts = [
+                forward(Pixels(pixels[start : start + batch_size]))[0] for start in range(0, len(pixels), batch_size)
+            ]
         features = torch.cat(parts).numpy()
         probe = fit_probe(features[:DIGITS_LEARNED], labels[:DIGITS_LEARNED], _PROBE, seed=seed)
         answers = probe.logits(features[DIGITS_LEARNED:]).argmax(axis=1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,12 +11,13 @@ from torch import Tensor
 
 from vitrail.basics.seeds import derived_seed
 from vitrail.features.prefix_cache import PrefixCache
+from vitrail.models.inputs import States
 from vitrail.prediction.normalise import Normalise
 from vitrail.training.ahead import made_ahead
+from vitrail.training.batch import Batch
 from vitrail.training.batches import shuffled
 from vitrail.training.formula_views import FormulaViewSettings, formula_views
 from vitrail.training.stages import Stage
-from vitrail.training.step import Batch
 
 DEVICE_SHARE = 0.5
 """Part of a GPU's free memory that the stored images may take."""
@@ -35,8 +37,6 @@ class FormulaBatches:
         normalise: to the model's input; also says on which device steps are computed.
         images_per_step: of every step.
         steps_per_epoch: steps between two validations.
-        sizes: sides of the views in pixels, each for an equal part of the run, in order.
-        total_steps: of the run.
         seed: of order and views.
     """
 
@@ -47,8 +47,6 @@ class FormulaBatches:
     normalise: Normalise
     images_per_step: int
     steps_per_epoch: int
-    sizes: tuple[int, ...]
-    total_steps: int
     seed: int
 
     def rows(self, step: int) -> Int[np.ndarray, "B"]:
@@ -60,26 +58,22 @@ class FormulaBatches:
                   for walk in np.unique(walks)]  # fmt: skip
         return np.concatenate(orders)
 
-    def size(self, step: int) -> int:
-        """Side of the views of a step in pixels."""
-        return self.sizes[min(step * len(self.sizes) // self.total_steps, len(self.sizes) - 1)]
-
-    def batch(self, step: int) -> Batch:
-        """The normalised views of a step, on the device."""
+    def batch(self, stage: Stage, step: int) -> Batch:
+        """The normalised views of a step, on the device, in the size that the stage has come to."""
         rows = self.rows(step)
-        views = formula_views(
-            self._pixels(rows), self.views, size=self.size(step), seed=derived_seed(self.seed, "views", step)
-        )
+        size = stage.size_at(step, stage.epochs * self.steps_per_epoch)
+        seed = derived_seed(self.seed, "views", step)
+        views = formula_views(self._pixels(rows), self.views, size=size, seed=seed)
         labels: Tensor = torch.from_numpy(self.labels[rows])
         if self.views.mixup:
             views, labels = mixed(views, labels, self._share(step), classes=self.classes)
         inputs = views.sub_(self.normalise.mean).div_(self.normalise.std)
-        return Batch(inputs, 0, labels, torch.ones(len(rows)))
+        return Batch((States(inputs, 0),), rows, torch.ones(len(rows)), labels)
 
     def batches(self, stage: Stage, *, first_step: int, cache: PrefixCache | None) -> Iterator[Batch]:
         """The batches from `first_step` on, made by a thread while the steps before them are computed."""
         assert cache is None, "formula images are never seen twice in the same way"
-        return made_ahead(self.batch, range(first_step, stage.epochs * self.steps_per_epoch))
+        return made_ahead(partial(self.batch, stage), range(first_step, stage.epochs * self.steps_per_epoch))
 
     def names(self, _stage: Stage, step: int) -> list[str]:
         """Class and rendering of the images of a step."""

@@ -5,12 +5,14 @@ Only gradients are compared: before training, a network tells hardly any images 
 
 from dataclasses import dataclass
 
-import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from vitrail.basics.run_folder import RunFolder
 from vitrail.models.chain import Chain
-from vitrail.prediction.normalise import Normalise
 from vitrail.training.formula_batches import FormulaBatches
+from vitrail.training.objectives.classification import logits_of
+from vitrail.training.objectives.supervised import summed_cross_entropy
 from vitrail.training.parameter_groups import freeze_below
 from vitrail.training.precision import (
     TrainingPrecision,
@@ -21,10 +23,15 @@ from vitrail.training.precision import (
     tried_precisions,
 )
 from vitrail.training.pretraining_settings import PretrainingSettings
-from vitrail.training.step import Batch, StepRule, loss_of
+from vitrail.training.stages import Stage
 
 MEASURED_IMAGES = 64
 """Images of a measured step, at most; fewer would favour what costs little per call."""
+
+
+def formula_stage(settings: PretrainingSettings) -> Stage:
+    """The one stage of a pretraining: the whole network, at growing sizes."""
+    return Stage("formula", settings.epochs, settings.learning_rate, 0, 0, None, cached=False, sizes=settings.sizes)
 
 
 @dataclass(frozen=True)
@@ -36,26 +43,22 @@ class StepPlan:
 
 
 def step_plan(run: RunFolder, chain: Chain, batches: FormulaBatches, settings: PretrainingSettings) -> StepPlan:
-    """The plan of this run: as the run that is continued journaled it, or decided now and journaled."""
+    """The plan of this run: as the run that is continued journaled it, or decided now, on its last step's images."""
     before = run.noted("plan")
     if before is not None:
         return StepPlan(named_precision(before["precision"]), before["reason"])
-    device, last = batches.normalise.device, batches.batch(batches.total_steps - 1)
-    measured = slice(0, MEASURED_IMAGES)
-    sample = Batch(last.inputs[measured], 0, last.labels[measured], last.image_weights[measured])
+    normalise, device = batches.normalise, batches.normalise.device
+    sample = batches.batch(formula_stage(settings), settings.total_steps - 1).part(slice(0, MEASURED_IMAGES))
+    assert sample.labels is not None
+    labels, weights = sample.labels.to(device), sample.weights.to(device)
     freeze_below(chain, 0)
 
-    def loss(candidate: TrainingPrecision) -> torch.Tensor:
-        rule = StepRule(batches.normalise, candidate, settings.label_smoothing, settings.clip, device)
-        return loss_of(chain, sample, rule, trained_from=0)
+    def loss(candidate: TrainingPrecision) -> Float[Tensor, ""]:
+        logits = logits_of(chain, sample.inputs[0], normalise, trained_from=0, precision=candidate)
+        return summed_cross_entropy(logits, labels, weights, label_smoothing=settings.label_smoothing)
 
     trials = measure_steps(chain.model, loss, device, candidates=tried_precisions(settings.training_precision, device))
     best = agreeing_step(trials)
     plan = StepPlan(best.precision, reason_for(best, trials))
     run.note("plan", precision=best.precision.name, reason=plan.reason, trials=[trial.as_json() for trial in trials])
     return plan
-
-
-def step_rule(plan: StepPlan, normalise: Normalise, settings: PretrainingSettings) -> StepRule:
-    """What is the same for all steps."""
-    return StepRule(normalise, plan.precision, settings.label_smoothing, settings.clip, normalise.device)

@@ -20,16 +20,18 @@ from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.training.batches import TrainingImages
 from vitrail.training.checkpoint import load_weights_of, weights_of
+from vitrail.training.job import TrainingJob
 from vitrail.training.logits_file import logits_file, read_logits
-from vitrail.training.loop import TrainingJob, train
+from vitrail.training.loop import train
+from vitrail.training.objectives.classification import Classification
 from vitrail.training.objectives.supervised import balanced_weights
 from vitrail.training.out_of_memory import Portions
 from vitrail.training.parameter_groups import freeze_below
 from vitrail.training.plan import TrainingPlan
 from vitrail.training.settings import TrainingSettings
 from vitrail.training.stage_caches import filled_caches
+from vitrail.training.stages import CLASSIFICATION
 from vitrail.training.state import TrainingState
-from vitrail.training.step import StepRule
 from vitrail.training.validation import Validation, exact_logits
 
 LEAST_SAMPLE = 200
@@ -101,25 +103,28 @@ def train_stages(
     untrained = weights_of(ready.model, set(ready.chain.parts))
     means = PassMeans(runtime, settings.pass_.batch_size_on(ready.device), images.workers, emit)
     training, validation, sample = _images_of_training(ready, images, plan, settings)
+    caches = filled_caches(plan.stages, ready, training, validation, means, storage=plan.storage, folder=place.work)
+    classification = Classification(
+        training,
+        Normalise(ready.preprocessing, ready.device),
+        tuple(images.classes),
+        settings.training.label_smoothing,
+        {stage: cache.training for stage, cache in caches.items()},
+    )
     job = TrainingJob(
         chain=ready.chain,
         stages=plan.stages,
-        training=training,
+        objectives={CLASSIFICATION: classification},
         validation=validation,
         sample=sample,
-        caches=filled_caches(plan.stages, ready, training, validation, means, storage=plan.storage, folder=place.work),
-        rule=StepRule(
-            Normalise(ready.preprocessing, ready.device),
-            plan.precision,
-            settings.training.label_smoothing,
-            settings.training.clip,
-            ready.device,
-        ),
-        portions=_portions(place, plan, settings.training),
         settings=settings.training,
-        classes=tuple(images.classes),
+        precision=plan.precision,
+        portions=_portions(place, plan, settings.training),
+        device=ready.device,
+        seed=settings.seed,
         folder=place.work / "training",
         metrics=place.metrics,
+        judged_from={stage: cache.validation for stage, cache in caches.items()},
     )
     with computing_threads(plan.threads):
         trained = train(job, emit=emit)

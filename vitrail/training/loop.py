@@ -1,76 +1,36 @@
 """The training loop: stages of epochs of steps, validated, checkpointed, and resumable bit for bit.
 
 Everything a step depends on is computed from its number (images, views, learning rates, which layers are frozen, the
-random state) or read from the last checkpoint. What the world decided is in the journal and is replayed.
+random state) or read from the last checkpoint. What the world decided is in the journal and is replayed. What is
+minimised, and how an epoch is judged, is the objective's.
 """
 
+import math
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vitrail.basics.errors import TrainingFault
+from vitrail.basics.errors import InputError, TrainingFault
 from vitrail.basics.events import Emit, Event, Noted, WorkAdvanced, WorkDescribed, WorkEnded, WorkStarted, nobody
 from vitrail.basics.seeds import derived_seed
-from vitrail.measures.calibration import fitted_temperature, log_losses
 from vitrail.models.chain import Chain
-from vitrail.training.checkpoint import Checkpoints, weights_of
+from vitrail.training.batch import Batches
+from vitrail.training.checkpoint import MODEL, Checkpoints, best_epochs, load_weights_of, weights_of
+from vitrail.training.job import TrainingJob
 from vitrail.training.logits_file import has_logits, logits_file, write_logits
 from vitrail.training.meter import Meter
 from vitrail.training.metrics_file import MetricsFile
-from vitrail.training.out_of_memory import Portions, is_out_of_memory
+from vitrail.training.objectives.objective import Judgement, Moment, Objective
+from vitrail.training.out_of_memory import is_out_of_memory
 from vitrail.training.parameter_groups import fill_momentum, freeze_below, made_optimizer, set_rates
 from vitrail.training.records import EpochDone, StepsDone
 from vitrail.training.schedule import rate_at
-from vitrail.training.settings import TrainingSettings
-from vitrail.training.sources import HeldOut, TrainingData
-from vitrail.training.stage_caches import Caches
 from vitrail.training.stages import Stage
 from vitrail.training.state import Best, TrainingState
-from vitrail.training.step import Batch, StepRule, train_step
+from vitrail.training.step import StepDone, StepRule, train_step
 from vitrail.training.stopping import StopRequest, stop_request
-from vitrail.training.validation import exact_logits
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """Everything that a training run is made of.
-
-    Attributes:
-        chain: the model, its head already the probe.
-        stages: in order.
-        training: the training images.
-        validation: the images that choose the best epoch.
-        sample: some training images, for the loss measured as validation is.
-        caches: by stage name.
-        rule: what is the same for all steps.
-        portions: how many images are computed at once.
-        settings: as asked for.
-        classes: names in the order of the logits.
-        folder: for checkpoints and the validation logits of every epoch.
-        metrics: the file that every record is appended to.
-        also_measured: what else is measured of the model after every epoch, shares by name.
-        keep_logits: whether the validation logits of every epoch stay on disk.
-    """
-
-    chain: Chain
-    stages: tuple[Stage, ...]
-    training: TrainingData
-    validation: HeldOut
-    sample: HeldOut
-    caches: Mapping[str, Caches]
-    rule: StepRule
-    portions: Portions
-    settings: TrainingSettings
-    classes: tuple[str, ...]
-    folder: Path
-    metrics: Path
-    also_measured: Mapping[str, Callable[[Chain], float]] = field(default_factory=dict)
-    keep_logits: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,10 +53,13 @@ def train(job: TrainingJob, *, emit: Emit = nobody) -> Trained:
 
     Raises:
         KeyboardInterrupt: Ctrl-C; a checkpoint has been written.
+        InputError: steps are to be computed in parts, and an objective cannot be.
         TrainingFault: several steps in a row had no finite gradient, or the model's answers are not finite.
-        SystemFault: the disk is full, a worker died, or one image alone does not fit into memory.
+        SystemFault: the disk is full, a worker died, or memory does not suffice for what cannot be divided further.
     """
-    devices = [job.rule.device] if job.rule.device.type == "cuda" else []
+    if job.settings.accumulate > 1 and not all(objective.divisible for objective in job.objectives.values()):
+        raise InputError("this loss is none of single images: steps cannot be computed in parts", hint="accumulate=1")
+    devices = [job.device] if job.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), stop_request() as stop:
         run = _Run(job, emit)
         while run.state.stage < len(job.stages):
@@ -109,10 +72,17 @@ def train(job: TrainingJob, *, emit: Emit = nobody) -> Trained:
 class _Run:
     def __init__(self, job: TrainingJob, emit: Emit) -> None:
         self.job, self._emit = job, emit
-        self.optimizer = made_optimizer(job.chain, job.settings)
-        self.checkpoints = Checkpoints(job.folder, job.chain.model, self.optimizer)
+        beside = {name: objective.modules for name, objective in job.objectives.items()}
+        self.rule = StepRule(job.precision, job.precision.loss_scale(job.device), job.settings.clip, job.device)
+        self.optimizer = made_optimizer(job.chain, job.settings, beside)
+        self.checkpoints = Checkpoints(
+            job.folder, {MODEL: job.chain.model, **beside, "loss scale": self.rule.scale}, self.optimizer,
+            digests={name: digest for each in job.objectives.values() for name, digest in each.digests.items()},
+        )  # fmt: skip
         restored = self.checkpoints.restore(is_complete=self._is_complete, emit=emit)
-        self.state, self.changed, self.best = restored or (TrainingState(), set(), None)
+        self.state = TrainingState() if restored is None else restored.state
+        self.changed = set() if restored is None else restored.trained
+        self.best = {} if restored is None else restored.best
         names = [stage.name for stage in job.stages]
         self.metrics = MetricsFile(
             job.metrics, names, stage=self.state.stage, step=self.state.step, history=self.state.history, emit=emit
@@ -130,7 +100,8 @@ class _Run:
         """Where the run goes on, in words."""
         if self.state.stage == len(self.job.stages):
             return "all stages were done before"
-        stage, steps = self.job.stages[self.state.stage], self.job.training.steps_per_epoch
+        stage = self.job.stages[self.state.stage]
+        steps = self.job.objective(stage).steps_per_epoch
         return (
             f"goes on in stage {stage.name}, epoch {self.state.step // steps + 1} of {stage.epochs}, "
             f"{self.state.step:,} of {stage.epochs * steps:,} steps were done before"
@@ -144,77 +115,96 @@ class _Run:
 
     def stage(self, stage: Stage, stop: StopRequest) -> None:
         """All steps of one stage that are still to be done, and the checkpoint behind them."""
-        training, caches = self.job.training, self.job.caches.get(stage.name, Caches())
-        total = stage.epochs * training.steps_per_epoch
-        work = f"stage {stage.name}"
+        objective = self.job.objective(stage)
+        total, work = stage.epochs * objective.steps_per_epoch, f"stage {stage.name}"
+        self._begin(stage)
         self.emit(WorkStarted(work, total, "steps"))
         self.emit(WorkAdvanced(work, self.state.step))
-        batches = training.batches(stage, first_step=self.state.step, cache=caches.training)
+        batches = objective.batches(stage, first_step=self.state.step)
         try:
             for step, batch in self.meter.waiting(enumerate(batches, start=self.state.step)):
                 self._step(stage, step, total, batch)
                 self.emit(WorkAdvanced(work))
-                if self.state.step % training.steps_per_epoch == 0:
-                    self._end_epoch(stage, caches)
+                if self.state.step % objective.steps_per_epoch == 0:
+                    self._end_epoch(stage)
                 self.emit(WorkDescribed(work, self.meter.words(self.state)))
                 self._checkpoint_if_due(stop)
         finally:
             self.emit(WorkEnded(work))
-        self._end_stage(stage, caches)
+        self._end_stage(stage)
 
     def trained(self) -> Trained:
-        assert self.best is not None, "every stage has at least one epoch, which was validated"
-        return Trained(self.state, self.best, self.changed)
+        assert self.state.best is not None, "every stage has at least one epoch, which was validated"
+        return Trained(self.state, self.best[self.state.best.epoch], self.changed)
 
-    def _step(self, stage: Stage, step: int, total: int, batch: Batch) -> None:
-        job, epoch = self.job, step // self.job.training.steps_per_epoch
-        place = stage.trained_from(epoch)
-        if step % job.training.steps_per_epoch == 0 or not self.meter.measuring(stage.name):
-            freeze_below(job.chain, place)
-            self.changed |= {name for name, part in job.chain.parts.items() if part >= place}
-            self.meter.begin(stage, job.training)
-        share = rate_at(step, total, job.settings.warmup_fraction, floor_fraction=job.settings.floor_fraction)
-        set_rates(self.optimizer, stage.learning_rate, share)
-        loss, skipped = self._attempted(stage, step, batch, place)
+    def _begin(self, stage: Stage) -> None:
+        """Where the stage begins from the best weights of the one before, take these."""
+        best = self.state.stage_best
+        if self.state.step == 0 and stage.begins == "best" and best is not None:
+            load_weights_of(self.job.chain.model, self.best[best.epoch])
+
+    def _step(self, stage: Stage, step: int, total: int, batches: Batches) -> None:
+        job, objective = self.job, self.job.objective(stage)
+        share = (job.total_steps(self.state.stage) + step) / job.total_steps()
+        at = Moment(stage, step, step // objective.steps_per_epoch, share)
+        if step % objective.steps_per_epoch == 0 or not self.meter.measuring(stage.name):
+            freeze_below(job.chain, at.trained_from)
+            objective.modules.train()
+            self.changed |= {name for name, part in job.chain.parts.items() if part >= at.trained_from}
+            self.meter.begin(stage, objective)
+        rate = rate_at(step, total, job.settings.warmup_fraction, floor_fraction=job.settings.floor_fraction)
+        set_rates(self.optimizer, stage.learning_rate, rate)
+        done = self._attempted(objective, batches, at)
         self.state.step = step + 1
-        self.meter.add(step, loss, skipped, images=len(batch.labels))
+        self.meter.add(step, done, images=max(len(batch) for batch in batches.values()))
 
-    def _attempted(self, stage: Stage, step: int, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
+    def _attempted(self, objective: Objective, batches: Batches, at: Moment) -> StepDone:
         """The step; where memory does not suffice, again in halves, from the same random state."""
-        portions = self.job.portions
+        portions, stage = self.job.portions, self.state.stage
         while True:
-            torch.manual_seed(derived_seed(self.job.training.seed, "step", stage.name, step))
-            most = portions.at(self.state.stage, step)
+            torch.manual_seed(derived_seed(self.job.seed, "step", at.stage.name, at.step, rank=self.job.rank))
+            most = portions.at(stage, at.step)
             try:
                 return train_step(
-                    self.job.chain, self.optimizer, batch, self.job.rule, trained_from=place, most_at_once=most
+                    self.job.chain, self.optimizer, objective, batches, self.rule, at=at, most_at_once=most
                 )
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 self.optimizer.zero_grad(set_to_none=True)
-                half = portions.halve(self.state.stage, step, most, error)
+                half = portions.halve(stage, at.step, most, error, divisible=objective.divisible)
             self.emit(Noted(f"memory   not enough for {most} images at once: {half} from here on", "warning"))
 
-    def _end_epoch(self, stage: Stage, caches: Caches) -> None:
+    def _end_epoch(self, stage: Stage) -> None:
         self.meter.flush()
-        state, labels = self.state, self.job.validation.labels
-        logits = exact_logits(self.job.chain, self.job.validation, self.job.rule.device, cache=caches.validation)
-        if not np.isfinite(logits).all():
+        state, objective = self.state, self.job.objective(stage)
+        judged = objective.judged(self.job.chain)
+        found = objective.judge(judged, self.job.validation, cache=self.job.judged_from.get(stage.name))
+        if not math.isfinite(found.score):
             raise self._diverged(stage)
         state.epochs += 1
-        if self.job.keep_logits:
-            write_logits(logits_file(self.job.folder, state.epochs), logits)
-        record = self._epoch_record(stage, logits, labels)
+        if self.job.keep_logits and found.logits is not None:
+            write_logits(logits_file(self.job.folder, state.epochs), found.logits)
+        record = self._epoch_record(stage, judged, found)
         state.history.append(record.as_json())
         state.loss_sum, state.loss_steps = 0.0, 0
-        _, softened = fitted_temperature(logits, labels)
-        if state.best is None or softened < state.best.loss:
-            state.best = Best(state.epochs, softened)
-            self.best = weights_of(self.job.chain.model, self.changed)
+        self._keep_best(stage, judged, found.score)
         self.emit(record)
-        self._warn_of_one_answer(logits, labels)
+        for warning in found.warnings:
+            self.emit(Noted(f"warning  {warning}", "warning"))
         self.meter.rest()
+
+    def _keep_best(self, stage: Stage, judged: Chain, score: float) -> None:
+        """Scores of different objectives are not compared."""
+        state, this = self.state, Best(self.state.epochs, score, self.state.stage)
+        of_stage, of_all = state.stage_best, state.best
+        if of_stage is None or of_stage.stage != state.stage or score < of_stage.score:
+            state.stage_best = this
+        if of_all is None or self.job.stages[of_all.stage].objective != stage.objective or score < of_all.score:
+            state.best = this
+        if state.epochs in best_epochs(state):
+            self.best[state.epochs] = weights_of(judged.model, self.changed)
+        self.best = {epoch: self.best[epoch] for epoch in best_epochs(state)}
 
     def _diverged(self, stage: Stage) -> TrainingFault:
         return TrainingFault(
@@ -223,16 +213,9 @@ class _Run:
             hint="lower the rate, e.g. --set learning_rate=1e-4, and begin anew with --overwrite or another --out",
         )
 
-    def _warn_of_one_answer(self, logits: np.ndarray, labels: np.ndarray) -> None:
-        answers = np.unique(logits.argmax(axis=1))
-        if len(answers) == 1 and len(np.unique(labels)) > 1:
-            name = self.job.classes[int(answers[0])]
-            text = f"warning  every validation image is called {name!r}: the learning rate is probably too high"
-            self.emit(Noted(text, "warning"))
-
-    def _epoch_record(self, stage: Stage, logits: np.ndarray, labels: np.ndarray) -> EpochDone:
-        state, epoch = self.state, self.state.step // self.job.training.steps_per_epoch
-        order = self.job.chain.order
+    def _epoch_record(self, stage: Stage, judged: Chain, found: Judgement) -> EpochDone:
+        state, epoch = self.state, self.state.step // self.job.objective(stage).steps_per_epoch
+        names = self.job.chain.order.names
         return EpochDone(
             stage=stage.name,
             epoch=state.epochs,
@@ -240,22 +223,21 @@ class _Run:
             epochs_in_stage=stage.epochs,
             step=state.step,
             training_loss=state.loss_sum / state.loss_steps if state.loss_steps else None,
-            validation_loss=float(log_losses(logits, labels).mean()),
-            validation_accuracy=float((logits.argmax(axis=1) == labels).mean()),
+            figures=dict(found.figures),
             learning_rates={group["layer"]: group["lr"] for group in self.optimizer.param_groups},
-            trained_from=order.names[min(stage.trained_from(epoch - 1), len(order.names) - 1)],
-            also={name: measure(self.job.chain) for name, measure in self.job.also_measured.items()},
+            trained_from=names[min(stage.trained_from(epoch - 1), len(names) - 1)],
+            also={name: measure(judged) for name, measure in self.job.also_measured.items()},
         )
 
-    def _end_stage(self, stage: Stage, caches: Caches) -> None:
+    def _end_stage(self, stage: Stage) -> None:
         self.state.stage, self.state.step = self.state.stage + 1, 0
         if not self.job.settings.carry_optimizer:
             self.optimizer.state.clear()
             fill_momentum(self.optimizer)
         if self.state.stage == len(self.job.stages):
-            sample = self.job.sample
-            logits = exact_logits(self.job.chain, sample, self.job.rule.device)
-            self.state.final_training_loss = float(log_losses(logits, sample.labels).mean())
+            objective = self.job.objective(stage)
+            judged = objective.judged(self.job.chain)
+            self.state.final_training_loss = objective.judge(judged, self.job.sample).loss
         self._checkpoint()
 
     def _checkpoint_if_due(self, stop: StopRequest) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 from vitrail.basics.errors import TrainingFault
 from vitrail.basics.events import Emit
+from vitrail.training.objectives.objective import Objective
 from vitrail.training.records import StepsDone
-from vitrail.training.sources import TrainingData
 from vitrail.training.stages import Stage
 from vitrail.training.state import TrainingState
+from vitrail.training.step import StepDone
 
 SECONDS_BETWEEN_READINGS = 1.0
 MOST_SKIPPED_IN_A_ROW = 3
@@ -29,12 +29,12 @@ class Meter:
 
     def __init__(self, state: TrainingState, emit: Emit, *, last_checkpoint: Callable[[], Path | None]) -> None:
         self._state, self._emit, self._last_checkpoint = state, emit, last_checkpoint
-        self._pending: list[tuple[int, Tensor, Tensor]] = []
+        self._pending: list[tuple[int, StepDone]] = []
         self._images = 0
         self._waited = 0.0
         self._since = time.monotonic()
         self._stage: Stage | None = None
-        self._training: TrainingData | None = None
+        self._objective: Objective | None = None
         self._last: StepsDone | None = None
 
     def waiting(self, batches: Iterable[Item]) -> Iterator[Item]:
@@ -53,22 +53,22 @@ class Meter:
         """Whether an epoch of this stage is being measured."""
         return self._stage is not None and self._stage.name == stage
 
-    def begin(self, stage: Stage, training: TrainingData) -> None:
+    def begin(self, stage: Stage, objective: Objective) -> None:
         """An epoch begins, or goes on after a resume."""
-        self._stage, self._training = stage, training
+        self._stage, self._objective = stage, objective
         self._restart()
 
     def rest(self) -> None:
         """What follows is no training: its time does not count."""
         self._stage = None
 
-    def add(self, step: int, loss: Tensor, skipped: Tensor, *, images: int) -> None:
+    def add(self, step: int, done: StepDone, *, images: int) -> None:
         """One step is done.
 
         Raises:
             TrainingFault: see `flush`.
         """
-        self._pending.append((step, loss, skipped))
+        self._pending.append((step, done))
         self._images += images
         if time.monotonic() - self._since > SECONDS_BETWEEN_READINGS:
             self.flush()
@@ -81,11 +81,15 @@ class Meter:
         """
         if not self._pending:
             return
-        values = torch.stack([torch.stack((loss.float(), skipped)) for _, loss, skipped in self._pending]).tolist()
+        values = torch.stack(
+            [torch.stack((done.loss.float(), done.skipped, done.searching)) for _, done in self._pending]
+        ).tolist()
         losses: list[float | None] = []
-        for (step, _, _), (loss, skipped) in zip(self._pending, values, strict=True):
+        for (step, _), (loss, skipped, searching) in zip(self._pending, values, strict=True):
             losses.append(None if skipped else loss)
-            if skipped:
+            if searching:
+                self._state.scale_searches += 1
+            elif skipped:
                 self._book_skipped(step)
             else:
                 self._state.skipped_in_a_row = 0
@@ -103,8 +107,9 @@ class Meter:
             return ""
         loss = "no finite loss" if last.loss is None else f"loss {last.loss:.3f}"
         shown = f"epoch {last.epoch}, {loss}, {last.images_per_second:,.0f} images/s"
-        if state.history:
-            shown += f", validation {100 * state.history[-1]['validation_accuracy']:.1f} %"
+        accuracy = state.history[-1].get("validation_accuracy") if state.history else None
+        if accuracy is not None:
+            shown += f", validation {100 * accuracy:.1f} %"
         return shown + (f", waiting {last.waiting_percent:.0f} %" if last.waiting_percent >= 1 else "")
 
     def _restart(self) -> None:
@@ -124,8 +129,8 @@ class Meter:
             raise self._fault(step)
 
     def _fault(self, step: int) -> TrainingFault:
-        assert self._stage is not None and self._training is not None
-        names = self._training.names(self._stage, step)
+        assert self._stage is not None and self._objective is not None
+        names = self._objective.names(self._stage, step)
         listed = "\n".join(f"  - {name}" for name in names[:NAMES_SHOWN])
         more = f"\n  and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
         return TrainingFault(
@@ -137,15 +142,15 @@ class Meter:
         )
 
     def _tell(self, losses: list[float | None]) -> None:
-        assert self._stage is not None and self._training is not None
+        assert self._stage is not None and self._objective is not None
         good = [loss for loss in losses if loss is not None]
         seconds = max(time.monotonic() - self._since, 1e-9)
         last_step = self._pending[-1][0]
         self._last = StepsDone(
             stage=self._stage.name,
-            epoch=last_step // self._training.steps_per_epoch + 1,
+            epoch=last_step // self._objective.steps_per_epoch + 1,
             step=last_step + 1,
-            total_steps=self._stage.epochs * self._training.steps_per_epoch,
+            total_steps=self._stage.epochs * self._objective.steps_per_epoch,
             loss=sum(good) / len(good) if good else None,
             images_per_second=self._images / seconds,
             waiting_percent=min(100.0, 100 * self._waited / seconds),

@@ -29,12 +29,18 @@ class Portions:
         """The most images at once in this step."""
         return min([self._first, *(images for place, images in self._halvings if place <= (stage, step))])
 
-    def halve(self, stage: int, step: int, most: int, error: BaseException) -> int:
+    def halve(self, stage: int, step: int, most: int, error: BaseException, *, divisible: bool) -> int:
         """Decide, before the step is tried again, that half as many are computed at once from it on.
 
         Raises:
-            SystemFault: one image alone does not fit.
+            SystemFault: one image alone does not fit, or the step cannot be computed in parts.
         """
+        if not divisible:
+            raise SystemFault(
+                f"memory does not suffice for a step, and this loss cannot be computed in parts: "
+                f"{str(error).splitlines()[0]}",
+                hint="take fewer --set images_per_step, a smaller model or --image-size",
+            ) from error
         if most == 1:
             raise SystemFault(
                 f"memory does not suffice for a single image: {str(error).splitlines()[0]}",

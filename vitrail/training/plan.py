@@ -49,7 +49,7 @@ class TrainingPlan:
     @property
     def storage(self) -> Storage:
         """How the training views' states are kept: as exactly as they are trained on."""
-        return "bfloat16" if self.precision.autocast else "float32"
+        return "bfloat16" if self.precision.products == "bfloat16" else "float32"
 
 
 def training_plan(
@@ -140,7 +140,7 @@ def _as_journaled(plan: TrainingPlan) -> dict[str, Any]:
 
 def _replayed(line: dict[str, Any], images_per_step: int) -> TrainingPlan:
     costs = Costs(**line["costs"]) if line["costs"] else None
-    stages = tuple(Stage(**stage) for stage in line["stages"])
+    stages = tuple(Stage(**{**stage, "sizes": tuple(stage.get("sizes", ()))}) for stage in line["stages"])
     return TrainingPlan(
         stages,
         named_precision(line["precision"]),

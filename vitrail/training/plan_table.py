@@ -105,10 +105,7 @@ def learning_rate_rows(
 ) -> list[dict[str, Any]]:
     """The learning rate of every layer group at every optimiser step: `stage`, `step` (from 1), `epoch` (from 1), and
     `rates` by layer group, 0 where it is frozen."""
-    scales = {
-        (group["part"], group["layer"]): group["rate_scale"]
-        for group in parameter_groups(chain, layer_decay=settings.layer_decay, weight_decay=0.0)
-    }
+    scales = {(group["part"], group["layer"]): group["rate_scale"] for group in parameter_groups(chain, settings)}
     rows = []
     for stage in stages:
         total = stage.epochs * steps_per_epoch
@@ -128,9 +125,11 @@ def _trained_words(stage: Stage, chain: Chain) -> str:
         return "classifier"
     if stage.cut == 0:
         return "everything"
-    names = [name for name in chain.order.names[stage.cut :] if name.startswith("block ")]
-    span = names[0] if len(names) == 1 else f"{names[-1]} down to {names[0].removeprefix('block ')}"
-    return f"{span}, norm, head" if "norm" in chain.order.names else f"{span}, head"
+    order = chain.order
+    names = [order.names[place] for place in order.blocks if place >= stage.cut]
+    span = names[0] if len(names) == 1 else f"{names[-1]} down to {names[0].split(' ')[-1]}"
+    has_norm = any(group.kind == "norm" for group in order.groups)
+    return f"{span}, norm, head" if has_norm else f"{span}, head"
 
 
 def _cached_words(stage: Stage, chain: Chain) -> str:

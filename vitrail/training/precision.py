@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from vitrail.basics.devices import computes_in_bfloat16
 from vitrail.models.heads import features_and_logits
 from vitrail.prediction.runtimes.agreement import Agreement, agreement_of
 from vitrail.prediction.runtimes.runtime import in_evaluation
+from vitrail.training.loss_scale import LossScale, NoLossScale
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,13 @@ class TrainingPrecision:
 
     Attributes:
         name: what it is called in journals and reports.
-        autocast: whether matrix products are computed in bfloat16.
+        products: in which numbers matrix products are computed.
         plain_attention: whether attention is written out instead of fused, which is faster where the fused kernel is
             slow in bfloat16.
     """
 
     name: str
-    autocast: bool = False
+    products: Literal["float32", "bfloat16", "float16"] = "float32"
     plain_attention: bool = False
 
     @contextlib.contextmanager
@@ -42,18 +43,28 @@ class TrainingPrecision:
         for module in switched:
             module.fused_attn = False
         try:
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
+            with torch.autocast(device.type, self._dtype, enabled=self.products != "float32"):
                 yield
         finally:
             for module in switched:
                 module.fused_attn = True
 
+    def loss_scale(self, device: torch.device) -> NoLossScale:
+        """By what losses are multiplied, as a run begins."""
+        return LossScale(device) if self.products == "float16" else NoLossScale()
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.float16 if self.products == "float16" else torch.bfloat16
+
 
 FLOAT32 = TrainingPrecision("float32")
-BFLOAT16 = TrainingPrecision("bfloat16 autocast", autocast=True)
-PLAIN_BFLOAT16 = TrainingPrecision("bfloat16 autocast, plain attention", True, True)
+BFLOAT16 = TrainingPrecision("bfloat16 autocast", "bfloat16")
+PLAIN_BFLOAT16 = TrainingPrecision("bfloat16 autocast, plain attention", "bfloat16", True)
+FLOAT16 = TrainingPrecision("float16 autocast, scaled loss", "float16")
+"""For GPUs that have no bfloat16, and only where it is asked for: its numbers end at 65,504."""
 CANDIDATES = (FLOAT32, PLAIN_BFLOAT16, BFLOAT16)
-"""All there are: the exact one, then what is faster on a processor, the fastest first (docs/speed.md)."""
+"""What is tried: the exact one, then what is faster on a processor, the fastest first (docs/speed.md)."""
 
 
 def tried_precisions(asked: str, device: torch.device) -> tuple[TrainingPrecision, ...]:
@@ -62,8 +73,8 @@ def tried_precisions(asked: str, device: torch.device) -> tuple[TrainingPrecisio
     >>> [each.name for each in tried_precisions("float32", torch.device("cpu"))]
     ['float32']
     """
-    if asked == "bfloat16":
-        return (BFLOAT16,)
+    if asked in ("bfloat16", "float16"):
+        return (BFLOAT16 if asked == "bfloat16" else FLOAT16,)
     if asked == "float32" or not computes_in_bfloat16(device):
         return (FLOAT32,)
     return CANDIDATES if device.type == "cpu" else (FLOAT32, BFLOAT16)
@@ -172,7 +183,7 @@ def keeping_apart(
 
 def named_precision(name: str) -> TrainingPrecision:
     """The candidate with this name, as a journal recorded it."""
-    return next(each for each in CANDIDATES if each.name == name)
+    return next(each for each in (*CANDIDATES, FLOAT16) if each.name == name)
 
 
 def _flat_gradient(model: nn.Module) -> Tensor:

@@ -13,14 +13,13 @@ from vitrail.prediction.normalise import Normalise
 from vitrail.training.digits_probe import PROBE, digits_probe
 from vitrail.training.formula_batches import FormulaBatches, stored_near
 from vitrail.training.formula_set import FormulaSet
-from vitrail.training.formula_steps import StepPlan, step_rule
+from vitrail.training.formula_steps import StepPlan, formula_stage
 from vitrail.training.formula_views import FormulaViewSettings
-from vitrail.training.loop import TrainingJob
+from vitrail.training.job import TrainingJob
+from vitrail.training.objectives.classification import Classification
 from vitrail.training.out_of_memory import Portions
 from vitrail.training.pretraining_settings import PretrainingSettings
-from vitrail.training.stages import Stage
-
-STAGE = "formula"
+from vitrail.training.stages import CLASSIFICATION
 
 
 def seeded_network(
@@ -56,8 +55,6 @@ def formula_batches(
         normalise=Normalise(shown, device),
         images_per_step=settings.images_per_step,
         steps_per_epoch=settings.steps_per_epoch,
-        sizes=settings.sizes,
-        total_steps=settings.total_steps,
         seed=seed,
     )
 
@@ -80,18 +77,19 @@ def pretraining_job(
     probe = digits_probe(
         found.held_out.preprocessing, device, seed=batches.seed, batch_size=found.held_out.batch_size
     )  # fmt: skip
+    classes = tuple(f"class {number}" for number in range(found.classes))
     at_once = -(-settings.images_per_step // settings.accumulate)
     return TrainingJob(
         chain=chain,
-        stages=(Stage(STAGE, settings.epochs, settings.learning_rate, 0, 0, None, cached=False),),
-        training=batches,
+        stages=(formula_stage(settings),),
+        objectives={CLASSIFICATION: Classification(batches, batches.normalise, classes, settings.label_smoothing)},
         validation=found.held_out,
         sample=found.sample,
-        caches={},
-        rule=step_rule(plan, batches.normalise, settings),
+        settings=settings,
+        precision=plan.precision,
         portions=Portions(at_once, run.all_noted("images_at_once"), run.note),
-        settings=settings.for_the_loop(),
-        classes=tuple(f"class {number}" for number in range(found.classes)),
+        device=device,
+        seed=batches.seed,
         folder=run.work / "training",
         metrics=run.metrics,
         also_measured={PROBE: probe},

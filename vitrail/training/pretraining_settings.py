@@ -1,11 +1,10 @@
 """What can be set about pretraining: how long, how fast, at which sizes."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from vitrail.basics.settings import Settings
-from vitrail.training.settings import TrainingSettings
+from vitrail.training.optimization_settings import OptimizationSettings
 
 
 def _as_sizes(value: Any) -> Any:
@@ -15,8 +14,8 @@ def _as_sizes(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
-class PretrainingSettings(Settings):
-    """How a model is pretrained.
+class PretrainingSettings(OptimizationSettings):
+    """How a model is pretrained: the whole network, all layers at the same rate.
 
     Sources: the peak rate of AdamW is that of VisualAtom and 1p-frac (Takashima et al. 2023, arXiv:2303.01112; Nakamura
     et al. 2024, arXiv:2408.00677); label smoothing 0.1 is theirs, too; weight decay 0.1 is that of the articles Vitrail
@@ -33,26 +32,17 @@ class PretrainingSettings(Settings):
     """Sides of the images in pixels, each for an equal part of the steps, e.g. `32,32,64`; figures and the finished
     weights are of the last one."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """Peak learning rate of AdamW."""
+    """Peak learning rate."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Each layer group learns at this share of the rate of the group behind it."""
     weight_decay: float = Field(default=0.1, ge=0)
     """Decay of matrices; biases, norms, positions and tokens are left alone."""
     warmup_fraction: float = Field(default=0.05, ge=0, le=1)
     """Part of the steps over which the learning rate rises."""
-    floor_fraction: float = Field(default=0.01, ge=0, le=1)
-    """Share of its peak that the learning rate keeps at the end."""
-    clip: float = Field(default=1.0, ge=0)
-    """Largest norm of the gradient; 0 leaves it as it is."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     """Share of the target that is spread over all classes."""
-    accumulate: int = Field(default=1, ge=1)
-    """Parts into which a step's images are divided to save memory; the step stays the same."""
-    training_precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto`: bfloat16 where this machine computes in it and agrees with float32 on these images; `bfloat16` keeps
-    weights in float32 and multiplies in bfloat16."""
     held_out_renderings: int = Field(default=1, ge=1)
     """Images of each class that are rendered beside the others and never trained on."""
-    checkpoint_seconds: float = Field(default=60.0, ge=0)
-    """Least time between two checkpoints; they are rarer where writing one takes more than a hundredth of that."""
 
     @property
     def epochs(self) -> int:
@@ -63,12 +53,3 @@ class PretrainingSettings(Settings):
     def total_steps(self) -> int:
         """The steps, rounded up to whole epochs."""
         return self.epochs * self.steps_per_epoch
-
-    def for_the_loop(self) -> TrainingSettings:
-        """The same in the words of the training loop: the whole network, all layers at the same rate."""
-        return TrainingSettings(
-            stages=("all",), all_epochs=self.epochs, learning_rate=self.learning_rate, layer_decay=1.0,
-            weight_decay=self.weight_decay, warmup_fraction=self.warmup_fraction, floor_fraction=self.floor_fraction,
-            clip=self.clip, label_smoothing=self.label_smoothing, accumulate=self.accumulate,
-            training_precision=self.training_precision, checkpoint_seconds=self.checkpoint_seconds,
-        )  # fmt: skip

@@ -48,8 +48,8 @@ class EpochDone(Event):
         epochs_in_stage: how many the stage has.
         step: steps done in the stage.
         training_loss: mean over the epoch's steps, of augmented images and while learning, in nats.
-        validation_loss: mean log loss in nats.
-        validation_accuracy: share that is right, 0-1.
+        figures: of the held-out images, as the objective judges them: for classes `validation_loss` (mean log loss in
+            nats) and `validation_accuracy` (share that is right, 0-1).
         learning_rates: of the epoch's last step, by layer group.
         trained_from: name of the first layer group that was trained.
         also: shares (0-1) that were measured beside these figures, by name.
@@ -61,8 +61,7 @@ class EpochDone(Event):
     epochs_in_stage: int
     step: int
     training_loss: float | None
-    validation_loss: float
-    validation_accuracy: float
+    figures: dict[str, float]
     learning_rates: dict[str, float]
     trained_from: str
     also: dict[str, float] = field(default_factory=dict)
@@ -70,5 +69,5 @@ class EpochDone(Event):
     def as_json(self) -> dict[str, Any]:
         """One line of `metrics.jsonl`."""
         own = asdict(self)
-        also = own.pop("also")
-        return {"kind": "epoch", **own, **also}
+        figures, also = own.pop("figures"), own.pop("also")
+        return {"kind": "epoch", **own, **figures, **also}

@@ -11,7 +11,8 @@ import torch
 from vitrail.basics.checks import read_lines
 from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit, Event, nobody
-from vitrail.training.loop import TrainingJob, train
+from vitrail.training.job import TrainingJob
+from vitrail.training.loop import train
 from vitrail.training.records import StepsDone
 
 TOLERANCE = 0.02

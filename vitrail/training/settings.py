@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from vitrail.basics.settings import Settings
+from vitrail.training.optimization_settings import OptimizationSettings
 
 STAGE_NAMES = ("head", "top", "all")
 """Stages in the order in which they may follow each other: the classifier, the last blocks, the whole network."""
@@ -40,13 +40,12 @@ def _as_stages(value: Any) -> Any:
     return value
 
 
-class TrainingSettings(Settings):
-    """How the model is trained beyond the probe.
+HEAD_RATES = {"adamw": 1e-3, "sgd": 1e-1}
+"""Peak learning rates of the head stage where none was asked for; AdamW's is that of the articles Vitrail grew from."""
 
-    Defaults: weight decay 0.01, 10 % warm-up, top 3 blocks and clipping at 1 are those of the articles Vitrail grew
-    from; layer decay 0.75 and the peak rate 5e-4 are those of MAE's fine-tuning recipe (He et al. 2021, table 9), whose
-    rate is for steps of 256 images; with steps of 32 it was tried on 425 CT slices, with one seed.
-    """
+
+class TrainingSettings(OptimizationSettings):
+    """How the model is trained beyond the probe. The top 3 blocks are those of the articles Vitrail grew from."""
 
     stages: Annotated[tuple[Literal["head", "top", "all"], ...] | None, BeforeValidator(_as_stages)] = None
     """Stages to train, e.g. `head,top,all`; `probe` trains none; None: by preset and number of images."""
@@ -67,44 +66,18 @@ class TrainingSettings(Settings):
     whose frozen features are known to be weak ask for the trained one."""
     unfreeze: int = Field(default=3, ge=1)
     """Blocks that the top stage trains, one after the other from the last one down."""
-    images_per_step: int | None = Field(default=None, ge=1)
-    """Images whose mean gradient makes one step; None: 32, or all where there are fewer."""
-    accumulate: int = Field(default=1, ge=1)
-    """Parts into which a step's images are divided to save memory; the step stays the same."""
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    """AdamW, or SGD with momentum."""
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    """Momentum of SGD."""
     head_learning_rate: float | None = Field(default=None, gt=0)
     """Peak learning rate of the head stage; None: 1e-3 for AdamW, 0.1 for SGD."""
-    learning_rate: float | None = Field(default=None, gt=0)
-    """Peak learning rate of the last layer in the other stages; None: 5e-4 for AdamW, 5e-2 for SGD."""
-    layer_decay: float = Field(default=0.75, gt=0, le=1)
-    """Each layer group learns at this share of the rate of the group behind it."""
-    weight_decay: float = Field(default=0.01, ge=0)
-    """Decay of matrices; biases, norms, positions and tokens are left alone."""
-    warmup_fraction: float = Field(default=0.1, ge=0, le=1)
-    """Part of a stage's steps over which the learning rate rises."""
-    floor_fraction: float = Field(default=0.01, ge=0, le=1)
-    """Share of its peak that every learning rate keeps at the end of a stage."""
-    clip: float = Field(default=1.0, ge=0)
-    """Largest norm of the gradient; 0 leaves it as it is."""
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the target that is spread over all classes."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced`: images of rare classes count more, so that every class counts the same in all."""
-    gradient_checkpointing: bool = False
-    """Compute blocks twice to keep less in memory."""
-    training_precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto`: bfloat16 where this machine computes in it and agrees with float32 on these images; `bfloat16` keeps
-    weights in float32 and multiplies in bfloat16."""
     views: int | None = Field(default=None, ge=1)
     """Fixed augmented views per image in stages with frozen layers; None: by their epochs."""
     cache: Literal["auto", "on", "off"] = "auto"
     """Whether frozen layers are computed once per view and kept on disk; `auto`: where it pays and fits."""
     cache_gigabytes: float | None = Field(default=None, gt=0)
     """Disk space that the cache may take; None: half of what is free, 64 at most."""
-    checkpoint_seconds: float = Field(default=60.0, ge=0)
-    """Least time between two checkpoints; they are rarer where writing one takes more than a hundredth of that."""
-    carry_optimizer: bool = False
-    """Whether a stage takes over the optimiser's moments from the stage before."""
+
+    @property
+    def head_peak_rate(self) -> float:
+        """Peak learning rate of the head stage."""
+        return self.head_learning_rate or HEAD_RATES[self.optimizer]

@@ -107,8 +107,7 @@ class Watchers:
 def figures(record: EpochDone) -> dict[str, float]:
     """An epoch's numbers under the names they have in both places."""
     shown = {
-        "loss/validation": record.validation_loss,
-        "accuracy/validation": record.validation_accuracy,
+        **{f"{name.removeprefix('validation_')}/validation": value for name, value in record.figures.items()},
         "learning_rate/last_layer": max(record.learning_rates.values()),
         **record.also,
     }

@@ -8,8 +8,8 @@ from numpy import ndarray
 
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.prefix_cache import PrefixCache
+from vitrail.training.batch import Batch
 from vitrail.training.stages import Stage
-from vitrail.training.step import Batch
 
 
 @runtime_checkable

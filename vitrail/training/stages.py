@@ -1,13 +1,13 @@
 """Stages: what is trained when, as a table that is computed from the settings before anything runs."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from vitrail.basics.errors import InputError
 from vitrail.models.chain import Chain
 from vitrail.training.settings import TrainingSettings
 
-_RATES = {"adamw": (1e-3, 5e-4), "sgd": (1e-1, 5e-2)}
-"""Peak learning rates (head stage, other stages) where none was asked for."""
+CLASSIFICATION = "classification"
 
 MOST_VIEWS = 4
 EPOCHS_PER_VIEW = 2
@@ -26,6 +26,9 @@ class Stage:
             beginning).
         views: fixed views per image; None: a new one every epoch.
         cached: whether what stands at `cut` is computed once per view.
+        objective: name of what is minimised.
+        begins: from the weights of the last step before it, or from the best ones of the stage before.
+        sizes: sides of the images in pixels, each for an equal part of the steps, in order; none: the model's own.
     """
 
     name: str
@@ -35,6 +38,9 @@ class Stage:
     blocks: int
     views: int | None
     cached: bool
+    objective: str = CLASSIFICATION
+    begins: Literal["last", "best"] = "last"
+    sizes: tuple[int, ...] = ()
 
     def trained_from(self, epoch: int) -> int:
         """The first place behind which parameters are trained in this epoch, counted from 0 within the stage.
@@ -48,6 +54,10 @@ class Stage:
         one_at_a_time, by_share = 1 + epoch // pause, -(-(epoch + 1) * self.blocks // self.epochs)
         released = one_at_a_time if self.epochs >= self.blocks else by_share
         return self.cut + self.blocks - min(released, self.blocks)
+
+    def size_at(self, step: int, steps: int) -> int:
+        """Side of the images in pixels at a step of a stage of so many."""
+        return self.sizes[min(step * len(self.sizes) // steps, len(self.sizes) - 1)]
 
 
 def default_epochs(preset: str, images: int) -> dict[str, int]:
@@ -86,14 +96,13 @@ def planned_stages(settings: TrainingSettings, chain: Chain, *, images: int) -> 
 
 
 def _stage(name: str, epochs: int, views: int, settings: TrainingSettings, chain: Chain) -> Stage:
-    head_rate, rate = _RATES[settings.optimizer]
     if name == "all":
-        return Stage("all", epochs, settings.learning_rate or rate, 0, 0, None, cached=False)
+        return Stage("all", epochs, settings.peak_rate, 0, 0, None, cached=False)
     if name == "head":
-        cut, blocks, peak = chain.pooled, 0, settings.head_learning_rate or head_rate
+        cut, blocks, peak = chain.pooled, 0, settings.head_peak_rate
     else:
         cut, blocks = _top_cut(settings.unfreeze, chain)
-        peak = settings.learning_rate or rate
+        peak = settings.peak_rate
     possible = chain.can_cut(cut)
     if settings.cache == "on" and not possible:
         raise InputError(
@@ -107,7 +116,7 @@ def _stage(name: str, epochs: int, views: int, settings: TrainingSettings, chain
 
 def _top_cut(blocks: int, chain: Chain) -> tuple[int, int]:
     """The place before the last `blocks` blocks, and their number."""
-    places = [index for index, name in enumerate(chain.order.names) if name.startswith("block ")]
+    places = chain.order.blocks
     if blocks > len(places):
         raise InputError(
             f"{blocks} blocks were to be unfrozen, the model has {len(places)}",

@@ -6,10 +6,11 @@ from typing import Any
 
 @dataclass
 class Best:
-    """The best epoch so far: its number over all stages, and its validation loss in nats at its best temperature."""
+    """The best epoch so far: its number over all stages, its score (lower is better) and the number of its stage."""
 
     epoch: int
-    loss: float
+    score: float
+    stage: int
 
 
 @dataclass
@@ -23,7 +24,9 @@ class TrainingState:
         loss_sum: of the current epoch's finite step losses, and `loss_steps` how many these are.
         skipped: steps left out because their gradient was not finite.
         skipped_in_a_row: the last of them, without a good step between.
-        best: None before the first validation.
+        scale_searches: steps left out because a loss scale was searched for; none of them is lost.
+        best: of all stages with the same objective as the last one; None before the first validation.
+        stage_best: of the latest stage that was validated.
         seconds: that training has taken, in all processes that worked on the run.
         final_training_loss: measured as validation is, after the last step, on a sample of the training images.
         spent: by stage name, `seconds` of its steps, `images` computed in them, and seconds `waited` for these.
@@ -37,7 +40,9 @@ class TrainingState:
     loss_steps: int = 0
     skipped: int = 0
     skipped_in_a_row: int = 0
+    scale_searches: int = 0
     best: Best | None = None
+    stage_best: Best | None = None
     seconds: float = 0.0
     final_training_loss: float | None = None
     spent: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -50,5 +55,5 @@ class TrainingState:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "TrainingState":
         """The state that `as_json` described."""
-        best = values["best"]
-        return cls(**{**values, "best": None if best is None else Best(**best)})
+        bests = {name: values[name] and Best(**values[name]) for name in ("best", "stage_best")}
+        return cls(**{**values, **bests})

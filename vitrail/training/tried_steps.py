@@ -2,16 +2,21 @@
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from vitrail.data.columns import evenly_chosen
 from vitrail.data.loader import pixel_batches
 from vitrail.data.split_images import SplitImages
+from vitrail.models.inputs import Pixels
 from vitrail.models.ready import ReadyModel
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.agreement import Agreement
 from vitrail.prediction.runtimes.comparing import COMPARED_IMAGES, Comparison
 from vitrail.prediction.runtimes.runtime import Workload
 from vitrail.training.costs import BACKWARD_COST, Costs
+from vitrail.training.objectives.classification import logits_of
+from vitrail.training.objectives.supervised import summed_cross_entropy
 from vitrail.training.parameter_groups import freeze_below
 from vitrail.training.precision import (
     StepTrial,
@@ -24,7 +29,6 @@ from vitrail.training.precision import (
 )
 from vitrail.training.settings import TrainingSettings
 from vitrail.training.stages import Stage
-from vitrail.training.step import Batch, StepRule, loss_of
 
 MEASURED_IMAGES = {"cpu": 4}
 """Images of a measured step; 16 on a GPU."""
@@ -64,7 +68,7 @@ def _keeping_apart(
     if len(candidates) == 1:
         return candidates, ()
     compared = Comparison(Workload(ready.model, ready.preprocessing, ready.device, pixels)).pixels
-    normalised = Normalise(ready.preprocessing, ready.device)(compared)
+    normalised = Normalise(ready.preprocessing, ready.device)(Pixels(compared))
     return keeping_apart(ready.model, normalised, candidates)
 
 
@@ -72,18 +76,14 @@ def _step_trials(
     ready: ReadyModel, pixels: np.ndarray, lowest: int, candidates: tuple[TrainingPrecision, ...]
 ) -> list[StepTrial]:
     ready.model.to(ready.device)
-    labels = torch.arange(len(pixels)) % 2
-    batch = Batch(pixels, 0, labels, torch.ones(len(pixels)))
-    normalise = Normalise(ready.preprocessing, ready.device)
+    normalise, labels = Normalise(ready.preprocessing, ready.device), torch.arange(len(pixels)) % 2
     freeze_below(ready.chain, lowest)
+
+    def loss(candidate: TrainingPrecision) -> Float[Tensor, ""]:
+        logits = logits_of(ready.chain, Pixels(pixels), normalise, trained_from=lowest, precision=candidate)
+        return summed_cross_entropy(logits, labels.to(ready.device), torch.ones(len(labels), device=ready.device))
+
     try:
-        return measure_steps(
-            ready.model,
-            lambda candidate: loss_of(
-                ready.chain, batch, StepRule(normalise, candidate, 0.0, 0.0, ready.device), trained_from=lowest
-            ),
-            ready.device,
-            candidates=candidates,
-        )
+        return measure_steps(ready.model, loss, ready.device, candidates=candidates)
     finally:
         ready.model.requires_grad_(True).eval()

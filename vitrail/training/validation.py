@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from torch import Tensor
 
 from vitrail.data.columns import LabelledImages
 from vitrail.data.loader import pixel_batches
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.prefix_cache import PrefixCache
 from vitrail.models.chain import Chain
+from vitrail.models.inputs import Inputs, Pixels
 from vitrail.prediction.runtimes.runtime import Readout
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 from vitrail.training.sources import HeldOut
@@ -77,10 +77,10 @@ def exact_logits(
     return np.concatenate(answers)
 
 
-def _inputs(held_out: HeldOut, cache: PrefixCache | None) -> Iterator[np.ndarray | Tensor]:
+def _inputs(held_out: HeldOut, cache: PrefixCache | None) -> Iterator[Inputs]:
     if cache is None:
-        yield from held_out.pixels()
+        yield from map(Pixels, held_out.pixels())
         return
     count, size = len(held_out.labels), held_out.batch_size
     for start in range(0, count, size):
-        yield cache.states.rows(np.arange(start, min(start + size, count)))
+        yield cache.inputs(np.arange(start, min(start + size, count)))

@@ -1,7 +1,8 @@
 """Small training jobs on a few pictures, for the tests of this room."""
 
 import copy
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,18 @@ from vitrail.models.chain import Chain
 from vitrail.models.ready import ReadyModel
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.torch_runtime import EXACT
+from vitrail.training.batch import Batches
 from vitrail.training.batches import TrainingImages
+from vitrail.training.job import TrainingJob
 from vitrail.training.logits_file import logits_file
-from vitrail.training.loop import Trained, TrainingJob, train
+from vitrail.training.loop import Trained, train
+from vitrail.training.objectives.classification import Classification
+from vitrail.training.objectives.objective import Gathered, Moment
 from vitrail.training.out_of_memory import Portions
-from vitrail.training.precision import FLOAT32
+from vitrail.training.precision import FLOAT32, TrainingPrecision
 from vitrail.training.settings import TrainingSettings
 from vitrail.training.stage_caches import Caches
-from vitrail.training.stages import Stage, planned_stages
-from vitrail.training.step import StepRule
+from vitrail.training.stages import CLASSIFICATION, Stage, planned_stages
 from vitrail.training.validation import Validation
 
 CPU = torch.device("cpu")
@@ -128,19 +132,26 @@ def prepared_job(
     def note(kind: str, **facts: Any) -> None:
         lines.append({"kind": kind, **facts})
 
+    caches = caches_of(chain.model, stages, training, images.val, folder)
+    objective = Classification(
+        training,
+        Normalise(images.preprocessing, CPU),
+        ("red", "green"),
+        settings.label_smoothing,
+        {stage: cache.training for stage, cache in caches.items()},
+    )
     return TrainingJob(
         chain=chain,
-        classes=("red", "green"),
         stages=stages,
-        training=training,
+        objectives={CLASSIFICATION: objective},
         validation=Validation(images.val, images.preprocessing, 4, 0),
         sample=Validation(images.train, images.preprocessing, 4, 0),
-        caches=caches_of(chain.model, stages, training, images.val, folder),
-        rule=StepRule(
-            Normalise(images.preprocessing, CPU), FLOAT32, settings.label_smoothing, settings.clip, CPU
-        ),
-        portions=Portions(-(-training.images_per_step // settings.accumulate), list(lines), note),
         settings=settings,
+        precision=FLOAT32,
+        portions=Portions(-(-training.images_per_step // settings.accumulate), list(lines), note),
+        device=CPU,
+        seed=training.seed,
+        judged_from={stage: cache.validation for stage, cache in caches.items()},
         folder=folder / "training",
         metrics=folder / "metrics.jsonl",
     )  # fmt: skip
@@ -165,3 +176,26 @@ def assert_same(found: Outcome, expected: Outcome) -> None:
     assert found.trained.best.keys() == expected.trained.best.keys()
     assert all(torch.equal(found.trained.best[name], value) for name, value in expected.trained.best.items())
     assert all(np.array_equal(one, other) for one, other in zip(found.logits, expected.logits, strict=True))
+
+
+class Watched(Classification):
+    """Classification whose losses can be looked at, or spoiled, as they are made.
+
+    `around(loss, batches, at)` is called with every loss and gives the one that is used.
+    """
+
+    around: Callable[[torch.Tensor, Batches, Moment], torch.Tensor]
+
+    def loss(
+        self, chain: Chain, batches: Batches, *, at: Moment, precision: TrainingPrecision
+    ) -> tuple[torch.Tensor, Gathered]:
+        loss, gathered = super().loss(chain, batches, at=at, precision=precision)
+        return self.around(loss, batches, at), gathered
+
+
+def watched(job: TrainingJob, around: Callable[[torch.Tensor, Batches, Moment], torch.Tensor]) -> TrainingJob:
+    """The job, its losses handed to `around`."""
+    given = job.objectives[CLASSIFICATION]
+    objective = Watched(**{part.name: getattr(given, part.name) for part in dataclasses.fields(given)})
+    object.__setattr__(objective, "around", around)
+    return dataclasses.replace(job, objectives={CLASSIFICATION: objective})

@@ -8,10 +8,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from tests.unit.training.small_job import assert_same, outcome, pictures, prepared_job, tiny_resnet, tiny_vit
+from tests.unit.training.small_job import assert_same, outcome, pictures, prepared_job, tiny_resnet, tiny_vit, watched
 from vitrail.basics.errors import SystemFault, TrainingFault
 from vitrail.basics.events import Event, Noted, WorkAdvanced, WorkEnded
-from vitrail.training import step as step_module
 from vitrail.training.checkpoint import load_weights_of
 from vitrail.training.loop import train
 from vitrail.training.records import EpochDone, StepsDone
@@ -83,7 +82,7 @@ def test_moments_are_taken_over_by_the_next_stage_only_where_asked(carried, imag
     with safe_open(job.folder / "stage1-step000000000.safetensors", framework="pt") as opened:
         moments = {name for name in opened.keys() if name.startswith("optimizer/")}  # noqa: SIM118
     fields = ("exp_avg", "exp_avg_sq", "step")
-    names = {f"optimizer/{field}/head.{end}" for field in fields for end in ("weight", "bias")}
+    names = {f"optimizer/{field}/model/head.{end}" for field in fields for end in ("weight", "bias")}
     assert moments == (names if carried else set())
 
 
@@ -183,29 +182,27 @@ def test_the_best_weights_are_those_of_the_epoch_with_the_least_validation_loss(
     assert best.epoch == 1 + int(np.argmin(losses)) < len(losses), "a best epoch that is also the last shows little"
     load_weights_of(job.chain.model, prepared_job(tiny_vit(), images, tmp_path).chain.model.state_dict())
     load_weights_of(job.chain.model, found.trained.best)
-    logits = exact_logits(job.chain, job.validation, job.rule.device)
+    logits = exact_logits(job.chain, job.validation, job.device)
     np.testing.assert_array_equal(logits, found.logits[best.epoch - 1])
 
 
-def with_little_memory(monkeypatch, *, at_once, only_from=None):
+def with_little_memory(job, *, at_once, only_from=None):
     """Steps with more than `at_once` images fail, after their forward pass; `only_from`: those that train it."""
-    real = step_module.loss_of
 
-    def loss_of(chain, batch, rule, *, trained_from):
-        loss = real(chain, batch, rule, trained_from=trained_from)
-        if len(batch.labels) > at_once and only_from in (None, trained_from):
+    def limited(loss, batches, at):
+        if len(batches["labelled"]) > at_once and only_from in (None, at.trained_from):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore lines")
         return loss
 
-    monkeypatch.setattr(step_module, "loss_of", loss_of)
+    return watched(job, limited)
 
 
 @pytest.mark.parametrize("build", BUILDS)
 def test_where_memory_runs_out_the_step_is_done_in_halves_exactly_as_if_asked_for(build, images, tmp_path, monkeypatch):
     model, heard, journal = BUILDS[build](), [], []
     asked = outcome(prepared_job(model, images, tmp_path / "asked", accumulate=2))
-    with_little_memory(monkeypatch, at_once=2)
-    forced = outcome(prepared_job(model, images, tmp_path / "forced", journal=journal), emit=heard.append)
+    job = with_little_memory(prepared_job(model, images, tmp_path / "forced", journal=journal), at_once=2)
+    forced = outcome(job, emit=heard.append)
     assert_same(forced, asked)
     assert journal == [{"kind": "images_at_once", "stage": 0, "step": 0, "images": 2}]
     notes = [event for event in heard if isinstance(event, Noted) and event.text.startswith("memory")]
@@ -215,8 +212,7 @@ def test_where_memory_runs_out_the_step_is_done_in_halves_exactly_as_if_asked_fo
 def test_halves_change_nothing_but_rounding(images, tmp_path, monkeypatch):
     model, changed = tiny_vit(), {"optimizer": "sgd"}  # AdamW makes a whole step of the smallest gradient
     whole = outcome(prepared_job(model, images, tmp_path / "whole", **changed))
-    with_little_memory(monkeypatch, at_once=1)
-    halved = outcome(prepared_job(model, images, tmp_path / "halved", **changed))
+    halved = outcome(with_little_memory(prepared_job(model, images, tmp_path / "halved", **changed), at_once=1))
     for name, value in whole.weights.items():
         torch.testing.assert_close(halved.weights[name], value, rtol=1e-3, atol=1e-4, msg=name)
 
@@ -225,16 +221,13 @@ def test_halves_change_nothing_but_rounding(images, tmp_path, monkeypatch):
 def test_a_run_whose_memory_ran_out_is_repeated_from_the_journal(build, images, tmp_path, monkeypatch, quick_disk):
     model = BUILDS[build]()
     plenty = outcome(prepared_job(model, images, tmp_path / "plenty"))
-    with monkeypatch.context() as patched:
-        with_little_memory(patched, at_once=2, only_from=0)
-        whole = outcome(prepared_job(model, images, tmp_path / "whole"))
+    whole = outcome(with_little_memory(prepared_job(model, images, tmp_path / "whole"), at_once=2, only_from=0))
     assert any(not torch.equal(whole.weights[name], value) for name, value in plenty.weights.items())
     for number in (STEPS - 1, STEPS):  # the stage that trains everything has two steps
         journal, folder = [], tmp_path / f"stopped{number}"
-        with monkeypatch.context() as patched:
-            with_little_memory(patched, at_once=2, only_from=0)
-            with pytest.raises(KeyboardInterrupt):
-                outcome(prepared_job(model, images, folder, journal=journal), emit=at_step(number, interrupt))
+        job = with_little_memory(prepared_job(model, images, folder, journal=journal), at_once=2, only_from=0)
+        with pytest.raises(KeyboardInterrupt):
+            outcome(job, emit=at_step(number, interrupt))
         again = outcome(prepared_job(model, images, folder, journal=journal))  # now there is memory enough
         assert_same(again, whole)
         assert journal == [{"kind": "images_at_once", "stage": 2, "step": 0, "images": 2}]
@@ -242,9 +235,9 @@ def test_a_run_whose_memory_ran_out_is_repeated_from_the_journal(build, images, 
 
 def test_one_image_that_does_not_fit_is_an_error_with_a_way_out(images, tmp_path, monkeypatch):
     journal = []
-    with_little_memory(monkeypatch, at_once=0)
+    job = with_little_memory(prepared_job(tiny_vit(), images, tmp_path, journal=journal), at_once=0)
     with pytest.raises(SystemFault) as caught:
-        outcome(prepared_job(tiny_vit(), images, tmp_path, journal=journal))
+        outcome(job)
     assert str(caught.value) == (
         "memory does not suffice for a single image: CUDA out of memory. Tried to allocate 2.00 GiB.\n"
         "hint: choose a smaller model or --image-size, or --set gradient_checkpointing=true"
@@ -253,37 +246,28 @@ def test_one_image_that_does_not_fit_is_an_error_with_a_way_out(images, tmp_path
 
 
 def test_other_errors_of_a_step_are_not_taken_for_lack_of_memory(images, tmp_path, monkeypatch):
-    def broken(*_, **__):
+    def broken(*_):
         raise RuntimeError("shapes do not fit")
 
-    monkeypatch.setattr(step_module, "loss_of", broken)
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        outcome(prepared_job(tiny_vit(), images, tmp_path))
+        outcome(watched(prepared_job(tiny_vit(), images, tmp_path), broken))
 
 
-def with_nan_in_steps(monkeypatch, numbers):
+def with_nan_in_steps(job, numbers):
     """The loss of these steps, counted from 0 over all stages, is NaN, and so is its gradient."""
-    real, counted = step_module.train_step, iter(range(1000))
-    nan = [False]
-    monkeypatch.setattr(
-        step_module, "summed_cross_entropy",
-        lambda logits, labels, weights, *, label_smoothing: logits.sum() * (float("nan") if nan[0] else 0.1),
-    )  # fmt: skip
-
-    def train_step(*given, **named):
-        nan[0] = next(counted) in numbers
-        return real(*given, **named)
-
-    monkeypatch.setattr("vitrail.training.loop.train_step", train_step)
+    counted = iter(range(1000))
+    return watched(job, lambda loss, *_: loss * float("nan") if next(counted) in numbers else loss)
 
 
 def test_three_steps_in_a_row_that_are_not_finite_stop_the_run_and_name_their_images(images, tmp_path, monkeypatch):
     model = tiny_vit()
-    with_nan_in_steps(monkeypatch, {2, 3, 4})
-    job = prepared_job(model, images, tmp_path)
+    job = with_nan_in_steps(prepared_job(model, images, tmp_path), {2, 3, 4})
     with pytest.raises(TrainingFault) as caught:
         outcome(job)
-    listed = [images.train.places[image][0] for image in job.training.step_images(job.stages[1], 2)]
+    listed = [
+        images.train.places[image][0]
+        for image in job.objectives["classification"].training.step_images(job.stages[1], 2)
+    ]
     files = "".join(f"  - {path}\n" for path in listed)
     assert len(listed) == 4
     assert str(caught.value) == (
@@ -298,15 +282,15 @@ def test_three_steps_in_a_row_that_are_not_finite_stop_the_run_and_name_their_im
 
 
 def test_a_fault_before_the_first_checkpoint_says_that_there_is_none(images, tmp_path, monkeypatch):
-    with_nan_in_steps(monkeypatch, set(range(9)))
+    job = prepared_job(tiny_vit(), images, tmp_path, checkpoint_seconds=1e6, head_epochs=2)
     with pytest.raises(TrainingFault, match="last checkpoint: none yet"):
-        outcome(prepared_job(tiny_vit(), images, tmp_path, checkpoint_seconds=1e6, head_epochs=2))
+        outcome(with_nan_in_steps(job, set(range(9))))
 
 
 def test_two_steps_that_are_not_finite_are_left_out_and_counted(images, tmp_path, monkeypatch):
-    with_nan_in_steps(monkeypatch, {2, 3, 5})
     heard = []
-    found = outcome(prepared_job(tiny_resnet(), images, tmp_path), emit=heard.append)
+    job = with_nan_in_steps(prepared_job(tiny_resnet(), images, tmp_path), {2, 3, 5})
+    found = outcome(job, emit=heard.append)
     told = [loss is None for record in heard if isinstance(record, StepsDone) for loss in record.losses]
     assert [number for number, missing in enumerate(told) if missing] == [2, 3, 5]
     assert (found.trained.state.skipped, found.trained.state.skipped_in_a_row) == (3, 0)

@@ -10,45 +10,87 @@ from torch.nn.utils import clip_grad_norm_
 from tests.unit.training.small_job import CPU, PIXELS, tiny_resnet, tiny_vit
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.chain import Chain
+from vitrail.models.inputs import Pixels, States
 from vitrail.prediction.normalise import Normalise
+from vitrail.training.batch import Batch
+from vitrail.training.loss_scale import NoLossScale
+from vitrail.training.objectives.classification import Classification
+from vitrail.training.objectives.objective import Moment
 from vitrail.training.objectives.supervised import balanced_weights, summed_cross_entropy
 from vitrail.training.parameter_groups import freeze_below, made_optimizer, set_rates
 from vitrail.training.precision import BFLOAT16, FLOAT32
 from vitrail.training.settings import TrainingSettings
-from vitrail.training.step import Batch, StepRule, loss_of, train_step
+from vitrail.training.stages import Stage
+from vitrail.training.step import StepRule, train_step
 
-RULE = StepRule(Normalise(Preprocessing(height=PIXELS, width=PIXELS), CPU), FLOAT32, 0.0, 0.0, CPU)
+NORMALISE = Normalise(Preprocessing(height=PIXELS, width=PIXELS), CPU)
+RULE = StepRule(FLOAT32, NoLossScale(), 0.0, CPU)
 OPTIMIZERS = ["adamw", "sgd"]
+
+
+class NoImages:
+    """Training data for steps whose batches are given."""
+
+    seed, steps_per_epoch = 0, 1
+
+    def batches(self, stage, *, first_step, cache):
+        raise NotImplementedError
+
+    def names(self, stage, step):
+        raise NotImplementedError
+
+
+class Lost(Classification):
+    """A loss that a test makes up, part by part."""
+
+    def loss(self, chain, batches, *, at, precision):
+        return self.made_up(chain), {}
+
+
+def lost(made_up) -> Lost:
+    objective = Lost(NoImages(), NORMALISE, ("red", "green"))
+    object.__setattr__(objective, "made_up", made_up)
+    return objective
 
 
 def batch(count: int = 7, *, weights: list[float] | None = None) -> Batch:
     generator = np.random.default_rng(0)
-    pixels = generator.integers(0, 256, (count, PIXELS, PIXELS, 3), dtype=np.uint8)
-    return Batch(pixels, 0, torch.arange(count) % 2, torch.tensor(weights) if weights else torch.ones(count))
+    pixels = Pixels(generator.integers(0, 256, (count, PIXELS, PIXELS, 3), dtype=np.uint8))
+    given = torch.tensor(weights) if weights else torch.ones(count)
+    return Batch((pixels,), np.arange(count), given, torch.arange(count) % 2)
+
+
+def with_states(given: Batch, values: torch.Tensor, place: int) -> Batch:
+    return dataclasses.replace(given, inputs=(States(values, place),))
 
 
 def spoiled() -> Batch:
     """States instead of pixels, one of them infinite."""
-    inputs = RULE.normalise(batch().inputs)
+    inputs = NORMALISE(batch().inputs[0])
     inputs[3, 0, 0, 0] = torch.inf
-    return Batch(inputs, 0, batch().labels, batch().image_weights)
+    return with_states(batch(), inputs, 0)
 
 
 class Trainer:
     """A model with its optimiser, all of it trained at a constant rate."""
 
-    def __init__(self, model: nn.Module, kind: str = "adamw", *, rate=0.01, place: int = 0, **settings) -> None:
+    def __init__(
+        self, model: nn.Module, kind: str = "adamw", *, rate=0.01, place: int = 0, objective=None, **settings
+    ) -> None:
         self.model, self.place = model, place
         self.chain = Chain(model)
-        self.optimizer = made_optimizer(self.chain, TrainingSettings.parse(optimizer=kind, **settings))
+        chosen = TrainingSettings.parse(optimizer=kind, **settings)
+        self.objective = objective or Classification(NoImages(), NORMALISE, ("red", "green"), chosen.label_smoothing)
+        self.optimizer = made_optimizer(self.chain, chosen)
         set_rates(self.optimizer, rate, 1.0)
         freeze_below(self.chain, place)
 
     def step(self, given: Batch, *, rule: StepRule = RULE, at_once: int = 99) -> tuple[float, float]:
-        loss, skipped = train_step(
-            self.chain, self.optimizer, given, rule, trained_from=self.place, most_at_once=at_once
-        )  # fmt: skip
-        return float(loss), float(skipped)
+        at = Moment(Stage("test", 1, 0.01, self.place, 0, None, cached=False), 0, 0, 0.0)
+        done = train_step(
+            self.chain, self.optimizer, self.objective, {"labelled": given}, rule, at=at, most_at_once=at_once
+        )
+        return float(done.loss), float(done.skipped)
 
     def gradients(self) -> dict[str, torch.Tensor]:
         return {name: p.grad.clone() for name, p in self.model.named_parameters() if p.grad is not None}
@@ -61,7 +103,7 @@ class Trainer:
 
 
 def plain_loss(model: nn.Module, given: Batch, **named) -> torch.Tensor:
-    return nn.functional.cross_entropy(model(RULE.normalise(given.inputs)), given.labels, **named)
+    return nn.functional.cross_entropy(model(NORMALISE(given.inputs[0])), given.labels, **named)
 
 
 @pytest.mark.parametrize("weights", [None, [1.0, 0.2, 3.0, 0.5, 1.0, 2.0, 0.1]])
@@ -86,7 +128,7 @@ def test_the_loss_is_that_of_torch_averaged_over_images():
 def test_class_weights_are_those_of_torch():
     weights = torch.tensor([0.3, 1.9])
     expected = plain_loss(tiny_vit(), batch(), weight=weights).item()
-    given = dataclasses.replace(batch(), image_weights=weights[batch().labels])
+    given = dataclasses.replace(batch(), weights=weights[batch().labels])
     assert Trainer(tiny_vit()).step(given, at_once=2)[0] == pytest.approx(expected, rel=1e-5)
 
 
@@ -100,8 +142,7 @@ def test_balanced_weights_make_every_class_count_the_same_and_average_to_one():
 
 def test_label_smoothing_is_that_of_torch():
     expected = plain_loss(tiny_vit(), batch(), label_smoothing=0.2).item()
-    rule = dataclasses.replace(RULE, label_smoothing=0.2)
-    assert Trainer(tiny_vit()).step(batch(), rule=rule, at_once=3)[0] == pytest.approx(expected, rel=1e-5)
+    assert Trainer(tiny_vit(), label_smoothing=0.2).step(batch(), at_once=3)[0] == pytest.approx(expected, rel=1e-5)
     logits, labels = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([0])
     by_hand = 0.85 * np.log(1 + 2 * np.exp(-2)) + 0.15 * (2 + np.log(1 + 2 * np.exp(-2)))
     smoothed = summed_cross_entropy(logits, labels, torch.ones(1), label_smoothing=0.225)
@@ -213,19 +254,17 @@ def test_after_a_step_that_was_skipped_training_goes_on_as_if_it_had_not_been(ki
 
 
 @pytest.mark.parametrize("worst", [float("nan"), float("inf"), float("-inf")])
-def test_one_bad_part_is_enough_to_skip_the_step(worst, monkeypatch):
-    trainer, before = Trainer(tiny_vit(), "sgd"), Trainer(tiny_vit()).model.state_dict()
-    parts = iter([1.0, worst, 1.0, 1.0])
-    some_bad = lambda chain, *_, **__: chain.model.norm.weight.sum() * next(parts)  # noqa: E731
-    monkeypatch.setattr("vitrail.training.step.loss_of", some_bad)
+def test_one_bad_part_is_enough_to_skip_the_step(worst):
+    parts, before = iter([1.0, worst, 1.0, 1.0]), Trainer(tiny_vit()).model.state_dict()
+    some_bad = lost(lambda chain: chain.model.norm.weight.sum() * next(parts))
+    trainer = Trainer(tiny_vit(), "sgd", objective=some_bad)
     assert trainer.step(batch(), at_once=2)[1] == 1
     assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())
 
 
-def test_a_finite_loss_with_a_gradient_that_is_not_finite_is_skipped(monkeypatch):
-    trainer, before = Trainer(tiny_vit()), tiny_vit().state_dict()
-    steep = lambda chain, *_, **__: (chain.model.norm.bias[0] * 0).sqrt()  # noqa: E731 - of 0: slope infinite
-    monkeypatch.setattr("vitrail.training.step.loss_of", steep)
+def test_a_finite_loss_with_a_gradient_that_is_not_finite_is_skipped():
+    steep = lost(lambda chain: (chain.model.norm.bias[0] * 0).sqrt())  # of 0: slope infinite
+    trainer, before = Trainer(tiny_vit(), objective=steep), tiny_vit().state_dict()
     loss, skipped = trainer.step(batch())
     assert (loss, skipped) == (0.0, 1.0)
     assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())
@@ -250,15 +289,16 @@ def test_moving_statistics_follow_good_steps():
     torch.testing.assert_close(trainer.model.bn1.running_mean, plain.bn1.running_mean)
 
 
-def test_a_step_that_runs_out_of_memory_leaves_moving_statistics_as_they_were(monkeypatch):
-    trainer, before, parts = Trainer(tiny_resnet()), tiny_resnet().state_dict(), iter([True, False])
+def test_a_step_that_runs_out_of_memory_leaves_moving_statistics_as_they_were():
+    parts, before = iter([True, False]), tiny_resnet().state_dict()
 
-    def limited(*given, **named):
+    def limited(chain):
+        loss = chain.model(NORMALISE(batch().inputs[0])).sum()
         if not next(parts):
             raise torch.OutOfMemoryError("out of memory")
-        return loss_of(*given, **named)
+        return loss
 
-    monkeypatch.setattr("vitrail.training.step.loss_of", limited)
+    trainer = Trainer(tiny_resnet(), objective=lost(limited))
     with pytest.raises(torch.OutOfMemoryError):
         trainer.step(batch(), at_once=4)
     assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())
@@ -267,8 +307,8 @@ def test_a_step_that_runs_out_of_memory_leaves_moving_statistics_as_they_were(mo
 def test_states_at_a_cut_give_the_step_that_pixels_give():
     from_pixels, from_states = Trainer(tiny_vit(), "sgd", place=2), Trainer(tiny_vit(), "sgd", place=2)
     with torch.no_grad():
-        states = from_states.chain.run(RULE.normalise(batch().inputs), 0, 1)
-    given = Batch(states, 1, batch().labels, batch().image_weights)
+        states = from_states.chain.run(NORMALISE(batch().inputs[0]), 0, 1)
+    given = with_states(batch(), states, 1)
     assert from_states.step(given) == pytest.approx(from_pixels.step(batch()), rel=1e-6)
     for name, value in from_pixels.model.state_dict().items():
         torch.testing.assert_close(from_states.model.state_dict()[name], value, rtol=1e-5, atol=1e-7, msg=name)
@@ -288,8 +328,8 @@ def test_the_head_alone_is_trained_exactly_whatever_the_precision():
     place = Chain(tiny_vit()).pooled
     exact, fast = Trainer(tiny_vit(), place=place), Trainer(tiny_vit(), place=place)
     with torch.no_grad():
-        features = exact.chain.run(RULE.normalise(batch().inputs), 0, place)
-    given = Batch(features, place, batch().labels, batch().image_weights)
+        features = exact.chain.run(NORMALISE(batch().inputs[0]), 0, place)
+    given = with_states(batch(), features, place)
     exact.step(given)
     fast.step(copy.copy(given), rule=dataclasses.replace(RULE, precision=BFLOAT16))
     assert all(torch.equal(value, exact.everything()[name]) for name, value in fast.everything().items())

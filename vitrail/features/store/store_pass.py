@@ -13,6 +13,7 @@ from vitrail.data.loader import IdentifiedImage, identified_pixels
 from vitrail.features.feature_pass import PassMeans, walk
 from vitrail.features.store.staging import Failure
 from vitrail.features.store.writer import Span, StoreWriter
+from vitrail.models.inputs import Pixels
 from vitrail.models.ready import ReadyModel
 from vitrail.prediction.runtimes.runtime import Readout
 
@@ -85,8 +86,8 @@ class _Batches:
     known: int = 0
     rest: Span = field(default_factory=lambda: Span((), (), (), 0))
 
-    def full(self) -> Iterator[tuple[np.ndarray, Span]]:
-        """Pixels (B, H, W, C) and what they are of."""
+    def full(self) -> Iterator[tuple[Pixels, Span]]:
+        """Pictures and what they are of."""
         waiting: list[tuple[int, IdentifiedImage]] = []
         failures: list[Failure] = []
         for image in self.read:
@@ -97,10 +98,10 @@ class _Batches:
             self._count(image)
             self.position += 1
             if len(waiting) == self.size:
-                yield _stacked(waiting), self._span(waiting, failures)
+                yield Pixels(_stacked(waiting)), self._span(waiting, failures)
                 waiting, failures = [], []
         if waiting:
-            yield _stacked(waiting), self._span(waiting, failures)
+            yield Pixels(_stacked(waiting)), self._span(waiting, failures)
             waiting, failures = [], []
         self.rest = self._span(waiting, failures)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vitrail.basics.errors import InputError, SystemFault, VitrailError
+from vitrail.models.inputs import Pixels
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.agreement import Agreement, agreement_of
 from vitrail.prediction.runtimes.runtime import Runtime, Workload, in_evaluation, without_gradients
@@ -64,7 +65,7 @@ class Comparison:
             FlopCounterMode(display=False) as counted,
         ):  # fmt: skip
             warnings.simplefilter("ignore")
-            load.readout(load.model)(Normalise(load.preprocessing, load.device)(load.pixels[:1]))
+            load.readout(load.model)(Normalise(load.preprocessing, load.device)(Pixels(load.pixels[:1])))
         return float(counted.get_total_flops())
 
     @cached_property
@@ -77,13 +78,13 @@ class Comparison:
     @cached_property
     def _exact(self) -> tuple[Tensor, ...]:
         with self._workload.applied(EXACT) as forward:
-            return forward(self.pixels)
+            return forward(Pixels(self.pixels))
 
     def trial(self, runtime: Runtime) -> Trial:
         """What is found of `runtime`; that it cannot run is one of the answers."""
         try:
             with self._workload.applied(runtime) as forward:
-                answers = self._exact if runtime == EXACT else forward(self.pixels)
+                answers = self._exact if runtime == EXACT else forward(Pixels(self.pixels))
         except (InputError, SystemFault) as fault:
             return Trial(runtime, None, fault)
         return Trial(runtime, agreement_of(answers, self._exact, features=self._workload.readout.features))

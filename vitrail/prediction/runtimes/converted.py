@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vitrail.basics.errors import InputError, VitrailError
 from vitrail.basics.quiet import quiet
 from vitrail.data.preprocessing import Preprocessing
+from vitrail.models.inputs import Inputs, Pixels
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.agreement import agreement_of, refuse_disagreement
 from vitrail.prediction.runtimes.cache import cached
@@ -112,13 +113,13 @@ class _Session:
         self._lock = threading.Lock()
         self._run: Run | None = None
 
-    def __call__(self, given: np.ndarray | Tensor) -> tuple[Tensor, ...]:
-        array = np.ascontiguousarray(given if isinstance(given, np.ndarray) else given.float().numpy())
+    def __call__(self, given: Inputs) -> tuple[Tensor, ...]:
+        array = np.ascontiguousarray(given.values if isinstance(given, Pixels) else given.values.float().numpy())
         with self._lock:
             run = self._run = self._run or self._checked(array, given)
         return _tensors(run(array))
 
-    def _checked(self, array: np.ndarray, given: np.ndarray | Tensor) -> Run:
+    def _checked(self, array: np.ndarray, given: Inputs) -> Run:
         run = self._opened(array)
         answers, cpu = _tensors(run(array)), torch.device("cpu")
         with EXACT.applied(self._model, self._preprocessing, cpu, readout=self._readout) as exact:
@@ -166,7 +167,7 @@ class _Whole(nn.Module):
         self.training = False
 
     def forward(self, given: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self._read(self._normalise.tensor(given) if self._normalise else given))
+        return tuple(self._read(self._normalise(Pixels(given)) if self._normalise else given))
 
 
 def _brief(error: BaseException) -> str:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.heads import features_and_logits
+from vitrail.models.inputs import Inputs
 
-Forward = Callable[[np.ndarray | Tensor], tuple[Tensor, ...]]
-"""Pixels (B, H, W, C) uint8 or an inner state (B, …) in; what the readout gives, float32, on the processor, out."""
+Forward = Callable[[Inputs], tuple[Tensor, ...]]
+"""Pixels or an inner state in; what the readout gives, float32, on the processor, out."""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from vitrail.data.preprocessing import Preprocessing
+from vitrail.models.inputs import Inputs
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.runtime import FEATURES_AND_LOGITS, Forward, Readout, in_evaluation
 
@@ -54,11 +54,11 @@ class TorchRuntime:
             read = readout(self._bent(model))
             read = torch.compile(read, dynamic=True) if self.compiled else read
 
-            def forward(given: np.ndarray | Tensor) -> tuple[Tensor, ...]:
+            def forward(given: Inputs) -> tuple[Tensor, ...]:
                 # Made anew for every call: it remembers what it replaced, and several threads may be in here.
                 autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "autocast")
                 with torch.inference_mode(), autocast:
-                    batch = normalise(given) if isinstance(given, np.ndarray) else given.to(device).float()
+                    batch = normalise.inputs(given)
                     batch = batch.bfloat16() if self.precision == "bfloat16" else batch
                     return tuple(each.float().cpu() for each in read(batch))
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from vitrail.basics.errors import InputError
 from vitrail.features import create_feature_extractor
-from vitrail.features.modes import in_modes, modes_of
+from vitrail.models.modes import in_modes, modes_of
 
 ROUTES = ("hooks", "graph")
 
