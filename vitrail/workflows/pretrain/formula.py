@@ -11,7 +11,6 @@ from vitrail.basics.run_folder import RunFolder
 from vitrail.basics.stopwatch import Stopwatch
 from vitrail.data.workers import usable_cores
 from vitrail.evaluation.pretraining_facts import Pretrained
-from vitrail.models.chain import Chain
 from vitrail.models.pretrained_folder import WEIGHTS
 from vitrail.training.formula_set import formula_set
 from vitrail.training.formula_steps import step_plan
@@ -86,10 +85,10 @@ def pretrain_formula(
         batches = formula_batches(
             found, built.preprocessing, device, views=settings.views, settings=training, seed=settings.seed
         )
-        chain = Chain(built.model.to(device))
-        plan = step_plan(run, chain, batches, training)
+        built.model.to(device)
+        plan = step_plan(run, built.chain, batches, training)
         emit(Noted(plan_words(plan, found, training)))
-        trained = train(pretraining_job(run, chain, batches, found, plan, training), emit=emit)
+        trained = train(pretraining_job(run, built.chain, batches, found, plan, training), emit=emit)
         watch.lap("training")
         built.model.cpu().eval()
         done = Pretrained(

@@ -9,7 +9,6 @@ from vitrail.basics.events import Emit, nobody
 from vitrail.basics.files import cache_folder
 from vitrail.basics.run_folder import RunFolder
 from vitrail.data.workers import usable_cores
-from vitrail.models.chain import Chain
 from vitrail.training.formula_set import formula_set
 from vitrail.training.formula_steps import step_plan
 from vitrail.training.loop import TrainingJob
@@ -70,6 +69,6 @@ def _job(
     batches = formula_batches(
         found, built.preprocessing, device, views=settings.views, settings=training, seed=settings.seed
     )
-    chain = Chain(built.model.to(device))
-    plan = step_plan(run, chain, batches, training)
-    return pretraining_job(run, chain, batches, found, plan, training)
+    built.model.to(device)
+    plan = step_plan(run, built.chain, batches, training)
+    return pretraining_job(run, built.chain, batches, found, plan, training)
