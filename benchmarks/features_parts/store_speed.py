@@ -138,11 +138,11 @@ def measured_way(way: str, folder: Path, out: Path) -> dict[str, Any]:
 
 def _model() -> Any:
     """The very model that ours builds, random weights included."""
-    from vitrail.workflows.features.model import named_model
+    from vitrail.features.store.named_model import named_model
     from vitrail.workflows.features.settings import FeaturesSettings
 
     settings = FeaturesSettings.gather(name=MODEL, pretrained=False)
-    return named_model(settings.model, device="cpu").frozen.model
+    return named_model(settings.model, device="cpu").ready.model
 
 
 def _loader(folder: Path) -> Any:

@@ -66,7 +66,7 @@ def weights_facts(done: Pretrained) -> dict[str, Any]:
     return {
         "architecture": f"ViT, width {network.width}, depth {network.depth}, heads {network.heads}, patch "
         f"{network.patch}, pooling {network.pooling}",
-        "parameters": sum(parameter.numel() for parameter in model.parameters()) - classifier,
+        "parameters": done.built.parameters - classifier,
         "image_size": f"{training.sizes[-1]} × {training.sizes[-1]}",
         "kept_in": done.kept_in,
         "pretrained_on": f"{images.classes:,} classes of formula images ({', '.join(images.families)}), "

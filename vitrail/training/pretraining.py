@@ -27,8 +27,7 @@ def seeded_network(
 ) -> ReadyModel:
     """The network, its weights drawn from the run's seed; see `plain_vit`."""
     built = plain_vit(shape, sizes=sizes, classes=classes, seed=derived_seed(seed, "weights"))
-    parameters = sum(parameter.numel() for parameter in built.model.parameters())
-    emit(Noted(f"model    ViT of width {shape.width}, depth {shape.depth}, patch {shape.patch}: {parameters:,} "
+    emit(Noted(f"model    ViT of width {shape.width}, depth {shape.depth}, patch {shape.patch}: {built.parameters:,} "
                f"parameters with the classifier"))  # fmt: skip
     return built
 

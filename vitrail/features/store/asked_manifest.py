@@ -37,19 +37,19 @@ def asked_manifest(
         InputError: there is no such runtime, it disagrees with torch in float32, or not one image can be read.
         SystemFault: the runtime is not installed.
     """
-    frozen, readout = named.frozen, outputs_readout(outputs)
-    size = batch_size or (before.batch_size if before else PassSettings().batch_size_on(frozen.device))
-    sample = None if before else spread_pixels(images, frozen.preprocessing, COMPARED_IMAGES)
+    ready, readout = named.ready, outputs_readout(outputs)
+    size = batch_size or (before.batch_size if before else PassSettings().batch_size_on(ready.device))
+    sample = None if before else spread_pixels(images, ready.preprocessing, COMPARED_IMAGES)
     chosen, reason = chosen_runtime(
-        runtime, before.runtime if before else None, frozen, readout, sample, images=len(images)
+        runtime, before.runtime if before else None, ready, readout, sample, images=len(images)
     )
     emit(Noted(f"runtime  {reason}"))
     report = {}
     if sample is not None:
-        report = invariance_report(frozen, readout, outputs, chosen, sample[:size])
+        report = invariance_report(ready, readout, outputs, chosen, sample[:size])
         emit(Noted(f"agrees   {_agreement(report)}"))
     asked = Manifest(
-        outputs, named.architecture, frozen.weights_sha256, frozen.preprocessing.model_dump(mode="json"),
+        outputs, ready.architecture, ready.weights_sha256, ready.preprocessing.model_dump(mode="json"),
         chosen.name, size, rows_per_shard(outputs, size), report, (versions(),),
     )  # fmt: skip
     return asked, chosen

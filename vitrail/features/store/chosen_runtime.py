@@ -1,6 +1,7 @@
 """How the model is run for a store: as the store was begun, as asked for, or as suits machine and images."""
 
 import numpy as np
+from jaxtyping import UInt8
 
 from vitrail.models.ready import ReadyModel
 from vitrail.prediction.runtimes.choosing import choose_runtime
@@ -9,16 +10,22 @@ from vitrail.prediction.runtimes.runtime import Readout, Runtime, Workload
 
 
 def chosen_runtime(
-    asked: str, before: str | None, frozen: ReadyModel, readout: Readout, sample: np.ndarray | None, *, images: int
+    asked: str,
+    before: str | None,
+    ready: ReadyModel,
+    readout: Readout,
+    sample: UInt8[np.ndarray, "B H W C"] | None,
+    *,
+    images: int,
 ) -> tuple[Runtime, str]:
     """The runtime, and in words why it is that one.
 
     Args:
         asked: `auto`, a library or a full name.
         before: the name of the one that the store was begun with, if it was.
-        frozen: the model.
+        ready: the model.
         readout: what is wanted of it.
-        sample: pixels (B, H, W, C) to compare on; needed for a new store.
+        sample: pixels to compare on; needed for a new store.
         images: how many there are.
 
     Raises:
@@ -28,8 +35,8 @@ def chosen_runtime(
     if before is not None and asked in ("auto", named_runtime(before).library):
         return still_installed(before, thing="the store"), f"{before}, as the store was begun with"
     if before is not None:  # the store will say that it is another one
-        return candidates(asked, exact=False, device=frozen.device)[0], f"{asked}, as asked for"
+        return candidates(asked, exact=False, device=ready.device)[0], f"{asked}, as asked for"
     assert sample is not None
-    workload = Workload(frozen.model, frozen.preprocessing, frozen.device, sample, readout)
+    workload = Workload(ready.model, ready.preprocessing, ready.device, sample, readout)
     choice = choose_runtime(workload, asked=asked, images=images, exact=False)
     return choice.runtime, choice.reason

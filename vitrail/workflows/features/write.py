@@ -17,14 +17,13 @@ from vitrail.features.node_requests import parse_nodes
 from vitrail.features.store.asked_manifest import asked_manifest
 from vitrail.features.store.failures import read_failures
 from vitrail.features.store.manifest import FAILURES, Manifest
-from vitrail.features.store.named_model import with_tone
+from vitrail.features.store.named_model import named_model, with_tone
 from vitrail.features.store.outputs import outputs_readout, store_outputs
 from vitrail.features.store.size import tell_size
 from vitrail.features.store.store_pass import Counted, store_pass
 from vitrail.features.store.updates import Changes
 from vitrail.features.store.writer import StoreWriter
 from vitrail.prediction.runtimes.known import known_name
-from vitrail.workflows.features.model import named_model
 from vitrail.workflows.features.settings import FeaturesSettings
 
 _SHOWN_FAILURES = 3
@@ -112,8 +111,8 @@ def write_features(
     with StoreWriter.open(out) as writer:
         images = writer.list_images(data)
         named = named_model(settings.model, device=settings.device)
-        emit(Noted(f"model    {named.architecture}: {named.weights}"))
-        outputs = store_outputs(named.frozen.model, named.frozen.preprocessing, requests, settings.dtype)
+        emit(Noted(f"model    {named.ready.architecture}: {named.origin}"))
+        outputs = store_outputs(named.ready.model, named.ready.preprocessing, requests, settings.dtype)
         before = _continued(writer, images, overwrite=overwrite)
         processes = min(usable_cores(), 16) if workers is None else workers
         named = with_tone(named, images, before, workers=processes)
@@ -131,7 +130,7 @@ def write_features(
             emit(Recovered(f"damaged  {sentence}"))
         _tell_start(start, images, emit=emit)
         means = PassMeans(runtime, asked.batch_size, processes, emit)
-        counted = store_pass(named.frozen, outputs_readout(outputs), images, writer, start, means)
+        counted = store_pass(named.ready, outputs_readout(outputs), images, writer, start, means)
         finished = writer.finish()
     return FeaturesResult(out, finished, counted, writer.changes, watch.total)
 

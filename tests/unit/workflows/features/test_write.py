@@ -19,10 +19,10 @@ from vitrail.basics.events import Noted
 from vitrail.data.loader import pixel_batches
 from vitrail.features.store import size
 from vitrail.features.store.manifest import Manifest
+from vitrail.features.store.named_model import named_model
 from vitrail.features.store.updates import Changes
 from vitrail.models.heads import pooled_features
 from vitrail.prediction.normalise import Normalise
-from vitrail.workflows.features.model import named_model
 from vitrail.workflows.features.settings import FeaturesSettings
 
 TINY = {"pretrained": False, "image_size": 32, "runtime": "torch float32", "batch_size": 4, "workers": 0}
@@ -35,7 +35,7 @@ def write(data, out, model="test_vit", **changes):
 def expected(store, node):
     """Pooled features, or the mean over patches behind a block, computed plainly."""
     named = named_model(FeaturesSettings.gather(name="test_vit", pretrained=False, image_size=32).model, device="cpu")
-    model, shown = named.frozen.model, named.frozen.preprocessing
+    model, shown = named.ready.model, named.ready.preprocessing
     found = {}
     hook = model.get_submodule(node).register_forward_hook(lambda _m, _i, out: found.update(out=out)) if node else None
     rows = []
