@@ -29,7 +29,7 @@ class Portions:
         """The most images at once in this step."""
         return min([self._first, *(images for place, images in self._halvings if place <= (stage, step))])
 
-    def halve(self, stage: int, step: int, most: int, error: BaseException, *, divisible: bool) -> int:
+    def halve(self, stage: int, step: int, most: int, error: BaseException, *, divisible: bool = True) -> int:
         """Decide, before the step is tried again, that half as many are computed at once from it on.
 
         Raises:

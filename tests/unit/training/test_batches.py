@@ -9,6 +9,7 @@ from vitrail.data.augmentation import AugmentationSettings
 from vitrail.data.training_views import view_batches
 from vitrail.features.prefix_cache import view_seed
 from vitrail.models.chain import Chain
+from vitrail.models.inputs import Pixels
 from vitrail.prediction.normalise import Normalise
 from vitrail.training.stages import Stage
 
@@ -65,7 +66,7 @@ def test_resuming_anywhere_gives_the_batches_that_were_left(images, first, views
     rest = list(training.batches(stage, first_step=first, cache=None))
     assert len(everything) == 12 and len(rest) == 12 - first
     for mine, expected in zip(rest, everything[first:], strict=True):
-        assert np.array_equal(mine.inputs, expected.inputs)
+        assert np.array_equal(mine.inputs[0].values, expected.inputs[0].values)
         assert torch.equal(mine.labels, expected.labels)
 
 
@@ -73,9 +74,9 @@ def test_labels_and_weights_are_those_of_the_images(images):
     training = training_images(images, class_weights=torch.tensor([0.5, 2.0]))
     for step, batch in enumerate(training.batches(HEAD, first_step=0, cache=None)):
         labels = images.train.labels[training.step_images(HEAD, step)]
-        assert batch.start == 0 and batch.inputs.dtype == np.uint8
+        assert isinstance(batch.inputs[0], Pixels) and batch.inputs[0].values.dtype == np.uint8
         assert batch.labels.tolist() == labels.tolist()
-        assert batch.image_weights.tolist() == [0.5 if label == 0 else 2.0 for label in labels]
+        assert batch.weights.tolist() == [0.5 if label == 0 else 2.0 for label in labels]
 
 
 @pytest.mark.parametrize("views", [1, 2, 3])
@@ -107,7 +108,7 @@ def test_the_pixels_are_those_of_the_images_views(images):
             for image in training.step_images(stage, step)
         ]
         expected = next(view_batches([wanted], images.preprocessing, AugmentationSettings(), workers=0))
-        assert np.array_equal(batch.inputs, expected)
+        assert np.array_equal(batch.inputs[0].values, expected)
 
 
 @pytest.mark.parametrize("views", [1, 3])
@@ -121,15 +122,15 @@ def test_cached_states_are_what_the_frozen_layers_make_of_the_uncached_pixels(im
         cached = training.batches(stage, first_step=0, cache=cache)
         for one, other in zip(cached, plain, strict=True):
             with torch.inference_mode():
-                expected = chain.run(Normalise(images.preprocessing, CPU)(other.inputs), 0, place)
-            torch.testing.assert_close(one.inputs, expected, rtol=1e-4, atol=1e-5)
-            assert one.start == place and torch.equal(one.labels, other.labels)
+                expected = chain.run(Normalise(images.preprocessing, CPU)(other.inputs[0]), 0, place)
+            torch.testing.assert_close(one.inputs[0].values, expected, rtol=1e-4, atol=1e-5)
+            assert one.inputs[0].place == place and torch.equal(one.labels, other.labels)
 
 
 def test_a_cached_stage_resumes_with_the_batches_that_were_left(images, tmp_path):
     training, stage = training_images(images), fixed_views(2, cut=2, cached=True)
     cache = caches_of(tiny_vit(), (stage,), training, images.val, tmp_path)["top"].training
-    everything = [batch.inputs for batch in training.batches(stage, first_step=0, cache=cache)]
-    rest = [batch.inputs for batch in training.batches(stage, first_step=5, cache=cache)]
+    everything = [batch.inputs[0].values for batch in training.batches(stage, first_step=0, cache=cache)]
+    rest = [batch.inputs[0].values for batch in training.batches(stage, first_step=5, cache=cache)]
     assert len(rest) == 7
     assert all(torch.equal(one, other) for one, other in zip(rest, everything[5:], strict=True))

@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from tests.unit.training.small_job import tiny_resnet, tiny_vit
-from vitrail.basics.errors import SystemFault
+from vitrail.basics.errors import InputError, SystemFault
 from vitrail.basics.events import Recovered
 from vitrail.models.chain import Chain
 from vitrail.training.checkpoint import Checkpoints, load_weights_of, weights_of
@@ -35,7 +35,7 @@ class Run:
         set_rates(self.optimizer, 0.1, 1.0)
         freeze_below(self.chain, place)
         self.trained = {name for name, part in self.chain.parts.items() if part >= place}
-        self.checkpoints = Checkpoints(folder, self.model, self.optimizer)
+        self.checkpoints = Checkpoints(folder, {"model": self.model}, self.optimizer)
         self.generator = torch.Generator().manual_seed(0)
 
     def steps(self, count: int) -> None:
@@ -47,10 +47,11 @@ class Run:
     def write(self, step: int, *, best: int | None = None, stage: int = 0) -> TrainingState:
         state = TrainingState(
             stage=stage, step=step, epochs=step // 2, loss_sum=0.1 + step, loss_steps=step, skipped=1,
-            best=None if best is None else Best(best, 0.25), seconds=12.5, history=[{"kind": "epoch", "loss": 0.1}],
+            best=None if best is None else Best(best, 0.25, stage), seconds=12.5,
+            history=[{"kind": "epoch", "loss": 0.1}],
             spent={"head": {"seconds": 0.5, "images": 3, "waited": 0.0}},
         )  # fmt: skip
-        weights = None if best is None else weights_of(self.model, self.trained)
+        weights = {} if best is None else {best: weights_of(self.model, self.trained)}
         self.checkpoints.write(state, self.trained, weights)
         return state
 
@@ -77,7 +78,8 @@ def test_what_is_restored_is_what_was_written(kind, tmp_path):
     best = weights_of(run.model, run.trained)
     run.steps(1)
     again = Run(tmp_path, kind)
-    state, trained, weights = again.checkpoints.restore()
+    found = again.checkpoints.restore()
+    state, trained, weights = found.state, found.trained, found.best[1]
     assert state == written and trained == run.trained
     assert_equal(weights, best)
     assert_equal(again.everything(), expected)
@@ -115,11 +117,11 @@ def test_only_what_was_trained_is_in_the_file_with_its_moments_and_all_buffers(t
     run.write(1)
     with safe_open(run.checkpoints.newest(), framework="pt") as opened:
         names = set(opened.keys())
-    assert {name.removeprefix("model/") for name in names if name.startswith("model/")} == run.trained
-    moments = {f"optimizer/{field}/{name}" for field in ("exp_avg", "exp_avg_sq", "step") for name in run.trained}
+    moments = {f"optimizer/{field}/model/{name}" for field in ("exp_avg", "exp_avg_sq", "step") for name in run.trained}
     assert {name for name in names if name.startswith("optimizer/")} == moments
-    buffers = {f"buffer/{name}" for name, _ in run.model.named_buffers()}
-    assert {name for name in names if name.startswith("buffer/")} == buffers and len(buffers) > 9
+    buffers = {name for name, _ in run.model.named_buffers()}
+    kept = {name.removeprefix("model/") for name in names if name.startswith("model/")}
+    assert kept == run.trained | buffers and len(buffers) > 9
 
 
 @pytest.mark.parametrize("left", [0.0, 0.001, 0.5, 0.999])
@@ -132,7 +134,8 @@ def test_a_newest_file_that_was_cut_short_falls_back_to_the_one_before(left, tmp
     newest = run.checkpoints.newest()
     newest.write_bytes(newest.read_bytes()[: int(left * newest.stat().st_size)])
     again = Run(tmp_path)
-    state, _, best = again.checkpoints.restore()
+    found = again.checkpoints.restore()
+    state, best = found.state, found.best[1]
     assert state == first
     assert_equal(again.everything(), expected)
     assert best is not None
@@ -143,7 +146,7 @@ def test_a_checkpoint_whose_best_weights_are_gone_falls_back_to_the_one_before(t
     first = run.write(1, best=1)
     run.write(2, best=2)
     (tmp_path / "best-epoch000002.safetensors").unlink()
-    assert Run(tmp_path).checkpoints.restore()[0] == first
+    assert Run(tmp_path).checkpoints.restore().state == first
 
 
 def test_when_no_file_can_be_read_nothing_is_restored_and_the_run_begins_anew(tmp_path):
@@ -179,7 +182,7 @@ def test_a_full_disk_is_an_error_and_leaves_the_older_checkpoints(refused, tmp_p
     assert set(before) <= set(run.files), "nothing was removed"
     assert not [name for name in run.files if "partial" in name]
     again = Run(tmp_path)
-    assert again.checkpoints.restore()[0] == state
+    assert again.checkpoints.restore().state == state
     assert_equal(again.everything(), expected)
 
 
@@ -202,7 +205,7 @@ def test_a_later_stage_is_newer_whatever_its_step(tmp_path):
     run.write(10, stage=0)
     run.write(0, stage=1)
     assert run.checkpoints.newest().name == "stage1-step000000000.safetensors"
-    assert run.checkpoints.restore()[0].stage == 1
+    assert run.checkpoints.restore().state.stage == 1
     assert len(run.files) == 2
 
 
@@ -238,7 +241,7 @@ def test_a_flipped_bit_in_any_place_falls_back_to_the_checkpoint_before_and_is_t
     for place in places:
         newest.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << chance.randrange(8)]) + whole[place + 1 :])
         again, told = Run(tmp_path), []
-        state, _, _ = again.checkpoints.restore(emit=told.append)
+        state = again.checkpoints.restore(emit=told.append).state
         if told:
             assert state == first and isinstance(told[0], Recovered)
             assert f"damaged  {newest} is left out" in told[0].text
@@ -254,7 +257,7 @@ def test_flipped_bits_in_the_best_weights_fall_back_to_the_checkpoint_before(tmp
     run.write(2, best=2)
     best = tmp_path / "best-epoch000002.safetensors"
     best.write_bytes(best.read_bytes()[:-1] + bytes([best.read_bytes()[-1] ^ 1]))
-    assert Run(tmp_path).checkpoints.restore()[0] == first
+    assert Run(tmp_path).checkpoints.restore().state == first
 
 
 def test_a_checkpoint_is_not_used_when_what_belongs_to_it_is_damaged(tmp_path):
@@ -262,18 +265,31 @@ def test_a_checkpoint_is_not_used_when_what_belongs_to_it_is_damaged(tmp_path):
     for step in (1, 2):
         run.write(step)
     restored = run.checkpoints.restore(is_complete=lambda state: state.step < 2, emit=told.append)
-    assert restored[0].step == 1 and "the validation logits of an epoch before it are damaged" in told[0].text
+    assert restored.state.step == 1 and "the validation logits of an epoch before it are damaged" in told[0].text
 
 
-def test_checkpoints_of_earlier_versions_without_checksums_are_read(tmp_path):
-    run = Run(tmp_path)
+def test_checkpoints_of_earlier_versions_are_left_out_told_and_kept_aside(tmp_path):
+    run, told = Run(tmp_path), []
     run.steps(1)
-    state, expected = run.write(1, best=1), run.everything()
-    for file in tmp_path.glob("*.safetensors"):
-        with safe_open(file, framework="pt") as opened:
-            facts = {name: value for name, value in opened.metadata().items() if name != "check"}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        save_file(tensors, file, facts or None)
-    again = Run(tmp_path)
-    assert again.checkpoints.restore()[0] == state
-    assert_equal(again.everything(), expected)
+    run.write(1)
+    (file,) = tmp_path.glob("*.safetensors")
+    with safe_open(file, framework="pt") as opened:
+        facts = {name: value for name, value in opened.metadata().items() if name not in ("check", "digests")}
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    save_file(tensors, file, facts)
+    assert Run(tmp_path).checkpoints.restore(emit=told.append) is None
+    assert f"damaged  {file} is left out" in told[0].text
+    assert [kept.name for kept in tmp_path.iterdir()] == [f"{file.name}.damaged"]
+
+
+def test_a_checkpoint_of_a_run_that_read_something_else_is_refused(tmp_path):
+    run = Run(tmp_path)
+    run.checkpoints = Checkpoints(tmp_path, {"model": run.model}, run.optimizer, digests={"teacher": "abc"})
+    run.write(1)
+    with pytest.raises(InputError) as caught:
+        Run(tmp_path).checkpoints.restore()
+    assert str(caught.value) == (
+        f"{run.checkpoints.newest()} is of a run that read another teacher\n"
+        "hint: put it back, choose another --out, or begin anew with --overwrite"
+    )
+    assert run.checkpoints.restore().state.step == 1

@@ -43,7 +43,7 @@ def by_name(groups, model, key):
 
 def ours_and_timms(family, ours, theirs):
     model = built(family)
-    mine = by_name(parameter_groups(Chain(model), layer_decay=DECAY, weight_decay=0.05), model, ours)
+    mine = by_name(parameter_groups(Chain(model), TrainingSettings(layer_decay=DECAY, weight_decay=0.05)), model, ours)
     spared = model.no_weight_decay() if hasattr(model, "no_weight_decay") else ()
     groups = param_groups_layer_decay(model, weight_decay=0.05, layer_decay=DECAY, no_weight_decay_list=spared)
     return mine, by_name(groups, model, theirs)
@@ -52,7 +52,7 @@ def ours_and_timms(family, ours, theirs):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_parameter_is_in_exactly_one_group(family):
     model = built(family)
-    groups = parameter_groups(Chain(model), layer_decay=DECAY, weight_decay=0.05)
+    groups = parameter_groups(Chain(model), TrainingSettings(layer_decay=DECAY, weight_decay=0.05))
     listed = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(listed) == sorted(id(parameter) for parameter in model.parameters())
     named = dict(model.named_parameters())
@@ -94,7 +94,7 @@ def test_weight_decay_spares_what_timm_spares_and_all_positions_and_tokens(famil
 
 
 def test_scales_of_a_vit_are_those_worked_out_by_hand():
-    groups = parameter_groups(Chain(tiny_vit()), layer_decay=0.75, weight_decay=0.01)
+    groups = parameter_groups(Chain(tiny_vit()), TrainingSettings(layer_decay=0.75, weight_decay=0.01))
     told = {group["layer"]: group["rate_scale"] for group in groups}
     distances = {"stem": 5, "block 1": 4, "block 2": 3, "block 3": 2, "norm": 1, "head": 0}
     assert told == {layer: 0.75**distance for layer, distance in distances.items()}

@@ -1,7 +1,9 @@
 import pytest
 
 from vitrail.basics.errors import SettingsError
+from vitrail.training.optimization_settings import OptimizationSettings
 from vitrail.training.pretraining_settings import PretrainingSettings
+from vitrail.training.settings import TrainingSettings
 
 
 @pytest.mark.parametrize(("given", "sizes"), [(64, (64,)), ("32, 64", (32, 64)), ([16, 16, 32], (16, 16, 32))])
@@ -21,15 +23,9 @@ def test_steps_are_rounded_up_to_whole_epochs(steps, epochs, total):
     assert (settings.epochs, settings.total_steps) == (epochs, total)
 
 
-def test_the_loop_is_told_the_same_in_its_own_words():
-    settings = PretrainingSettings(
-        steps=30, steps_per_epoch=10, learning_rate=0.1, weight_decay=0.2, warmup_fraction=0.3, floor_fraction=0.4,
-        clip=0.5, label_smoothing=0.6, accumulate=7, training_precision="float32", checkpoint_seconds=9.0,
-    )  # fmt: skip
-    told = settings.for_the_loop()
-    same = (
-        "learning_rate", "weight_decay", "warmup_fraction", "floor_fraction", "clip", "label_smoothing", "accumulate",
-        "training_precision", "checkpoint_seconds",
-    )  # fmt: skip
-    assert {name: getattr(told, name) for name in same} == {name: getattr(settings, name) for name in same}
-    assert (told.stages, told.all_epochs, told.layer_decay) == (("all",), 3, 1.0)
+def test_what_optimisation_needs_is_the_same_object_as_in_a_fit():
+    assert isinstance(PretrainingSettings(), OptimizationSettings) and isinstance(
+        TrainingSettings(), OptimizationSettings
+    )
+    assert PretrainingSettings(learning_rate=0.1).peak_rate == 0.1
+    assert [TrainingSettings(optimizer=name).peak_rate for name in ("adamw", "sgd")] == [5e-4, 5e-2]

@@ -13,7 +13,7 @@ from vitrail.training.sinks import MLflowSink, TensorBoardSink, Watchers
 def epoch(number, *, stage="head", step=4, loss=0.5):
     return EpochDone(
         stage=stage, epoch=number, epoch_in_stage=number, epochs_in_stage=3, step=step, training_loss=loss,
-        validation_loss=0.25, validation_accuracy=0.75, trained_from="head",
+        figures={"validation_loss": 0.25, "validation_accuracy": 0.75}, trained_from="head",
         learning_rates={"head": 1e-3, "norm": 5e-4},
     )  # fmt: skip
 
