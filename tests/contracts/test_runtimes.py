@@ -20,6 +20,7 @@ from vitrail.data.preprocessing import Preprocessing
 from vitrail.features.node_requests import parse_nodes
 from vitrail.features.readout import readout_of
 from vitrail.models.chain import Chain
+from vitrail.models.inputs import Pixels, States
 from vitrail.prediction.runtimes import cache as runtime_cache
 from vitrail.prediction.runtimes.agreement import agreement_of
 from vitrail.prediction.runtimes.converted import ConvertedRuntime
@@ -79,7 +80,7 @@ def batch(family: str, count: int) -> np.ndarray:
 
 def exact_answers(model, family, pixels, readout=FEATURES_AND_LOGITS):
     with EXACT.applied(model, shown(family), CPU, readout=readout) as forward:
-        return forward(pixels)
+        return forward(Pixels(pixels))
 
 
 @pytest.mark.parametrize("runtime", EVERY, ids=lambda each: each.name)
@@ -94,7 +95,7 @@ def test_a_runtime_agrees_with_torch_for_any_number_of_images_and_leaves_the_mod
     exact = exact_answers(model, family, pixels)
     with runtime.applied(model, shown(family), CPU) as forward:
         for part in (pixels, pixels[:1], pixels[:3]):
-            answers = forward(part)
+            answers = forward(Pixels(part))
             assert [each.dtype for each in answers] == [torch.float32] * 2
             found = agreement_of(answers, tuple(each[: len(part)] for each in exact))
             assert found.suffices(exact=runtime.exact), found.text()
@@ -106,7 +107,7 @@ def test_a_runtime_agrees_with_torch_for_any_number_of_images_and_leaves_the_mod
 
 @pytest.mark.parametrize("runtime", [EXACT, *EVERY], ids=lambda each: each.name)
 def test_several_threads_at_once_get_what_one_gets(runtime):
-    model, pixels = built("vit"), [batch("vit", 6)[start : start + 3] for start in (0, 1, 2, 3)] * 3
+    model, pixels = built("vit"), [Pixels(batch("vit", 6)[start : start + 3]) for start in (0, 1, 2, 3)] * 3
     with runtime.applied(model, shown("vit"), CPU, callers=3) as forward, ThreadPoolExecutor(3) as pool:
         together = list(pool.map(forward, pixels))
     with runtime.applied(model, shown("vit"), CPU, callers=3) as forward:
@@ -124,10 +125,10 @@ def test_any_readout_can_be_asked_for_and_an_inner_state_can_be_given(runtime):
     rest = Readout("from 2 to the end", lambda model: lambda batch: (Chain(model).run(batch, 2, chain.logits),))
     (states,) = exact_answers(model, "vit", pixels, cut)
     with runtime.applied(model, shown("vit"), CPU, readout=cut) as forward:
-        assert agreement_of(forward(pixels), (states,)).suffices(exact=runtime.exact)
+        assert agreement_of(forward(Pixels(pixels)), (states,)).suffices(exact=runtime.exact)
     with runtime.applied(model, shown("vit"), CPU, readout=rest) as forward:
         expected = exact_answers(model, "vit", pixels)[1:]
-        assert agreement_of(forward(states.bfloat16().float()), expected).cosine > 0.999
+        assert agreement_of(forward(States(states.bfloat16().float(), 2)), expected).cosine > 0.999
 
 
 @pytest.mark.parametrize("runtime", INSTALLED, ids=lambda each: each.name)
@@ -141,7 +142,7 @@ def test_nodes_of_a_store_are_read_by_every_runtime_for_any_number_of_images(run
     with runtime.applied(model, shown(family), CPU, readout=readout) as forward:
         for count in (5, 1):
             expected = tuple(each[:count] for each in exact)
-            found = agreement_of(forward(pixels[:count]), expected)
+            found = agreement_of(forward(Pixels(pixels[:count])), expected)
             assert found.suffices(exact=runtime.exact), found.text()
 
 
@@ -153,7 +154,7 @@ def own_cache(monkeypatch, tmp_path):
 
 def answered(runtime, model, pixels, family="vit"):
     with runtime.applied(model, shown(family), CPU) as forward:
-        return forward(pixels)
+        return forward(Pixels(pixels))
 
 
 def built_times(folder: Path) -> dict[str, int]:
@@ -188,9 +189,9 @@ def test_images_of_another_size_or_normalisation_are_answered_too(runtime, own_c
     ):
         pixels = np.stack([preprocessing.pixels(picture(seed, size=(70, 70))) for seed in range(2)])
         with runtime.applied(model, preprocessing, CPU) as forward:
-            answers = forward(pixels)
+            answers = forward(Pixels(pixels))
         with EXACT.applied(model, preprocessing, CPU) as forward:
-            assert agreement_of(answers, forward(pixels)).suffices(exact=runtime.exact)
+            assert agreement_of(answers, forward(Pixels(pixels))).suffices(exact=runtime.exact)
     assert len(list(own_cache.iterdir())) == 3
 
 
@@ -274,7 +275,7 @@ def test_a_model_that_cannot_be_converted_is_refused_by_name(runtime):
         runtime.applied(Capricious(), shown("vit"), CPU, readout=whole) as forward,
         pytest.raises(InputError) as caught,
     ):
-        forward(batch("vit", 3))
+        forward(Pixels(batch("vit", 3)))
     assert str(caught.value).startswith(f"{runtime.library} cannot run Capricious: ")
     assert "linalg_svd" in str(caught.value)
     assert str(caught.value).endswith("\nhint: use the runtime torch for this model")
@@ -315,7 +316,7 @@ def compiled_torch_agrees() -> None:
     pixels = np.stack([small.pixels(picture(seed, size=(70, 70))) for seed in range(3)])
     with COMPILED.applied(model, small, CPU) as forward, EXACT.applied(model, small, CPU) as exact:
         for part in (pixels, pixels[:2]):
-            assert agreement_of(forward(part), exact(part)).suffices(exact=True)
+            assert agreement_of(forward(Pixels(part)), exact(Pixels(part))).suffices(exact=True)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import torch
 from tests.unit.prediction.runtimes.small_model import CPU, SMALL, batch, small_model
 from vitrail.basics.errors import InputError
 from vitrail.models.heads import features_and_logits
+from vitrail.models.inputs import Pixels
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.converted import ConvertedRuntime
 from vitrail.prediction.runtimes.runtime import FEATURES_AND_LOGITS, Readout
@@ -31,7 +32,7 @@ class Forgetful:
 
         def run(pixels):
             with torch.inference_mode():
-                first, second = features_and_logits(model, Normalise(SMALL, CPU)(pixels))
+                first, second = features_and_logits(model, Normalise(SMALL, CPU)(Pixels(pixels)))
             return [first.numpy(), (second + 0.05 * second.abs().max()).numpy()]
 
         return run
@@ -46,9 +47,9 @@ def test_everything_that_is_read_must_agree_but_logits_need_not_keep_their_direc
     runtime, model = ConvertedRuntime(Forgetful(), "bfloat16"), small_model()
     two = Readout("two nodes", lambda model: lambda images: features_and_logits(model, images))
     with runtime.applied(model, SMALL, CPU, readout=two) as forward, pytest.raises(InputError) as refusal:
-        forward(batch())
+        forward(Pixels(batch()))
     assert str(refusal.value).startswith(
         "forgetful bfloat16 disagrees with torch float32 on these images: least cosine 0.9"
     )
     with runtime.applied(model, SMALL, CPU, readout=FEATURES_AND_LOGITS) as forward:
-        assert len(forward(batch())) == 2
+        assert len(forward(Pixels(batch()))) == 2

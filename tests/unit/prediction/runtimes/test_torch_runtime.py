@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from tests.unit.prediction.runtimes.small_model import CPU, SMALL, batch, small_model
+from vitrail.models.inputs import Pixels
 from vitrail.prediction.runtimes.torch_runtime import EAGER, EXACT
 
 
@@ -13,7 +14,7 @@ def test_every_way_gives_nearly_the_exact_features_and_leaves_the_model_as_it_wa
     model.train()
     model.blocks[0].eval()
     with runtime.applied(model, SMALL, CPU) as forward:
-        features, logits = forward(batch())
+        features, logits = forward(Pixels(batch()))
     assert model.training
     assert model.blocks[1].training
     assert not any(module.training for module in model.blocks[0].modules())
@@ -23,14 +24,14 @@ def test_every_way_gives_nearly_the_exact_features_and_leaves_the_model_as_it_wa
     assert logits.shape == (3, 4)
     assert features.dtype == logits.dtype == torch.float32
     with EXACT.applied(model.eval(), SMALL, CPU) as forward:
-        exact, _ = forward(batch())
+        exact, _ = forward(Pixels(batch()))
     assert torch.nn.functional.cosine_similarity(features, exact).min() > 0.999
 
 
 def test_the_exact_way_is_the_model_itself():
     model = small_model()
     with EXACT.applied(model, SMALL, CPU) as forward:
-        _, logits = forward(batch())
+        _, logits = forward(Pixels(batch()))
     inputs = (torch.from_numpy(batch()).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
     with torch.inference_mode():
         assert torch.equal(logits, model(inputs))

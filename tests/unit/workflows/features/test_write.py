@@ -22,6 +22,7 @@ from vitrail.features.store.manifest import Manifest
 from vitrail.features.store.named_model import named_model
 from vitrail.features.store.updates import Changes
 from vitrail.models.heads import pooled_features
+from vitrail.models.inputs import Pixels
 from vitrail.prediction.normalise import Normalise
 from vitrail.workflows.features.settings import FeaturesSettings
 
@@ -41,7 +42,7 @@ def expected(store, node):
     rows = []
     for pixels in pixel_batches([(path, 0) for path in store.paths], shown, batch_size=4, workers=0):
         with torch.inference_mode():
-            pooled = pooled_features(model, Normalise(shown, torch.device("cpu"))(pixels))
+            pooled = pooled_features(model, Normalise(shown, torch.device("cpu"))(Pixels(pixels)))
         rows.append(found["out"][:, model.num_prefix_tokens :].mean(1) if node else pooled)
     if hook:
         hook.remove()
