@@ -94,7 +94,7 @@ def step(*typed: str, kill_behind_line: int = 0, codes: tuple[int, ...] = (0,), 
 
 
 def fit(data: str, *typed: str, out: str = "run", kill_behind_line: int = 0, **settings: object) -> Step:
-    """A fit without worker processes."""
+    """A fit without worker processes, but where `typed` asks for them."""
     return step(
         "fit", data, "--out", out, "--workers", "0", *typed, kill_behind_line=kill_behind_line, **settings
     )  # fmt: skip
@@ -120,7 +120,7 @@ def staged_fit(kill_behind_line: int = 0) -> Step:
 
 
 def pretraining(kill_behind_line: int = 0) -> Step:
-    """Six steps on twenty-odd formula images, mixed, in parts, at two sizes."""
+    """Six steps on forty formula images, mixed, in parts, at two sizes."""
     return step(
         "pretrain", "formula", "--out", "pretrained", "--steps", "6", "--images", "formula-images", "--workers", "0",
         kill_behind_line=kill_behind_line, classes=10, renderings=4, image_size=32, sizes="[16,32]", steps_per_epoch=3,
@@ -215,7 +215,7 @@ JOURNEYS = (
         ANTS_AND_BEES,
         (
             fit("insects", "--plan", "--json", out="plan"),
-            fit("insects", all_epochs=2, checkpoint_seconds=0),
+            fit("insects", "--workers", "1", all_epochs=2, checkpoint_seconds=0),
             predict("insects/val"),
         ),
     ),
