@@ -5,6 +5,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.compare.checkout import NotRun
+
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -20,7 +22,7 @@ class Images:
         """`count` files, evenly spread over the sorted names."""
         files = sorted(file for file in (real_data / self.source).iterdir() if file.suffix.lower() in SUFFIXES)
         if len(files) < self.count:
-            raise SystemExit(f"{real_data / self.source} holds {len(files)} images, {self.count} are needed")
+            raise NotRun(f"{real_data / self.source} holds {len(files)} images, {self.count} are needed")
         return [files[number * len(files) // self.count] for number in range(self.count)]
 
 
@@ -68,10 +70,10 @@ class Journey:
         killed = f"killed-{self.steps.index(step) + 1}-" if step.kill_behind_line else ""
         return f"{killed}{commands.index(step.typed) + 1}-{step.typed[0]}"
 
-    def digest(self, real_data: Path, program: bytes) -> str:
-        """Changes with whatever would make another result: commands, kills, images, and the program that runs them."""
+    def digest(self, real_data: Path, killing: str) -> str:
+        """Changes with whatever would make another result: commands, kills, images, and how a process is killed."""
         files = [file.relative_to(real_data).as_posix() for each in self.images for file in each.chosen(real_data)]
-        return hashlib.sha256(repr((self, files)).encode() + program).hexdigest()[:12]
+        return hashlib.sha256(repr((self, files, killing)).encode()).hexdigest()[:12]
 
 
 WEIGHTS = ("vit_tiny_in1k", "efficientnet_lite0_in1k")
