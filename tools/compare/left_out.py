@@ -64,6 +64,10 @@ REPLACED = (
 )
 
 
+FOLDER_OF_SETTINGS = re.compile(r"/[0-9a-f]{12}/")
+"""A study's folder is named by a hash of its settings and data: what it holds is compared, its name is not."""
+
+
 def left_out(file: str, place: str, *, killed: bool = False) -> bool:
     """Whether a place in a file is not compared."""
     return any(rule.covers(file, place) for rule in (*LEFT_OUT, *(LEFT_OUT_OF_KILLED if killed else ())))

@@ -134,6 +134,14 @@ def test_files_that_cannot_be_read_are_compared_as_bytes(old, new):
     assert "fit/report.json:sha256" in names(old, new)
 
 
+def test_a_study_is_compared_though_its_folder_has_another_hash_for_a_name(tmp_path):
+    for side, hashed, value in (("old", "0123456789ab", 1), ("new", "ba9876543210", 2)):
+        folder = tmp_path / side / "study" / hashed
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps({"accuracy": value}))
+    assert names(tmp_path / "old", tmp_path / "new") == ["fit/study/SETTINGS/result.json:accuracy"]
+
+
 def test_what_is_allowed_is_listed_as_allowed(old, new):
     (new / "metrics.jsonl").write_text(lines(steps("top", 0.5), steps("top", 0.3), epoch(0.126)))
     assert [each.allowed for each in found(old, new, "fit/metrics.jsonl:*losses")] == [
