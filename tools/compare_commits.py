@@ -3,8 +3,8 @@
     VITRAIL_REAL_DATA=… python -m tools.compare_commits OLD [NEW]
 
 NEW is the working tree as it is where none is named. Results of OLD and of a NEW that is a commit are kept, so that
-the next comparison costs only what is new. Exit code 0: all equal, but for what `--allow` names; 1: something differs;
-other: it could not be run. `--left-out` prints what is not compared, and why.
+the next comparison costs only what is new. Exit code 0: all equal, but for what `--allow` names; 1: something differs,
+or a journey fails; 2: nothing could be compared. `--left-out` prints what is not compared, and why.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from tools.compare.checkout import Source, source
+from tools.compare.checkout import NotRun, Source, source
 from tools.compare.differences import Difference, differences
 from tools.compare.journeys import JOURNEYS, Journey
 from tools.compare.left_out import LEFT_OUT, LEFT_OUT_OF_KILLED, REPLACED
@@ -28,17 +28,24 @@ SHOWN_PER_FILE = 6
 
 def main() -> None:
     """Compare, print, and end with the exit code."""
-    arguments = _typed()
+    try:
+        raise SystemExit(_exit_code(_typed()))
+    except NotRun as fault:
+        _tell(str(fault))
+        raise SystemExit(2) from None
+
+
+def _exit_code(arguments: Any) -> int:
     if arguments.left_out:
         print(*(f"{rule.name:9}{rule.why}" for rule in (*LEFT_OUT, *LEFT_OUT_OF_KILLED, *REPLACED)), sep="\n")
-        raise SystemExit(0)
+        return 0
     real_data = os.environ.get("VITRAIL_REAL_DATA")
     if not real_data or not Path(real_data).is_dir():
-        raise SystemExit("VITRAIL_REAL_DATA names no folder with real images")
+        raise NotRun("VITRAIL_REAL_DATA names no folder with real images")
     bench = Bench(Path(real_data).resolve(), arguments.keep, arguments.threads)
     old, new = source(arguments.old), source(arguments.new)
     if old.key == new.key and not arguments.again:
-        raise SystemExit("both are the same commit; --again runs it twice, to see whether it is deterministic")
+        raise NotRun("both are the same commit; --again runs it twice, to see whether it is deterministic")
     journeys = [
         each for each in JOURNEYS if not arguments.only or any(fnmatchcase(each.name, p) for p in arguments.only)
     ]
@@ -48,7 +55,7 @@ def main() -> None:
         print(json.dumps([dataclasses.asdict(each) for each in found], indent=2, ensure_ascii=False))
     else:
         _print_table(found)
-    raise SystemExit(1 if any(each.allowed is None for each in found) else 0)
+    return 1 if any(each.allowed is None for each in found) else 0
 
 
 def _typed() -> Any:
@@ -70,18 +77,25 @@ def _typed() -> Any:
 def _compared(bench: Bench, old: Source, new: Source, journeys: list[Journey], typed: Any) -> list[Difference]:
     found: list[Difference] = []
     for journey in journeys:
-        before = _run(bench, old, journey, "old")
-        after = _run(bench, new, journey, "new", again=typed.again)
-        rows = differences(journey.name, before, after, allow=typed.allow)
-        if journey.same_as:
-            calm = next(each for each in JOURNEYS if each.name == journey.same_as)
-            undisturbed = _run(bench, new, calm, "new", again=typed.again and calm not in journeys)
-            rows += differences(
-                f"{journey.name}, against {calm.name}", undisturbed, after, allow=typed.allow, killed=True
-            )
+        try:
+            rows = _of_journey(bench, old, new, journey, typed)
+        except NotRun as fault:
+            _tell(str(fault))
+            rows = [Difference(journey.name, "", "could not be run", "", str(fault))]
         _tell(f"{'':10}{'equal' if not rows else f'{len(rows)} places differ'}")
         found += rows
     return found
+
+
+def _of_journey(bench: Bench, old: Source, new: Source, journey: Journey, typed: Any) -> list[Difference]:
+    before = _run(bench, old, journey, "old")
+    after = _run(bench, new, journey, "new", again=typed.again)
+    rows = differences(journey.name, before, after, allow=typed.allow)
+    if journey.same_as:
+        calm = next(each for each in JOURNEYS if each.name == journey.same_as)
+        undisturbed = _run(bench, new, calm, "new")
+        rows += differences(f"{journey.name}, against {calm.name}", undisturbed, after, allow=typed.allow, killed=True)
+    return rows
 
 
 def _run(bench: Bench, source: Source, journey: Journey, side: str, again: bool = False) -> Path:

@@ -12,6 +12,10 @@ ROOT = Path(__file__).parents[2]
 WORKING_TREE = "working tree"
 
 
+class NotRun(Exception):
+    """A comparison, or one journey of it, could not be run; says why."""
+
+
 @dataclass(frozen=True)
 class Source:
     """What is run: a commit, or the working tree as it is now.
@@ -69,5 +73,5 @@ def _files_of_working_tree() -> list[str]:
 def _git(*typed: str) -> bytes:
     done = subprocess.run(["git", "-C", str(ROOT), *typed], capture_output=True, check=False)
     if done.returncode:
-        raise SystemExit(f"git {' '.join(typed)}: {done.stderr.decode().strip()}")
+        raise NotRun(f"git {' '.join(typed)}: {done.stderr.decode().strip()}")
     return done.stdout

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tools.compare.contents import contents_of
-from tools.compare.left_out import comparable, left_out
+from tools.compare.left_out import FOLDER_OF_SETTINGS, comparable, left_out
 
 MISSING = "(missing)"
 
@@ -44,25 +44,30 @@ def differences(journey: str, old: Path, new: Path, *, allow: list[str], killed:
     """Where two folders differ, in the order of files; `killed`: one of them is of a killed and continued run."""
     found = []
     old_files, new_files = _files(old), _files(new)
-    for file in sorted(old_files | new_files):
+    for file in sorted(old_files.keys() | new_files.keys()):
         if left_out(file, "", killed=killed):
             continue
         if file not in old_files or file not in new_files:
             there = ["there" if file in files else MISSING for files in (old_files, new_files)]
             found.append(Difference(journey, file, "", *there))
             continue
-        found += _in_file(journey, file, old, new, killed)
+        found += _in_file(journey, file, old_files[file], new_files[file], killed)
     return [_judged(each, allow) for each in found]
 
 
-def _files(folder: Path) -> set[str]:
-    return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+def _files(folder: Path) -> dict[str, Path]:
+    """The files of a folder by their names; hashes in names of folders, which hang on the settings' form, left out."""
+    return {
+        FOLDER_OF_SETTINGS.sub("/SETTINGS/", file.relative_to(folder).as_posix()): file
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
 
 
 def _in_file(journey: str, file: str, old: Path, new: Path, killed: bool) -> list[Difference]:
-    if (old / file).read_bytes() == (new / file).read_bytes():
+    if old.read_bytes() == new.read_bytes():
         return []
-    before, after = contents_of(old / file), contents_of(new / file)
+    before, after = contents_of(old), contents_of(new)
     found = []
     for place in [*before, *(place for place in after if place not in before)]:
         if left_out(file, place, killed=killed):

@@ -5,6 +5,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.compare.checkout import NotRun
+
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -20,7 +22,7 @@ class Images:
         """`count` files, evenly spread over the sorted names."""
         files = sorted(file for file in (real_data / self.source).iterdir() if file.suffix.lower() in SUFFIXES)
         if len(files) < self.count:
-            raise SystemExit(f"{real_data / self.source} holds {len(files)} images, {self.count} are needed")
+            raise NotRun(f"{real_data / self.source} holds {len(files)} images, {self.count} are needed")
         return [files[number * len(files) // self.count] for number in range(self.count)]
 
 
@@ -68,10 +70,10 @@ class Journey:
         killed = f"killed-{self.steps.index(step) + 1}-" if step.kill_behind_line else ""
         return f"{killed}{commands.index(step.typed) + 1}-{step.typed[0]}"
 
-    def digest(self, real_data: Path, program: bytes) -> str:
-        """Changes with whatever would make another result: commands, kills, images, and the program that runs them."""
+    def digest(self, real_data: Path, killing: str) -> str:
+        """Changes with whatever would make another result: commands, kills, images, and how a process is killed."""
         files = [file.relative_to(real_data).as_posix() for each in self.images for file in each.chosen(real_data)]
-        return hashlib.sha256(repr((self, files)).encode() + program).hexdigest()[:12]
+        return hashlib.sha256(repr((self, files, killing)).encode()).hexdigest()[:12]
 
 
 WEIGHTS = ("vit_tiny_in1k", "efficientnet_lite0_in1k")
@@ -94,7 +96,7 @@ def step(*typed: str, kill_behind_line: int = 0, codes: tuple[int, ...] = (0,), 
 
 
 def fit(data: str, *typed: str, out: str = "run", kill_behind_line: int = 0, **settings: object) -> Step:
-    """A fit without worker processes."""
+    """A fit without worker processes, but where `typed` asks for them."""
     return step(
         "fit", data, "--out", out, "--workers", "0", *typed, kill_behind_line=kill_behind_line, **settings
     )  # fmt: skip
@@ -106,17 +108,21 @@ def predict(images: str, run: str = "run", form: str = "--csv") -> Step:
 
 
 def staged_fit(kill_behind_line: int = 0) -> Step:
-    """All stages, over cached views, each step in parts; a checkpoint and a line of metrics behind every step."""
+    """All stages, over cached views, each step in parts; a checkpoint and a line of metrics behind every step.
+
+    A weak probe and a slow head leave something to the last stage: what is kept is one of its epochs, so that all its
+    weights are compared.
+    """
     return fit(
         "insects", *TINY, "--image-size", "96", "--stages", "head,top,all", kill_behind_line=kill_behind_line,
         head_epochs=3, top_epochs=2, all_epochs=2, views=2, cache="on", images_per_step=12, accumulate=3, clip=0.5,
-        label_smoothing=0.1, class_weights="balanced", drop_path=0.1, learning_rate="2e-4", in_doubt="trained",
-        checkpoint_seconds=0,
+        label_smoothing=0.1, class_weights="balanced", drop_path=0.1, strengths="[1e-6]", head_learning_rate="1e-4",
+        learning_rate="3e-4", in_doubt="trained", checkpoint_seconds=0,
     )  # fmt: skip
 
 
 def pretraining(kill_behind_line: int = 0) -> Step:
-    """Six steps on twenty-odd formula images, mixed, in parts, at two sizes."""
+    """Six steps on forty formula images, mixed, in parts, at two sizes."""
     return step(
         "pretrain", "formula", "--out", "pretrained", "--steps", "6", "--images", "formula-images", "--workers", "0",
         kill_behind_line=kill_behind_line, classes=10, renderings=4, image_size=32, sizes="[16,32]", steps_per_epoch=3,
@@ -211,7 +217,7 @@ JOURNEYS = (
         ANTS_AND_BEES,
         (
             fit("insects", "--plan", "--json", out="plan"),
-            fit("insects", all_epochs=2, checkpoint_seconds=0),
+            fit("insects", "--workers", "1", all_epochs=2, checkpoint_seconds=0),
             predict("insects/val"),
         ),
     ),

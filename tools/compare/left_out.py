@@ -51,12 +51,21 @@ REPLACED = (
     Replaced("table", r'(data-label="(Images/s|Waiting for images)">)[^<]*', r"\1…", "measured with a clock"),
     Replaced("table", r"(training seconds(?::|</dt><dd>) ?)[\d.]+", r"\1…", "measured with a clock"),
     Replaced("waiting", r"[\d.]+ % of their time was spent waiting", "… of their time", "measured with a clock"),
-    Replaced("glass", r'<path class="glass-[^>]*>', "GLASS", "the page's ornament is drawn from its date and command"),
+    Replaced(
+        "glass",
+        r'<path class="glass-[^>]*>',
+        "GLASS",
+        "a pretraining's ornament is drawn from all its figures, seconds too",
+    ),
     Replaced("dates", r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?([+-]\d{4})?)?", "DATE", "when it was done"),
     Replaced("place", r"/[^\s\"':,]*?/vitrail-compare-[^/\s\"']+", "HERE", "each side runs in a folder of its own"),
     Replaced("width", r"[ ─━]{2,}|\s+$", " ", "columns of a table are as wide as the times in them"),
     Replaced("disk", r"\d[\d.,]* [MGT]B are free", "… are free", "free space of the disk"),
 )
+
+
+FOLDER_OF_SETTINGS = re.compile(r"/[0-9a-f]{12}/")
+"""A study's folder is named by a hash of its settings and data: what it holds is compared, its name is not."""
 
 
 def left_out(file: str, place: str, *, killed: bool = False) -> bool:

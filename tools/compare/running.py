@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from tools.compare.checkout import Source
+from tools.compare.checkout import NotRun, Source
 from tools.compare.journeys import Journey, Step
 
 MOST_SECONDS = 600
@@ -49,7 +49,7 @@ class Bench:
     def place(self, source: Source, journey: Journey, again: bool = False) -> Path:
         """The folder of a result; another source, journey, torch or number of threads has another one."""
         circumstances = f"torch{torch.__version__}-threads{self.threads}{'-again' if again else ''}"
-        digest = journey.digest(self.real_data, Path(__file__).read_bytes())
+        digest = journey.digest(self.real_data, KILLED_COMMAND)
         name = journey.name.replace(", ", "-").replace(" ", "-")
         return self.keep / f"{source.folder_name}-{circumstances}" / f"{name}-{digest}"
 
@@ -112,11 +112,11 @@ def _form(step: Step) -> str:
 
 
 def _imported_from(code: Path, folder: Path, environment: dict[str, str]) -> None:
-    """Raises SystemExit where another vitrail than the one that was put out would be run."""
+    """Raises NotRun where another vitrail than the one that was put out would be run."""
     asked = [sys.executable, "-c", "import vitrail; print(vitrail.__file__)"]
     told = subprocess.run(asked, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout.strip()
     if not Path(told).is_relative_to(code):
-        raise SystemExit(f"python imports vitrail from {told}, not from {code}")
+        raise NotRun(f"python imports vitrail from {told}, not from {code}")
 
 
 def _as_expected(journey: Journey, step: Step, code: int, err: Path) -> None:
@@ -124,4 +124,4 @@ def _as_expected(journey: Journey, step: Step, code: int, err: Path) -> None:
         return
     wanted = "was to be killed" if step.kill_behind_line else f"was to end with {step.codes}"
     told = err.read_text(errors="replace")[-3000:]
-    raise SystemExit(f"{journey.name}: vitrail {' '.join(step.typed)}\n{wanted}, and ended with {code}:\n{told}")
+    raise NotRun(f"{journey.name}: vitrail {' '.join(step.typed)}\n{wanted}, and ended with {code}:\n{told}")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tools.compare.checkout import Source
+from tools.compare.checkout import NotRun, Source
 from tools.compare.differences import differences
 from tools.compare.journeys import Images, Journey, step
 from tools.compare.running import Bench
@@ -134,6 +134,14 @@ def test_files_that_cannot_be_read_are_compared_as_bytes(old, new):
     assert "fit/report.json:sha256" in names(old, new)
 
 
+def test_a_study_is_compared_though_its_folder_has_another_hash_for_a_name(tmp_path):
+    for side, hashed, value in (("old", "0123456789ab", 1), ("new", "ba9876543210", 2)):
+        folder = tmp_path / side / "study" / hashed
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps({"accuracy": value}))
+    assert names(tmp_path / "old", tmp_path / "new") == ["fit/study/SETTINGS/result.json:accuracy"]
+
+
 def test_what_is_allowed_is_listed_as_allowed(old, new):
     (new / "metrics.jsonl").write_text(lines(steps("top", 0.5), steps("top", 0.3), epoch(0.126)))
     assert [each.allowed for each in found(old, new, "fit/metrics.jsonl:*losses")] == [
@@ -194,8 +202,8 @@ def test_a_journey_is_killed_at_its_line_continued_and_kept(bench):
 
 def test_a_journey_that_does_not_go_as_expected_is_no_result(bench):
     source = MadeUp("commit", "0123456789abcdef")
-    with pytest.raises(SystemExit, match="was to be killed, and ended with 0"):
+    with pytest.raises(NotRun, match="was to be killed, and ended with 0"):
         bench.result(source, Journey("unkilled", ANTS, (step("fit", kill_behind_line=9),)))
-    with pytest.raises(SystemExit, match=r"was to end with \(1,\), and ended with 0"):
+    with pytest.raises(NotRun, match=r"was to end with \(1,\), and ended with 0"):
         bench.result(source, Journey("code", ANTS, (step("fit", codes=(1,)),)))
     assert not any(bench.keep.rglob("*fit*"))
