@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.settings import Settings
+from vitrail.models.network_arguments import LARGEST_SIDE
 
 Position = Literal["weights", "none", "1d", "2d", "relative"]
 Pooling = Literal["weights", "token", "avg", "map"]
@@ -22,6 +23,9 @@ class ModelSettings(Settings):
     """timm name of the network; only for a bare weights file, which does not say it itself."""
     image_size: int | tuple[int, int] | None = None
     """Side, or (height, width), of the input in pixels; by default what the weights were trained with."""
+    patch_size: int | None = Field(default=None, ge=1, le=LARGEST_SIDE)
+    """Side of a patch in pixels; by default the weights' own. Their patch projection is resampled, as timm does
+    (pseudo-inverse of the resize, L. Beyer et al. 2023, arXiv:2212.08013), and their positions go to the new grid."""
     pad: bool = False
     """Accept sizes that the patch does not divide: the right and lower edge are padded with zeros."""
     position: Position = "weights"

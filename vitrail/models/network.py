@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import timm
+from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
@@ -45,11 +46,13 @@ def build_network(
     Raises:
         InputError: the architecture cannot take the image size, position embedding, pooling or drop path.
     """
+    _refuse_large_patch(source, settings)
     args = {**source.model_args, **_changes(source, settings, num_classes, has_pooled_norm)}
     model = _created(source, args, settings)
+    _check_patch(model, source.architecture, settings)
     model, args = _fitted_to_patches(model, args, source, settings)
     _check_position(model, source.architecture, settings)
-    size = settings.size or tuple(source.pretrained_cfg["input_size"][1:])
+    size = _size(source, settings)
     if settings.position != "relative":
         return Network(model, source.architecture, args, args, size)
     if getattr(model, "dynamic_img_size", False):
@@ -76,6 +79,8 @@ def _changes(
     takes_size = described["fixed_input_size"] or "img_size" in source.model_args
     if takes_size and (settings.size or "img_size" not in source.model_args):
         changes["img_size"] = list(settings.size or described["input_size"][1:])
+    if settings.patch_size:
+        changes["patch_size"] = settings.patch_size
     if settings.pad and takes_size:
         changes |= {"dynamic_img_size": True, "dynamic_img_pad": True}
     if settings.position in ("none", "1d"):
@@ -86,6 +91,11 @@ def _changes(
         # Weights trained with a class token end in a norm before the pooling: moving it would leave a random one.
         changes["fc_norm"] = has_pooled_norm
     return changes
+
+
+def _size(source: ModelSource, settings: ModelSettings) -> tuple[int, int]:
+    """(height, width) of the images, in pixels."""
+    return settings.size or tuple(source.pretrained_cfg["input_size"][1:])
 
 
 def _takes_norm_choice(architecture: str) -> bool:
@@ -101,6 +111,8 @@ def _created(source: ModelSource, args: dict[str, Any], settings: ModelSettings)
     try:
         model = _with_drop_path(source, args, settings.drop_path)
     except _BUILD_FAULTS as error:
+        if settings.patch_size and isinstance(error, TypeError) and "patch_size" in str(error):
+            raise _no_patches(source.architecture, settings.patch_size) from error
         if settings.size and isinstance(error, AssertionError):
             _check_default_patches(source, settings)
         shown = settings.model_dump(exclude_defaults=True, exclude={"name", "architecture", "pretrained"})
@@ -129,8 +141,9 @@ def _fitted_to_patches(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Refuse a size that the patch does not divide; with padding, give the position table the padded grid."""
     patch = patch_pixels(model)
-    size = settings.size
-    if size is None or patch is None or not _remainder(size, patch):
+    size = _size(source, settings)
+    is_own = settings.size is None and settings.patch_size is None
+    if is_own or patch is None or not _remainder(size, patch):
         return model, args
     if not args.get("dynamic_img_pad"):
         raise _undivided(source.architecture, size, patch, can_pad=isinstance(model, VisionTransformer))
@@ -142,6 +155,33 @@ def patch_pixels(model: nn.Module) -> tuple[int, int] | None:
     """(height, width) in pixels that must divide the input; None where any size is taken."""
     ratio = getattr(getattr(model, "patch_embed", None), "feat_ratio", None)
     return None if ratio is None else tuple(ratio(as_scalar=False))
+
+
+def _refuse_large_patch(source: ModelSource, settings: ModelSettings) -> None:
+    height, width = _size(source, settings)
+    if settings.patch_size and settings.patch_size > min(height, width):
+        raise InputError(
+            f"a patch of {settings.patch_size}×{settings.patch_size} pixels is larger than the image of "
+            f"{height}×{width}",
+            hint="choose a smaller --set patch_size, such as 8, 14, 16 or 32, or a larger --image-size",
+        )
+
+
+def _check_patch(model: nn.Module, architecture: str, settings: ModelSettings) -> None:
+    """Other networks take the argument without cutting images into patches of this size: look at what came out."""
+    embed: Any = getattr(model, "patch_embed", None)
+    if settings.patch_size and not (
+        type(embed) is PatchEmbed and tuple(embed.patch_size) == (settings.patch_size, settings.patch_size)
+    ):
+        raise _no_patches(architecture, settings.patch_size)
+
+
+def _no_patches(architecture: str, patch: int) -> InputError:
+    return InputError(
+        f"{architecture} cannot take patches of {patch}×{patch} pixels: it does not cut images into patches with one "
+        "layer that could be resampled",
+        hint="leave patch_size out, or choose a plain ViT such as vit_tiny_patch16_224",
+    )
 
 
 def _check_default_patches(source: ModelSource, settings: ModelSettings) -> None:
