@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from timm.layers import resample_patch_embed
+from timm.layers.patch_embed import resample_patch_embed
 from timm.models import model_entrypoint
 from timm.models._builder import load_pretrained
 from timm.models.vision_transformer_relpos import VisionTransformerRelPos
