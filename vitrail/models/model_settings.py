@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from vitrail.basics.errors import InputError
 from vitrail.basics.settings import Settings
 from vitrail.models.network_arguments import LARGEST_SIDE
+from vitrail.models.rates import Rate
 
 Position = Literal["weights", "none", "1d", "2d", "relative"]
 Pooling = Literal["weights", "token", "avg", "map"]
@@ -34,8 +35,14 @@ class ModelSettings(Settings):
     """How tokens become one feature vector: as the weights have it, class token, average, or attention pooling."""
     pretrained: bool = True
     """Start from pretrained weights; otherwise from timm's random initialisation."""
-    drop_path: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Probability that the deepest block is skipped in training (stochastic depth, rising linearly with depth)."""
+    drop_path: Rate = 0.0
+    """Probability that the deepest block is skipped in training (stochastic depth, rising linearly with depth); 0 or
+    none: off."""
+    dropout: Rate = 0.0
+    """Probability that a value is dropped in training: behind the positions, and behind the projections of attention
+    and MLP; 0 or none: off."""
+    attention_dropout: Rate = 0.0
+    """Probability that one token's attention to another is dropped in training; 0 or none: off."""
 
     @field_validator("name", mode="before")
     @classmethod

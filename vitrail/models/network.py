@@ -17,6 +17,11 @@ from vitrail.models.sources import ModelSource
 
 _BUILD_FAULTS = (TypeError, AssertionError, RuntimeError, ValueError, KeyError, ZeroDivisionError)
 
+_DROPOUTS = {"proj_drop_rate": "dropout", "attn_drop_rate": "attention_dropout"}
+"""Settings by timm's arguments."""
+_TRAINING_ONLY = {"drop_path_rate", "pos_drop_rate", *_DROPOUTS}
+"""What a description may say of how its weights were trained; a training here goes by its own settings."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -47,7 +52,8 @@ def build_network(
         InputError: the architecture cannot take the image size, position embedding, pooling or drop path.
     """
     _refuse_large_patch(source, settings)
-    args = {**source.model_args, **_changes(source, settings, num_classes, has_pooled_norm)}
+    own = {name: value for name, value in source.model_args.items() if name not in _TRAINING_ONLY}
+    args = {**own, **_changes(source, settings, num_classes, has_pooled_norm)}
     model = _created(source, args, settings)
     _check_patch(model, source.architecture, settings)
     model, args = _fitted_to_patches(model, args, source, settings)
@@ -109,7 +115,7 @@ def _takes_norm_choice(architecture: str) -> bool:
 
 def _created(source: ModelSource, args: dict[str, Any], settings: ModelSettings) -> nn.Module:
     try:
-        model = _with_drop_path(source, args, settings.drop_path)
+        model = _with_rates(source, args, settings)
     except _BUILD_FAULTS as error:
         if settings.patch_size and isinstance(error, TypeError) and "patch_size" in str(error):
             raise _no_patches(source.architecture, settings.patch_size) from error
@@ -121,19 +127,47 @@ def _created(source: ModelSource, args: dict[str, Any], settings: ModelSettings)
             f"{source.architecture} cannot be built with {asked}: {error or type(error).__name__}",
             hint="leave some of these settings out, or choose a plain ViT such as vit_tiny_patch16_224",
         ) from error
+    _check_dropout(model, source.architecture, settings)
     set_norm_epsilon(model, source.norm_epsilon)
     return model
 
 
-def _with_drop_path(source: ModelSource, args: dict[str, Any], drop_path: float) -> nn.Module:
-    try:
-        return timm.create_model(
-            source.architecture, pretrained_cfg=source.pretrained_cfg, **args, drop_path_rate=drop_path
-        )
-    except TypeError as error:
-        if drop_path or "drop_path_rate" not in str(error):
-            raise
-        return timm.create_model(source.architecture, pretrained_cfg=source.pretrained_cfg, **args)
+def _with_rates(source: ModelSource, args: dict[str, Any], settings: ModelSettings) -> nn.Module:
+    """The network with its probabilities of leaving something out; unknown ones are not said where they are off."""
+    rates: dict[str, Any] = {
+        "drop_path_rate": settings.drop_path,
+        "pos_drop_rate": settings.dropout,
+        "proj_drop_rate": settings.dropout,
+        "attn_drop_rate": settings.attention_dropout,
+    }
+    rates = {name: rate for name, rate in rates.items() if rate or name == "drop_path_rate"}
+    while True:
+        try:
+            return timm.create_model(source.architecture, pretrained_cfg=source.pretrained_cfg, **args, **rates)
+        except TypeError as error:
+            unknown = next((name for name in rates if name in str(error)), None)
+            if unknown in _DROPOUTS and rates[unknown]:
+                raise _no_dropout(source.architecture, _DROPOUTS[unknown], rates[unknown]) from error
+            # A network without a position table of its own has no dropout behind it: the projections' remains.
+            if unknown is None or (rates[unknown] and unknown != "pos_drop_rate"):
+                raise
+            del rates[unknown]
+
+
+def _check_dropout(model: nn.Module, architecture: str, settings: ModelSettings) -> None:
+    """Some networks swallow the arguments without obeying them: look at what came out."""
+    dropped = {module.p for module in model.modules() if isinstance(module, nn.Dropout)}
+    for name, rate in (("dropout", settings.dropout), ("attention_dropout", settings.attention_dropout)):
+        if rate and rate not in dropped:
+            raise _no_dropout(architecture, name, rate)
+
+
+def _no_dropout(architecture: str, name: str, rate: float) -> InputError:
+    where = "projections" if name == "dropout" else "attention"
+    return InputError(
+        f"{architecture} cannot be built with {name} {rate}: it has no dropout in its {where}",
+        hint=f"leave {name} out, or choose a plain ViT such as vit_tiny_patch16_224",
+    )
 
 
 def _fitted_to_patches(
