@@ -18,7 +18,10 @@ from vitrail.models.position_embedding import use_factorised_position
 from vitrail.models.ready import ReadyModel
 from vitrail.models.sources import ModelSource, find_source
 from vitrail.models.transformers_weights import converted_weights
-from vitrail.models.weights import WeightReport, load_weights, read_weights
+from vitrail.models.weights import PATCHES, WeightReport, load_weights, read_weights
+
+_FLAX_PATCHES = "the pseudo-inverse of a bilinear resize"
+"""Source: `VisionTransformer.load_pretrained` of timm 1.0.31."""
 
 __all__ = ["ModelSettings", "build_model"]
 
@@ -110,6 +113,7 @@ def _load_foreign(network: Network, source: ModelSource, foreign: ForeignWeights
         dropped=tuple(sorted({*report.dropped, *foreign.dropped})),
         resized=tuple(sorted({*report.resized, *resized})),
         position_resampling=foreign.position_resampling if "pos_embed" in resized else report.position_resampling,
+        patch_resampling=_FLAX_PATCHES if PATCHES in foreign.resized else report.patch_resampling,
     )
 
 

@@ -7,6 +7,8 @@ from pydantic import Field, field_validator
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.settings import Settings
+from vitrail.models.network_arguments import LARGEST_SIDE
+from vitrail.models.rates import Rate
 
 Position = Literal["weights", "none", "1d", "2d", "relative"]
 Pooling = Literal["weights", "token", "avg", "map"]
@@ -22,6 +24,9 @@ class ModelSettings(Settings):
     """timm name of the network; only for a bare weights file, which does not say it itself."""
     image_size: int | tuple[int, int] | None = None
     """Side, or (height, width), of the input in pixels; by default what the weights were trained with."""
+    patch_size: int | None = Field(default=None, ge=1, le=LARGEST_SIDE)
+    """Side of a patch in pixels; by default the weights' own. Their patch projection is resampled, as timm does
+    (pseudo-inverse of the resize, L. Beyer et al. 2023, arXiv:2212.08013), and their positions go to the new grid."""
     pad: bool = False
     """Accept sizes that the patch does not divide: the right and lower edge are padded with zeros."""
     position: Position = "weights"
@@ -30,8 +35,14 @@ class ModelSettings(Settings):
     """How tokens become one feature vector: as the weights have it, class token, average, or attention pooling."""
     pretrained: bool = True
     """Start from pretrained weights; otherwise from timm's random initialisation."""
-    drop_path: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Probability that the deepest block is skipped in training (stochastic depth, rising linearly with depth)."""
+    drop_path: Rate = 0.0
+    """Probability that the deepest block is skipped in training (stochastic depth, rising linearly with depth); 0 or
+    none: off."""
+    dropout: Rate = 0.0
+    """Probability that a value is dropped in training: behind the positions, and behind the projections of attention
+    and MLP; 0 or none: off."""
+    attention_dropout: Rate = 0.0
+    """Probability that one token's attention to another is dropped in training; 0 or none: off."""
 
     @field_validator("name", mode="before")
     @classmethod

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import timm
+from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
@@ -15,6 +16,11 @@ from vitrail.models.position_embedding import RELATIVE_ARCHITECTURE, has_positio
 from vitrail.models.sources import ModelSource
 
 _BUILD_FAULTS = (TypeError, AssertionError, RuntimeError, ValueError, KeyError, ZeroDivisionError)
+
+_DROPOUTS = {"proj_drop_rate": "dropout", "attn_drop_rate": "attention_dropout"}
+"""Settings by timm's arguments."""
+_TRAINING_ONLY = {"drop_path_rate", "pos_drop_rate", *_DROPOUTS}
+"""What a description may say of how its weights were trained; a training here goes by its own settings."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +51,14 @@ def build_network(
     Raises:
         InputError: the architecture cannot take the image size, position embedding, pooling or drop path.
     """
-    args = {**source.model_args, **_changes(source, settings, num_classes, has_pooled_norm)}
+    _refuse_large_patch(source, settings)
+    own = {name: value for name, value in source.model_args.items() if name not in _TRAINING_ONLY}
+    args = {**own, **_changes(source, settings, num_classes, has_pooled_norm)}
     model = _created(source, args, settings)
+    _check_patch(model, source.architecture, settings)
     model, args = _fitted_to_patches(model, args, source, settings)
     _check_position(model, source.architecture, settings)
-    size = settings.size or tuple(source.pretrained_cfg["input_size"][1:])
+    size = _size(source, settings)
     if settings.position != "relative":
         return Network(model, source.architecture, args, args, size)
     if getattr(model, "dynamic_img_size", False):
@@ -76,6 +85,8 @@ def _changes(
     takes_size = described["fixed_input_size"] or "img_size" in source.model_args
     if takes_size and (settings.size or "img_size" not in source.model_args):
         changes["img_size"] = list(settings.size or described["input_size"][1:])
+    if settings.patch_size:
+        changes["patch_size"] = settings.patch_size
     if settings.pad and takes_size:
         changes |= {"dynamic_img_size": True, "dynamic_img_pad": True}
     if settings.position in ("none", "1d"):
@@ -86,6 +97,11 @@ def _changes(
         # Weights trained with a class token end in a norm before the pooling: moving it would leave a random one.
         changes["fc_norm"] = has_pooled_norm
     return changes
+
+
+def _size(source: ModelSource, settings: ModelSettings) -> tuple[int, int]:
+    """(height, width) of the images, in pixels."""
+    return settings.size or tuple(source.pretrained_cfg["input_size"][1:])
 
 
 def _takes_norm_choice(architecture: str) -> bool:
@@ -99,8 +115,10 @@ def _takes_norm_choice(architecture: str) -> bool:
 
 def _created(source: ModelSource, args: dict[str, Any], settings: ModelSettings) -> nn.Module:
     try:
-        model = _with_drop_path(source, args, settings.drop_path)
+        model = _with_rates(source, args, settings)
     except _BUILD_FAULTS as error:
+        if settings.patch_size and isinstance(error, TypeError) and "patch_size" in str(error):
+            raise _no_patches(source.architecture, settings.patch_size) from error
         if settings.size and isinstance(error, AssertionError):
             _check_default_patches(source, settings)
         shown = settings.model_dump(exclude_defaults=True, exclude={"name", "architecture", "pretrained"})
@@ -109,19 +127,47 @@ def _created(source: ModelSource, args: dict[str, Any], settings: ModelSettings)
             f"{source.architecture} cannot be built with {asked}: {error or type(error).__name__}",
             hint="leave some of these settings out, or choose a plain ViT such as vit_tiny_patch16_224",
         ) from error
+    _check_dropout(model, source.architecture, settings)
     set_norm_epsilon(model, source.norm_epsilon)
     return model
 
 
-def _with_drop_path(source: ModelSource, args: dict[str, Any], drop_path: float) -> nn.Module:
-    try:
-        return timm.create_model(
-            source.architecture, pretrained_cfg=source.pretrained_cfg, **args, drop_path_rate=drop_path
-        )
-    except TypeError as error:
-        if drop_path or "drop_path_rate" not in str(error):
-            raise
-        return timm.create_model(source.architecture, pretrained_cfg=source.pretrained_cfg, **args)
+def _with_rates(source: ModelSource, args: dict[str, Any], settings: ModelSettings) -> nn.Module:
+    """The network with its probabilities of leaving something out; unknown ones are not said where they are off."""
+    rates: dict[str, Any] = {
+        "drop_path_rate": settings.drop_path,
+        "pos_drop_rate": settings.dropout,
+        "proj_drop_rate": settings.dropout,
+        "attn_drop_rate": settings.attention_dropout,
+    }
+    rates = {name: rate for name, rate in rates.items() if rate or name == "drop_path_rate"}
+    while True:
+        try:
+            return timm.create_model(source.architecture, pretrained_cfg=source.pretrained_cfg, **args, **rates)
+        except TypeError as error:
+            unknown = next((name for name in rates if name in str(error)), None)
+            if unknown in _DROPOUTS and rates[unknown]:
+                raise _no_dropout(source.architecture, _DROPOUTS[unknown], rates[unknown]) from error
+            # A network without a position table of its own has no dropout behind it: the projections' remains.
+            if unknown is None or (rates[unknown] and unknown != "pos_drop_rate"):
+                raise
+            del rates[unknown]
+
+
+def _check_dropout(model: nn.Module, architecture: str, settings: ModelSettings) -> None:
+    """Some networks swallow the arguments without obeying them: look at what came out."""
+    dropped = {module.p for module in model.modules() if isinstance(module, nn.Dropout)}
+    for name, rate in (("dropout", settings.dropout), ("attention_dropout", settings.attention_dropout)):
+        if rate and rate not in dropped:
+            raise _no_dropout(architecture, name, rate)
+
+
+def _no_dropout(architecture: str, name: str, rate: float) -> InputError:
+    where = "projections" if name == "dropout" else "attention"
+    return InputError(
+        f"{architecture} cannot be built with {name} {rate}: it has no dropout in its {where}",
+        hint=f"leave {name} out, or choose a plain ViT such as vit_tiny_patch16_224",
+    )
 
 
 def _fitted_to_patches(
@@ -129,8 +175,9 @@ def _fitted_to_patches(
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Refuse a size that the patch does not divide; with padding, give the position table the padded grid."""
     patch = patch_pixels(model)
-    size = settings.size
-    if size is None or patch is None or not _remainder(size, patch):
+    size = _size(source, settings)
+    is_own = settings.size is None and settings.patch_size is None
+    if is_own or patch is None or not _remainder(size, patch):
         return model, args
     if not args.get("dynamic_img_pad"):
         raise _undivided(source.architecture, size, patch, can_pad=isinstance(model, VisionTransformer))
@@ -142,6 +189,33 @@ def patch_pixels(model: nn.Module) -> tuple[int, int] | None:
     """(height, width) in pixels that must divide the input; None where any size is taken."""
     ratio = getattr(getattr(model, "patch_embed", None), "feat_ratio", None)
     return None if ratio is None else tuple(ratio(as_scalar=False))
+
+
+def _refuse_large_patch(source: ModelSource, settings: ModelSettings) -> None:
+    height, width = _size(source, settings)
+    if settings.patch_size and settings.patch_size > min(height, width):
+        raise InputError(
+            f"a patch of {settings.patch_size}×{settings.patch_size} pixels is larger than the image of "
+            f"{height}×{width}",
+            hint="choose a smaller --set patch_size, such as 8, 14, 16 or 32, or a larger --image-size",
+        )
+
+
+def _check_patch(model: nn.Module, architecture: str, settings: ModelSettings) -> None:
+    """Other networks take the argument without cutting images into patches of this size: look at what came out."""
+    embed: Any = getattr(model, "patch_embed", None)
+    if settings.patch_size and not (
+        type(embed) is PatchEmbed and tuple(embed.patch_size) == (settings.patch_size, settings.patch_size)
+    ):
+        raise _no_patches(architecture, settings.patch_size)
+
+
+def _no_patches(architecture: str, patch: int) -> InputError:
+    return InputError(
+        f"{architecture} cannot take patches of {patch}×{patch} pixels: it does not cut images into patches with one "
+        "layer that could be resampled",
+        hint="leave patch_size out, or choose a plain ViT such as vit_tiny_patch16_224",
+    )
 
 
 def _check_default_patches(source: ModelSource, settings: ModelSettings) -> None:

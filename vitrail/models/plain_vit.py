@@ -11,6 +11,7 @@ from vitrail.basics.errors import InputError
 from vitrail.basics.settings import Settings
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.mimetic import mimetic_initialisation
+from vitrail.models.rates import Rate
 from vitrail.models.ready import ReadyModel
 from vitrail.models.weights import WeightReport
 
@@ -34,9 +35,10 @@ class PlainVitSettings(Settings):
     initialisation: Literal["mimetic", "timm"] = "mimetic"
     """How weights are drawn: like those of a trained network where that is known (see `models/mimetic.py`), or as timm
     draws them."""
-    drop_path: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Probability that the deepest block is skipped in training (stochastic depth, rising linearly with depth)."""
-    drop_patches: float = Field(default=0.0, ge=0.0, lt=1.0)
+    drop_path: Rate = 0.0
+    """Probability that the deepest block is skipped in training (stochastic depth, rising linearly with depth); 0 or
+    none: off."""
+    drop_patches: Rate = 0.0
     """Share of an image's patches that a training step leaves out, others in every step: it takes so much less time
     (Y. Liu et al. 2022, arXiv:2208.07220)."""
 

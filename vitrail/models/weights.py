@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from timm.layers.patch_embed import resample_patch_embed
 from timm.models import model_entrypoint
 from timm.models._builder import load_pretrained
+from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
@@ -22,6 +24,8 @@ __all__ = ["PLACES", "WeightReport", "load_weights", "read_weights"]
 _UNFIT = (RuntimeError, KeyError, AttributeError, ValueError, IndexError, TypeError)
 PLACES = ("url", "file", "state_dict", "hf_hub_id", "hf_hub_filename", "source")
 """Where timm's description says that weights lie; never kept, never followed behind our back."""
+PATCHES = "patch_embed.proj.weight"
+"""The patch projection of timm's networks."""
 _POSITION_TABLES = ("pos_embed", "relative_position_bias_table")
 
 
@@ -41,6 +45,8 @@ class WeightReport:
     """The model's tensors that the file did not hold: they keep their initial value."""
     position_resampling: str | None = None
     """How a position table was brought to the model's grid; None when it was taken as it was."""
+    patch_resampling: str | None = None
+    """How the patch projection was brought to another patch; None when it was taken as it was."""
 
     def summary(self) -> str:
         """The report on one line.
@@ -50,10 +56,15 @@ class WeightReport:
         """
         parts = [f"{self.source}: {self.used} tensors used"]
         parts += [f"dropped {_listed(self.dropped)}"] if self.dropped else []
-        method = f" by {self.position_resampling}" if self.position_resampling else ""
-        parts += [f"resized {_listed(self.resized)}{method}"] if self.resized else []
+        parts += [f"resized {_listed(self.resized)}{self._methods()}"] if self.resized else []
         parts += [f"new {_listed(self.initialised)}"] if self.initialised else []
         return "; ".join(parts)
+
+    def _methods(self) -> str:
+        if self.patch_resampling is None:
+            return f" by {self.position_resampling}" if self.position_resampling else ""
+        positions = f", positions by {self.position_resampling}" if self.position_resampling else ""
+        return f": patches by {self.patch_resampling}{positions}"
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], *, architecture: str, source: str) -> WeightReport:
@@ -96,6 +107,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], *, architectur
         resized=resized,
         initialised=tuple(sorted(initial.keys() - loaded)),
         position_resampling=_resampling(resized, architecture),
+        patch_resampling=_patch_resampling(model, tensors, architecture) if PATCHES in resized else None,
     )
 
 
@@ -141,6 +153,7 @@ def _converted(model: Any, tensors: Mapping[str, Tensor], architecture: str) -> 
         tensors = {name: tensor for name, tensor in tensors.items() if name != "pos_embed"}
     with quiet(UserWarning):  # torch's remarks on how timm indexes when it resamples tables
         converted = dict(convert(dict(tensors), model))
+    _resample_relative_patches(model, converted)
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     for classifier in _names(model.pretrained_cfg.get("classifier")):
         weight = f"{classifier}.weight"
@@ -149,6 +162,14 @@ def _converted(model: Any, tensors: Mapping[str, Tensor], architecture: str) -> 
             converted.pop(weight)
             converted.pop(f"{classifier}.bias", None)
     return converted
+
+
+def _resample_relative_patches(model: nn.Module, converted: Tensors) -> None:
+    """timm resamples the patch projection of plain ViTs and others, but not of those with relative positions."""
+    if isinstance(model, VisionTransformerRelPos) and PATCHES in converted:
+        patch = model.get_parameter(PATCHES).shape[-2:]
+        if converted[PATCHES].shape[-2:] != patch:
+            converted[PATCHES] = resample_patch_embed(converted[PATCHES], list(patch))
 
 
 def _filter_of(model: nn.Module, architecture: str) -> Callable[[Tensors, nn.Module], Tensors]:
@@ -216,6 +237,18 @@ def _resampling(resized: tuple[str, ...], architecture: str) -> str | None:
     if tables[0].endswith("relative_position_bias_table"):
         return "linear interpolation on a geometric grid"
     return "bilinear interpolation" if _is_bilinear(architecture) else "bicubic interpolation, antialiased"
+
+
+def _patch_resampling(model: nn.Module, tensors: Mapping[str, Tensor], architecture: str) -> str | None:
+    """Only where the patch changed; a projection may also be adapted to other channels.
+
+    Source: `resample_patch_embed` of timm 1.0.31.
+    """
+    if tensors[PATCHES].shape[-2:] == model.state_dict()[PATCHES].shape[-2:]:
+        return None
+    return (
+        "the pseudo-inverse of a " + ("bilinear" if _is_bilinear(architecture) else "bicubic, antialiased") + " resize"
+    )
 
 
 def _unfit(source: str, architecture: str, why: str) -> InputError:

@@ -112,9 +112,15 @@ def freeze_below(chain: Chain, place: int) -> None:
 
 
 def _set_modes(module: nn.Module, prefix: str, trained: Mapping[str, bool], *, mode: bool) -> None:
-    """A module is in training mode when any of its parameters is trained; one without any follows its parent."""
+    """A module is in training mode when any of its parameters is trained.
+
+    One without any goes with the one before it, as timm's networks list their modules in running order: the dropout
+    behind the positions is off while the stem is frozen. What comes first goes with the whole.
+    """
     own = [value for name, value in trained.items() if name.startswith(prefix)]
     module.training = any(own) if own else mode
     inside = {name: value for name, value in trained.items() if name.startswith(prefix)}
+    before = module.training
     for name, child in module.named_children():
-        _set_modes(child, f"{prefix}{name}.", inside, mode=module.training)
+        _set_modes(child, f"{prefix}{name}.", inside, mode=before)
+        before = child.training

@@ -121,6 +121,29 @@ def measure_steps(
         device: where the model is.
         candidates: the first one is the reference of the agreement.
     """
+    with _without_dropout(model):
+        return _measured(model, loss_of, device, candidates)
+
+
+@contextlib.contextmanager
+def _without_dropout(model: nn.Module) -> Iterator[None]:
+    """Which values are dropped depends on the kernel, not on the random state alone: no gradients could be compared."""
+    rates = [(module, module.p) for module in model.modules() if isinstance(module, nn.Dropout) and module.p]
+    for module, _ in rates:
+        module.p = 0.0
+    try:
+        yield
+    finally:
+        for module, rate in rates:
+            module.p = rate
+
+
+def _measured(
+    model: nn.Module,
+    loss_of: Callable[[TrainingPrecision], Float[Tensor, ""]],
+    device: torch.device,
+    candidates: tuple[TrainingPrecision, ...],
+) -> list[StepTrial]:
     best = [float("inf")] * len(candidates)
     gradients: list[Tensor] = []
     for turn in range(ROUNDS + 1):  # the first turn warms up and gives the gradients

@@ -180,6 +180,61 @@ def test_drop_path_rises_linearly_with_depth_and_zero_means_none() -> None:
         untrained("test_vit", drop_path=1.0)
 
 
+@pytest.mark.parametrize("off", [None, 0, 0.0, "none", "None", "off"])
+@pytest.mark.parametrize("name", ["drop_path", "dropout", "attention_dropout"])
+def test_none_and_zero_mean_off_and_one_is_refused(name: str, off: object) -> None:
+    assert getattr(ModelSettings.parse(name="test_vit", **{name: off}), name) == 0.0
+    for wrong in (1.0, 1, -0.1, "nan", "much"):
+        with pytest.raises(SettingsError, match=f"{name}: Input should be"):
+            ModelSettings.parse(name="test_vit", **{name: wrong})
+
+
+def rates_of(model: torch.nn.Module) -> dict[str, float]:
+    return {path: module.p for path, module in model.named_modules() if isinstance(module, torch.nn.Dropout)}
+
+
+def test_dropout_stands_behind_positions_and_projections_and_attention_has_its_own() -> None:
+    settings = {"image_size": 32, "pretrained": False}
+    rates = rates_of(build("vit_tiny_patch16_224", dropout=0.1, attention_dropout=0.2, **settings).model)
+    block = {"attn.attn_drop": 0.2, "attn.proj_drop": 0.1, "mlp.drop1": 0.1, "mlp.drop2": 0.1}
+    inside = {f"blocks.{index}.{name}": rate for index in range(12) for name, rate in block.items()}
+    assert rates == {"pos_drop": 0.1, **inside, "head_drop": 0.0}
+    for position in ("relative", "2d", "none"):
+        rates = rates_of(build("vit_tiny_patch16_224", dropout=0.1, position=position, **settings).model)
+        assert rates["blocks.3.mlp.drop2"] == 0.1
+    assert not any(rates_of(build("vit_tiny_patch16_224", **settings).model).values())
+
+
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "pvt_v2_b0", "deit_tiny_distilled_patch16_224"])
+def test_dropout_reaches_the_relatives_of_the_vit(name: str) -> None:
+    model = untrained(name, dropout=0.1, attention_dropout=0.2).model
+    assert {0.1, 0.2} <= set(rates_of(model).values())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "test_efficientnet"])
+def test_a_network_without_dropout_inside_is_refused_in_words(name: str) -> None:
+    for setting, place in (("dropout", "projections"), ("attention_dropout", "attention")):
+        text = f"{name} cannot be built with {setting} 0.1: it has no dropout in its {place}"
+        assert_refused(name, text, pretrained=False, **{setting: 0.1})
+
+
+def test_dropout_is_off_in_evaluation_and_is_no_argument_of_a_package(vit_folder: Path) -> None:
+    built, plain = build(vit_folder, dropout=0.5, attention_dropout=0.5), build(vit_folder)
+    assert torch.equal(answer(built), answer(plain))
+    assert built.model_args == plain.model_args
+    assert not torch.equal(built.model.train()(torch.ones(1, 3, 48, 48)), plain.model.train()(torch.ones(1, 3, 48, 48)))
+
+
+def test_how_weights_were_trained_before_is_not_how_they_are_trained_here(vit_folder: Path) -> None:
+    arguments = json.loads((vit_folder / "config.json").read_text())["model_args"]
+    edit_config(vit_folder, model_args=arguments | {"drop_path_rate": 0.5, "proj_drop_rate": 0.3, "pos_drop_rate": 0.3})
+    built = build(vit_folder)
+    assert not any(rates_of(built.model).values())
+    assert not any("drop_path" in path and getattr(m, "drop_prob", 0) for path, m in built.model.named_modules())
+    assert not any("drop" in name for name in built.model_args)
+    assert set(rates_of(build(vit_folder, dropout=0.1).model).values()) == {0.0, 0.1}
+
+
 def test_a_network_without_drop_path_is_built_when_none_is_asked_for() -> None:
     assert untrained("vgg11").architecture == "vgg11"
     assert_refused("vgg11", "vgg11 cannot be built with drop_path 0.1: ", drop_path=0.1, pretrained=False)

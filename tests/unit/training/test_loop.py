@@ -19,7 +19,10 @@ from vitrail.training.validation import exact_logits
 STEPS = 2 + 6 + 2
 """Of head, top and whole network: six images in steps of 4 and 2."""
 
-BUILDS = {"vit": lambda: tiny_vit(drop_path=0.4), "resnet": tiny_resnet}
+BUILDS = {
+    "vit": lambda: tiny_vit(drop_path=0.4, pos_drop_rate=0.2, proj_drop_rate=0.2, attn_drop_rate=0.2),
+    "resnet": tiny_resnet,
+}
 KINDS = {
     "adamw": ("vit", {}),
     "sgd, moments carried on": ("vit", {"optimizer": "sgd", "carry_optimizer": True}),

@@ -152,6 +152,20 @@ def test_stochastic_depth_is_off_in_frozen_blocks_and_on_in_trained_ones():
     assert all(module.training for module in model.blocks[2].modules())
 
 
+def test_dropout_is_off_in_what_is_frozen_and_on_in_what_is_trained():
+    model = tiny_vit(pos_drop_rate=0.5, proj_drop_rate=0.5, attn_drop_rate=0.5)
+    chain = Chain(model)
+    freeze_below(chain, 2)
+    dropouts = {path: module.training for path, module in model.named_modules() if isinstance(module, torch.nn.Dropout)}
+    frozen = {path for path, on in dropouts.items() if not on}
+    assert frozen == {path for path in dropouts if path == "pos_drop" or path.startswith("blocks.0.")}
+    x = torch.randn(2, 3, 16, 16)
+    assert torch.equal(chain.run(x, 0, 2), chain.run(x, 0, 2))
+    assert not torch.equal(chain.run(x, 0, 3), chain.run(x, 0, 3))
+    freeze_below(chain, 0)
+    assert all(module.training for path, module in model.named_modules() if isinstance(module, torch.nn.Dropout))
+
+
 def test_freezing_everything_puts_the_whole_model_into_evaluation_mode_and_back():
     chain = Chain(tiny_vit(drop_path=0.5))
     freeze_below(chain, chain.logits)

@@ -145,6 +145,14 @@ def test_gradients_are_compared_under_the_same_random_numbers():
     assert all(0 < each.seconds < 60 for each in trials)
 
 
+def test_what_is_dropped_by_lot_does_not_count_when_gradients_are_compared():
+    model = tiny_vit(proj_drop_rate=0.5, attn_drop_rate=0.5).train()
+    plain = TrainingPrecision("plain", plain_attention=True)
+    trials = measure_steps(model, loss_in(model), CPU, candidates=(FLOAT32, plain))
+    assert trials[1].agreement == pytest.approx(1, abs=1e-6)
+    assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.0, 0.5}
+
+
 def test_another_gradient_is_noticed_and_one_that_is_not_finite_never_agrees():
     model = tiny_vit()
 
