@@ -52,10 +52,10 @@ def test_with_one_fixed_view_losses_and_weights_are_those_of_the_run_without_cac
     model = built(*FAMILIES[family])
     cached_job = prepared_job(model, images, tmp_path / "cached", **SETTINGS, cache="on")
     assert [stage.cached for stage in cached_job.stages] == [True, True]
-    assert [stage.cut for stage in cached_job.stages] == [caches.training.cut for caches in cached_job.caches.values()]
+    assert [stage.cut for stage in cached_job.stages] == [cache.cut for cache in cached_job.judged_from.values()]
     cached = outcome(cached_job)
     plain_job = prepared_job(model, images, tmp_path / "plain", **SETTINGS, cache="off")
-    assert not plain_job.caches
+    assert not plain_job.judged_from
     plain = outcome(plain_job)
     for mine, theirs in zip(cached.trained.state.history, plain.trained.state.history, strict=True):
         assert mine["training_loss"] == pytest.approx(theirs["training_loss"], rel=1e-4)

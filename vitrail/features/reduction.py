@@ -102,19 +102,6 @@ def projected(
     return (x.movedim(feature_dimension, -1) @ matrix.to(x.dtype)).movedim(-1, feature_dimension)
 
 
-def random_projection(width: int, kept: int, *, seed: int) -> Float[Tensor, "{width} {kept}"]:
-    """A matrix that keeps squared lengths on average: independent normal values of variance 1 / `kept`.
-
-    Source: Johnson and Lindenstrauss 1984, in the Gaussian form of Dasgupta and Gupta 2003, Section 2.
-
-    Args:
-        width: values in a vector before.
-        kept: values in it afterwards.
-        seed: the same seed gives the same matrix.
-    """
-    return torch.randn(width, kept, generator=torch.Generator().manual_seed(seed)) / math.sqrt(kept)
-
-
 def _class_token(x: Tensor, layout: TokenLayout, image: ImageSize) -> Tensor:
     if not layout.has_class_token:
         what = f"{layout.model} is not known to have a class token"

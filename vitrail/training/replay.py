@@ -101,7 +101,7 @@ def logged_losses(log: Path) -> list[float | None]:
     return losses
 
 
-def compared(redone: list[float | None], logged: list[float | None]) -> Replay:
+def replay_of(redone: list[float | None], logged: list[float | None]) -> Replay:
     """Losses of the same steps, side by side."""
     pairs = list(zip(redone, logged, strict=True))
     same = next((place for place, (mine, theirs) in enumerate(pairs) if mine != theirs), len(pairs))

@@ -185,3 +185,22 @@ def test_batch_norms_of_frozen_blocks_keep_their_statistics_and_those_of_trained
     assert {id(buffer) for buffer in chain.moving_statistics()} == {
         id(buffer) for name, buffer in model.named_buffers() if name.split(".")[0] in moved
     }
+
+
+def test_the_articles_multipliers_are_a_tenth_in_the_stem_and_half_in_the_first_two_blocks():
+    chain = Chain(tiny_vit(depth=4))
+    settings = TrainingSettings(layer_rates="stem-and-first-blocks", layer_decay=0.75)
+    scales = {group["layer"]: group["rate_scale"] for group in parameter_groups(chain, settings)}
+    assert scales == {
+        "stem": 0.1, "block 1": 0.5, "block 2": 0.5, "block 3": 1.0, "block 4": 1.0, "norm": 1.0, "head": 1.0,
+    }  # fmt: skip
+
+
+def test_what_is_trained_beside_the_model_learns_at_the_rate_of_the_last_layer_and_vectors_do_not_decay():
+    chain, beside = Chain(tiny_vit()), nn.ModuleDict({"projector": nn.Linear(24, 8), "average": nn.Linear(24, 8)})
+    beside["average"].requires_grad_(False)
+    optimizer = made_optimizer(chain, TrainingSettings(weight_decay=0.2), {"distillation": beside})
+    own = [group for group in optimizer.param_groups if group["layer"] == "distillation"]
+    assert [(group["names"], group["rate_scale"], group["weight_decay"]) for group in own] == [
+        (["projector.weight"], 1.0, 0.2), (["projector.bias"], 1.0, 0.0),
+    ]  # fmt: skip

@@ -4,7 +4,7 @@ import pytest
 
 from vitrail.basics.checks import append_line
 from vitrail.basics.errors import InputError
-from vitrail.training.replay import compared, logged_losses
+from vitrail.training.replay import logged_losses, replay_of
 
 
 def written(path, content) -> object:
@@ -13,18 +13,18 @@ def written(path, content) -> object:
 
 
 def test_steps_are_the_same_up_to_the_first_loss_that_is_not():
-    found = compared([4.0, 3.0, 2.5, None], [4.0, 3.0, 2.0, None])
+    found = replay_of([4.0, 3.0, 2.5, None], [4.0, 3.0, 2.0, None])
     assert (found.steps, found.same, found.largest_difference, found.agrees) == (4, 2, 0.25, False)
     assert found.words() == (
         "the losses of 4 steps differ by up to 25.00% (allowed: 2%; the first 2 are the same bit for bit)"
     )
-    same = compared([4.0, None], [4.0, None])
+    same = replay_of([4.0, None], [4.0, None])
     assert same.agrees and same.words() == "the losses of all 2 steps are the same, bit for bit"
-    assert compared([4.0], [4.04]).agrees and not compared([4.0], [4.4]).agrees
+    assert replay_of([4.0], [4.04]).agrees and not replay_of([4.0], [4.4]).agrees
 
 
 def test_a_step_that_only_one_of_both_left_out_is_no_agreement():
-    assert not compared([4.0, None], [4.0, 3.0]).agrees
+    assert not replay_of([4.0, None], [4.0, 3.0]).agrees
 
 
 def test_losses_of_all_steps_are_read_from_a_log(tmp_path):

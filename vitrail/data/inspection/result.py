@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vitrail.data.inspection.deep_pictures import deep_findings
 from vitrail.data.inspection.duplicates import duplicate_findings, near_duplicate_findings
@@ -55,14 +54,6 @@ class Inspection:
     def notes(self) -> tuple[Finding, ...]:
         """What is only said."""
         return tuple(finding for finding in self.findings if finding.severity == "note")
-
-    def leaked_ids(self, split: str) -> set[str]:
-        """Ids of the images in `split` whose identical copy is in `train`; empty for `train` itself."""
-        if split == "train":
-            return set()
-        readable = self.table.filter(pc.field("readable"))
-        ids = {name: set(readable.filter(pc.field("split") == name)["id"].to_pylist()) for name in ("train", split)}
-        return ids["train"] & ids[split]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values: the summary, all findings in full, near duplicates across splits, and whether all is well."""

@@ -13,7 +13,7 @@ from vitrail.training.formula_set import formula_set
 from vitrail.training.formula_steps import step_plan
 from vitrail.training.job import TrainingJob
 from vitrail.training.pretraining import formula_batches, pretraining_job, seeded_network
-from vitrail.training.replay import Replay, compared, first_losses, logged_losses
+from vitrail.training.replay import Replay, first_losses, logged_losses, replay_of
 from vitrail.workflows.pretrain.recipe import recipe_values
 from vitrail.workflows.pretrain.settings import PretrainSettings
 
@@ -50,7 +50,7 @@ def replay_formula(
     ):
         job = _job(settings, run, images=images, workers=workers, emit=emit)
         redone = first_losses(job, steps, emit=emit)
-    return compared(redone, logged)
+    return replay_of(redone, logged)
 
 
 def _job(
