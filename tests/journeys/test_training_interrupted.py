@@ -59,21 +59,19 @@ def _prepare(fate: _Fate) -> None:
     import torch
 
     from vitrail.features.memory_map import FeatureMap
-    from vitrail.training import checkpoint, step
-    from vitrail.training.out_of_memory import Portions
+    from vitrail.training import checkpoint
+    from vitrail.training.objectives.classification import Classification
+    from vitrail.training.settings import STAGE_NAMES
 
-    portion, loss_of, stored, whole = Portions.at, step.loss_of, FeatureMap.write, checkpoint.atomic_file
+    own_loss, stored, whole = Classification.loss, FeatureMap.write, checkpoint.atomic_file
 
-    def place_noted(portions: Any, stage: int, number: int) -> int:
-        fate.now = (stage, number)
-        return portion(portions, stage, number)
-
-    def loss(chain: Any, batch: Any, rule: Any, *, trained_from: int) -> Any:
-        if fate.memory and fate.now >= (2, 2) and len(batch.labels) > fate.memory:
+    def loss(objective: Any, chain: Any, batches: Any, *, at: Any, precision: Any) -> Any:
+        fate.now = (STAGE_NAMES.index(at.stage.name), at.step)
+        if fate.memory and fate.now >= (2, 2) and len(batches["labelled"]) > fate.memory:
             raise torch.OutOfMemoryError("not enough memory, said the test")
         if fate.meets("step"):
             fate.strike()
-        return loss_of(chain, batch, rule, trained_from=trained_from)
+        return own_loss(objective, chain, batches, at=at, precision=precision)
 
     def store(sink: Any, batch: int, features: Any) -> None:
         stored(sink, batch, features)
@@ -90,7 +88,7 @@ def _prepare(fate: _Fate) -> None:
                 fate.strike()
             yield opened
 
-    Portions.at, step.loss_of, FeatureMap.write, checkpoint.atomic_file = place_noted, loss, store, file  # type: ignore
+    Classification.loss, FeatureMap.write, checkpoint.atomic_file = loss, store, file  # type: ignore
 
 
 def fit_under_way(data, out, *typed, moment="never", strikes="SIGKILL", memory=0):

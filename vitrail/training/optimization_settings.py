@@ -28,7 +28,7 @@ class OptimizationSettings(Settings):
     """Momentum of SGD."""
     learning_rate: float | None = Field(default=None, gt=0)
     """Peak learning rate of the last layer, but in the head stage; None: 5e-4 for AdamW, 5e-2 for SGD."""
-    layer_rates: Literal["decay", "stem-and-first-blocks"] = "decay"
+    slower_layers: Literal["decay", "stem-and-first-blocks"] = "decay"
     """How much slower earlier layers learn: by `layer_decay` from group to group, or, as in the articles Vitrail grew
     from, a tenth of the rate in the stem (patches, positions, tokens), half of it in the first two blocks."""
     layer_decay: float = Field(default=0.75, gt=0, le=1)

@@ -47,7 +47,7 @@ def rate_scale(chain: Chain, part: int, settings: OptimizationSettings) -> float
     farther from the head), or the articles' multipliers.
     """
     head = chain.pooled - 1
-    if settings.layer_rates == "decay":
+    if settings.slower_layers == "decay":
         return settings.layer_decay ** (head - min(part, head))
     kind = chain.order.groups[min(part, head)].kind
     is_slow = kind == "stem" or part in chain.order.blocks[:FIRST_BLOCKS]

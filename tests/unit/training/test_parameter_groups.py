@@ -189,7 +189,7 @@ def test_batch_norms_of_frozen_blocks_keep_their_statistics_and_those_of_trained
 
 def test_the_articles_multipliers_are_a_tenth_in_the_stem_and_half_in_the_first_two_blocks():
     chain = Chain(tiny_vit(depth=4))
-    settings = TrainingSettings(layer_rates="stem-and-first-blocks", layer_decay=0.75)
+    settings = TrainingSettings(slower_layers="stem-and-first-blocks", layer_decay=0.75)
     scales = {group["layer"]: group["rate_scale"] for group in parameter_groups(chain, settings)}
     assert scales == {
         "stem": 0.1, "block 1": 0.5, "block 2": 0.5, "block 3": 1.0, "block 4": 1.0, "norm": 1.0, "head": 1.0,

@@ -9,6 +9,9 @@ from vitrail.evaluation.report import headline_split
 from vitrail.models.seeded import seeded_classifier
 from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.training.arm import Arm, trained_arm
+from vitrail.training.costs import rough_duration
+from vitrail.training.plan import training_plan
+from vitrail.training.plan_table import stage_rows
 from vitrail.workflows.fit.preparation import Prepared
 from vitrail.workflows.fit.settings import FitSettings
 
@@ -47,10 +50,12 @@ def gained_by_pretraining(
     beginning = seeded_classifier(nothing, settings.seed, num_classes=len(images.classes))
     model = beginning.seen_through(shown, prepared.model.device)
     epochs = arm.epochs or EPOCHS_BESIDE_A_PROBE
-    emit(Noted(f"scratch  the same network from nothing, {epochs} epoch{'' if epochs == 1 else 's'}"))
     split = headline_split(arm.logits)
-    own = _from_nothing(settings, epochs).arm
-    scratch = trained_arm(RunPart(run, "scratch"), model, images, own, runtime=runtime, emit=emit)
+    part, own = RunPart(run, "scratch"), _from_nothing(settings, epochs).arm
+    plan = training_plan(part, model, images, own.training, folder=part.work)  # journaled: the arm has the same
+    about = rough_duration(sum(row["estimated_seconds"] for row in stage_rows(plan, model, images)))
+    emit(Noted(f"scratch  the same network from nothing, {epochs} epoch{'' if epochs == 1 else 's'}, about {about}"))
+    scratch = trained_arm(part, model, images, own, runtime=runtime, emit=emit)
     return gain_section(
         images, split, arm.logits[split], scratch, random_accuracy=settings.random_accuracy, seed=settings.seed
     )
