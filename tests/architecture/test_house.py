@@ -1,6 +1,7 @@
 """The house rules that a machine can hold."""
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+OUR_OWN = {"vitrail", "benchmarks", "tools", "tests"}
 MODULES = sorted((ROOT / "vitrail").rglob("*.py"))
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc", "manager", "core", "base"}
 LIGHT = ["vitrail", "vitrail.cli.main", "vitrail.workflows.check", "vitrail.workflows.fit.start", "vitrail.data.loader"]
@@ -82,6 +84,31 @@ def test_importing_everything_warns_about_nothing_and_touches_no_accelerator():
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "True", done.stderr
+
+
+def imported_names(file: Path):
+    """Of our own modules, also within functions."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in OUR_OWN:
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def is_there(module: str, name: str) -> bool:
+    return hasattr(importlib.import_module(module), name) or importlib.util.find_spec(f"{module}.{name}") is not None
+
+
+def test_what_benchmarks_tools_and_documents_import_is_still_there():
+    scripts = [file for folder in ("benchmarks", "tools", "docs") for file in sorted((ROOT / folder).rglob("*.py"))]
+    asked = {names: file.relative_to(ROOT) for file in scripts for names in imported_names(file)}
+    moved = []
+    for (module, name), file in asked.items():
+        try:
+            found = is_there(module, name)
+        except ModuleNotFoundError:
+            found = False
+        if not found:
+            moved.append(f"{file}: {module}.{name}")
+    assert not moved
 
 
 def test_the_project_names_no_place_of_ours():
