@@ -100,37 +100,33 @@ def feature_pass_speed(data: Path, repeats: int) -> dict:
     import pyarrow.compute as pc
 
     import vitrail
-    from vitrail.basics.devices import chosen_device
     from vitrail.data.columns import places_of
     from vitrail.data.loader import pixel_batches
     from vitrail.data.workers import usable_cores
     from vitrail.features.feature_pass import PassMeans, PassSettings, feature_pass
     from vitrail.models.catalogue import build_model
     from vitrail.models.model_settings import ModelSettings
-    from vitrail.models.ready import ReadyModel
     from vitrail.prediction.runtimes.choosing import choose_runtime
     from vitrail.prediction.runtimes.runtime import Workload
 
-    built = build_model(ModelSettings.parse(name=f"local-dir:{data / 'vit_tiny_in1k'}"))
+    ready = build_model(ModelSettings.parse(name=f"local-dir:{data / 'vit_tiny_in1k'}"))
     rows = vitrail.check(data / "hymenoptera").table
     rows = rows.filter(pc.field("format") == "JPEG")
     places = places_of(rows)
-    device = chosen_device("cpu")
-    frozen = ReadyModel(built.model, built.preprocessing, built.weights_sha256, device)
-    sample = next(pixel_batches(places[:8], built.preprocessing, batch_size=8, workers=0))
-    workload = Workload(built.model, built.preprocessing, device, sample)
+    sample = next(pixel_batches(places[:8], ready.preprocessing, batch_size=8, workers=0))
+    workload = Workload(ready.model, ready.preprocessing, ready.device, sample)
     best = choose_runtime(workload, asked="torch", images=len(places), exact=False).runtime
 
     def ours() -> tuple[float, "np.ndarray"]:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            means = PassMeans(best, PassSettings().batch_size_on(device), usable_cores())
-            features = feature_pass(frozen, rows, Path(folder), means)
+            means = PassMeans(best, PassSettings().batch_size_on(ready.device), usable_cores())
+            features = feature_pass(ready, rows, Path(folder), means)
             return time.perf_counter() - start, np.array(features)
 
     def plain() -> tuple[float, "np.ndarray"]:
         start = time.perf_counter()
-        features = _plain_features(built.model, data / "hymenoptera")
+        features = _plain_features(ready.model, data / "hymenoptera")
         return time.perf_counter() - start, features
 
     ours(), plain()

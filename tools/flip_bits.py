@@ -12,6 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -21,7 +22,7 @@ import vitrail
 from vitrail.basics.errors import VitrailError
 from vitrail.workflows.fit import finish as recipe
 
-FIT = {
+FIT: dict[str, Any] = {
     "model": "test_vit", "pretrained": False, "image_size": 32, "workers": 0, "precision": "float32",
     "training_precision": "float32", "stages": "head,top", "head_epochs": 1, "top_epochs": 1, "in_doubt": "trained",
     "checkpoint_seconds": 0,

@@ -13,6 +13,7 @@ import torch
 from benchmarks.figures import median_with_interval, summary, tell
 from vitrail.basics.errors import InputError, SystemFault
 from vitrail.models.catalogue import preprocessing_of
+from vitrail.models.inputs import Pixels
 from vitrail.prediction.runtimes.agreement import agreement_of
 from vitrail.prediction.runtimes.known import RUNTIMES
 from vitrail.prediction.runtimes.runtime import Forward
@@ -37,8 +38,9 @@ def runtime_speed(repeats: int, smoke: bool) -> dict[str, Any]:
 
 def _speeds(model: Any, size: int, rounds: int) -> dict[str, Any]:
     shown, threads = preprocessing_of(model), torch.get_num_threads()
-    pixels = np.random.default_rng(0).integers(0, 256, (size, shown.height, shown.width, 3), dtype=np.uint8)
-    inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255).sub(0.5).div(0.5).contiguous()
+    given = np.random.default_rng(0).integers(0, 256, (size, shown.height, shown.width, 3), dtype=np.uint8)
+    pixels = Pixels(given)
+    inputs = torch.from_numpy(given).permute(0, 3, 1, 2).float().div(255).sub(0.5).div(0.5).contiguous()
     figures: dict[str, Any] = {}
 
     def peer() -> None:

@@ -18,7 +18,7 @@ PAIRS = 11
 
 def stopping_cost(repeats: int, smoke: bool) -> dict[str, Any]:
     """Model time of every route, as a share of the whole network's."""
-    model = timm.create_model("test_vit" if smoke else MODEL).eval()
+    model: Any = timm.create_model("test_vit" if smoke else MODEL).eval()
     images = torch.randn(2 if smoke else BATCH, *model.default_cfg["input_size"])
     ways = {route: create_feature_extractor(model, [NODE], route=route) for route in ROUTES}
     shares: dict[str, list[float]] = {route: [] for route in ways}

@@ -91,7 +91,7 @@ def hooks(folder: Path, out: Path) -> str:
     """A forward hook, the whole network run, one .npy at the end."""
     import torch
 
-    model, found = _model(), {}
+    model, found = _model(), dict[str, Any]()
     model.get_submodule(NODE).register_forward_hook(lambda _m, _i, result: found.update(now=result))
     rows = []
     with torch.inference_mode():

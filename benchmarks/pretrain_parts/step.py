@@ -9,23 +9,19 @@ import numpy as np
 import torch
 
 from benchmarks.figures import paired_ratio, summary, tell
-from benchmarks.training_parts.job import CPU, chosen_precision
+from benchmarks.training_parts.job import CPU, chosen_precision, labelled_objective, whole_step
 from benchmarks.training_parts.step import plain_step
 from vitrail.models.chain import Chain
 from vitrail.models.plain_vit import PlainVitSettings, plain_vit
 from vitrail.models.ready import ReadyModel
 from vitrail.prediction.normalise import Normalise
 from vitrail.training.formula_batches import FormulaBatches
-from vitrail.training.formula_steps import MEASURED_IMAGES
+from vitrail.training.formula_steps import MEASURED_IMAGES, formula_stage
 from vitrail.training.formula_views import FormulaViewSettings
-from vitrail.training.parameter_groups import freeze_below, made_optimizer, set_rates
 from vitrail.training.pretraining_settings import PretrainingSettings
-from vitrail.training.stages import Stage
-from vitrail.training.step import Batch, StepRule, train_step
 
 CLASSES, STORED, STORED_PIXELS = 1000, 4000, 96
 STEPS_OF_A_BLOCK, BLOCKS = 4, 6
-LEARNING_RATE = 1e-3
 
 Block = Callable[[], None]
 
@@ -90,20 +86,15 @@ def repeated(step: Block) -> Block:
 def our_block(built: ReadyModel, settings: PretrainingSettings) -> tuple[Block, str]:
     """A block of our steps in the precision that a fit takes here, and that precision's name."""
     batches = stored_batches(built, settings)
-    chain, sample = Chain(copy.deepcopy(built.model)), batches.batch(0)
-    few = slice(0, MEASURED_IMAGES)
-    measured = Batch(sample.inputs[few], 0, sample.labels[few], sample.image_weights[few])
-    precision = chosen_precision(chain, measured, batches.normalise, trained_from=0)
-    optimizer = made_optimizer(chain, settings.for_the_loop())
-    rule = StepRule(batches.normalise, precision, settings.label_smoothing, settings.clip, CPU)
-    stage = Stage("formula", settings.epochs, LEARNING_RATE, 0, 0, None, cached=False)
-    freeze_below(chain, 0)
-    set_rates(optimizer, LEARNING_RATE, 1.0)
+    chain, stage = Chain(copy.deepcopy(built.model)), formula_stage(settings)
+    objective = labelled_objective(batches, batches.normalise, settings)
+    sample = batches.batch(stage, settings.total_steps - 1).part(slice(0, MEASURED_IMAGES))
+    precision = chosen_precision(chain, objective, sample)
+    step = whole_step(chain, objective, precision, settings)
 
     def block() -> None:
-        first = batches.total_steps - STEPS_OF_A_BLOCK
-        for batch in batches.batches(stage, first_step=first, cache=None):
-            train_step(chain, optimizer, batch, rule, trained_from=0, most_at_once=len(batch.labels))
+        for batch in batches.batches(stage, first_step=settings.total_steps - STEPS_OF_A_BLOCK, cache=None):
+            step(batch)
 
     return block, precision.name
 
@@ -119,7 +110,5 @@ def stored_batches(built: ReadyModel, settings: PretrainingSettings) -> FormulaB
         normalise=Normalise(built.preprocessing, CPU),
         images_per_step=settings.images_per_step,
         steps_per_epoch=settings.steps_per_epoch,
-        sizes=settings.sizes,
-        total_steps=settings.total_steps,
         seed=0,
     )

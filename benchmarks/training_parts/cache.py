@@ -9,13 +9,11 @@ from benchmarks.figures import median_with_interval, summary, tell
 from benchmarks.training_parts.job import CPU, Bench, StepClock, real_bench, top_cut
 from vitrail.data.loader import pixel_batches
 from vitrail.features.feature_pass import PassMeans, PassSettings
-from vitrail.features.memory_map import Storage
-from vitrail.features.prefix_cache import ViewedImages, prefix_cache
 from vitrail.prediction.runtimes.choosing import choose_runtime
 from vitrail.prediction.runtimes.runtime import Runtime, Workload
 from vitrail.training.loop import train
 from vitrail.training.plan import DEFAULT_IMAGES_PER_STEP
-from vitrail.training.stage_caches import Caches
+from vitrail.training.stage_caches import filled_caches
 from vitrail.training.stages import Stage
 
 TOP_BLOCKS = 3
@@ -77,36 +75,25 @@ def cached_seconds(
     stage = _stage(bench, name, views, max(epochs), cached=True)
     with tempfile.TemporaryDirectory() as folder:
         clock = StepClock()
-        cache = prefix_cache(
-            bench.frozen,
-            stage.cut,
-            ViewedImages(
-                bench.training.images.places, bench.training.images.ids, bench.training.augmentation, views,
-                bench.training.seed,
-            ),
-            Path(folder) / "cache",
-            PassMeans(runtime, PassSettings().batch_size_on(CPU), bench.training.workers),
-            storage=_storage(bench, stage),
+        means = PassMeans(runtime, PassSettings().batch_size_on(CPU), bench.training.workers)
+        caches = filled_caches(
+            (stage,), bench.ready, bench.training, bench.single, means,
+            storage="bfloat16" if bench.precision.products == "bfloat16" else "float32", folder=Path(folder),
         )  # fmt: skip
         building = clock.seconds
-        train(bench.job(stage, Path(folder), caches=Caches(training=cache)), emit=clock)
+        train(bench.job(stage, Path(folder), cache=caches[name].training), emit=clock)
     return building, [round(clock.marks[count * bench.training.steps_per_epoch - 1], 3) for count in epochs]
 
 
 def _stage(bench: Bench, name: str, views: int, epochs: int, *, cached: bool) -> Stage:
     if name == "head":
-        return Stage("head", epochs, 1e-3, bench.chain.pooled, 0, views, cached)
-    return Stage("top", epochs, 1e-4, top_cut(bench.chain, TOP_BLOCKS), 0, views, cached)
-
-
-def _storage(bench: Bench, stage: Stage) -> Storage:
-    """As a fit keeps them."""
-    return "bfloat16" if bench.precision.autocast and stage.cut < bench.chain.pooled else "float32"
+        return Stage("head", epochs, 1e-3, bench.ready.chain.pooled, 0, views, cached)
+    return Stage("top", epochs, 1e-4, top_cut(bench.ready.chain, TOP_BLOCKS), 0, views, cached)
 
 
 def _fastest_runtime(bench: Bench) -> Runtime:
     """As a fit chooses it where nothing but torch is installed: on eight of the images."""
-    shown = bench.frozen.preprocessing
+    shown = bench.ready.preprocessing
     sample = next(pixel_batches(bench.training.images.places[:8], shown, batch_size=8, workers=0))
-    workload = Workload(bench.frozen.model, shown, CPU, sample)
+    workload = Workload(bench.ready.model, shown, CPU, sample)
     return choose_runtime(workload, asked="torch", images=len(bench.training.images), exact=False).runtime

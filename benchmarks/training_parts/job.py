@@ -1,11 +1,12 @@
-"""What the parts share: a real model with real images, a training run of it, and a clock that listens to that run."""
+"""What the parts share: a real model with real images, a training run of it, one step, and a clock that listens."""
 
+import itertools
 import os
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
@@ -13,66 +14,89 @@ import vitrail
 from vitrail.basics.devices import chosen_device
 from vitrail.basics.events import Event, WorkAdvanced
 from vitrail.data.augmentation import AugmentationSettings
-from vitrail.data.columns import LabelledImages, in_split, labels_of, places_of
-from vitrail.data.loader import pixel_batches
+from vitrail.data.columns import LabelledImages, in_split
+from vitrail.data.split_images import SplitImages
 from vitrail.data.workers import usable_cores
+from vitrail.features.prefix_cache import PrefixCache
 from vitrail.models.catalogue import build_model
 from vitrail.models.chain import Chain
 from vitrail.models.model_settings import ModelSettings
 from vitrail.models.ready import ReadyModel
 from vitrail.prediction.normalise import Normalise
+from vitrail.training.batch import Batch
 from vitrail.training.batches import TrainingImages
-from vitrail.training.loop import TrainingJob
+from vitrail.training.job import TrainingJob
+from vitrail.training.objectives.classification import LABELLED, Classification
+from vitrail.training.objectives.objective import Moment
+from vitrail.training.optimization_settings import OptimizationSettings
 from vitrail.training.out_of_memory import Portions
-from vitrail.training.parameter_groups import freeze_below
-from vitrail.training.precision import TrainingPrecision, agreeing_step, measure_steps
+from vitrail.training.parameter_groups import freeze_below, made_optimizer, set_rates
+from vitrail.training.precision import TrainingPrecision, agreeing_step, measure_steps, tried_precisions
 from vitrail.training.records import EpochDone
 from vitrail.training.settings import TrainingSettings
-from vitrail.training.stage_caches import Caches
-from vitrail.training.stages import Stage
-from vitrail.training.step import Batch, StepRule, loss_of
-from vitrail.training.tried_steps import MEASURED_IMAGES
+from vitrail.training.sources import TrainingData
+from vitrail.training.stages import CLASSIFICATION, Stage
+from vitrail.training.step import StepRule, train_step
+from vitrail.training.tried_steps import tried_steps
 from vitrail.training.validation import Validation
 
 CPU = chosen_device("cpu")
-CLASSES = ("ants", "bees")
+CLASSES = ["ants", "bees"]
+WHOLE = Stage("all", 1, 1e-4, 0, 0, None, cached=False)
+"""One epoch of the whole network."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A model, the images it is trained on, and the precision of its steps that was measured to be the fastest."""
+    """A model, the images it is trained on, and the precision that a fit would take for its steps."""
 
-    frozen: ReadyModel
-    chain: Chain
+    ready: ReadyModel
     training: TrainingImages
     precision: TrainingPrecision
 
-    def rule(self) -> StepRule:
-        """With the default settings."""
-        settings = TrainingSettings()
-        normalise = Normalise(self.frozen.preprocessing, CPU)
-        return StepRule(normalise, self.precision, settings.label_smoothing, settings.clip, CPU)
+    @property
+    def single(self) -> Validation:
+        """The image that judges: only one, which this process reads itself, so that the workers do not get ahead."""
+        images = self.training.images
+        return Validation(
+            LabelledImages(images.places[:1], images.ids[:1], images.labels[:1]), self.ready.preprocessing, 1, 0
+        )
 
-    def job(self, stage: Stage, folder: Path, *, caches: Caches | None = None) -> TrainingJob:
-        """One stage with the default settings, judged by a single image, which this process reads itself: the workers
-        shall not get ahead while it does."""
-        images, training = self.training.images, self.training
-        single = LabelledImages(images.places[:1], images.ids[:1], images.labels[:1])
-        validation = Validation(single, self.frozen.preprocessing, 1, 0)
+    def job(self, stage: Stage, folder: Path, *, cache: PrefixCache | None = None) -> TrainingJob:
+        """One stage with the default settings."""
+        normalise = Normalise(self.ready.preprocessing, CPU)
+        objective = Classification(self.training, normalise, tuple(CLASSES), caches={stage.name: cache})
         return TrainingJob(
-            chain=self.chain,
+            chain=self.ready.chain,
             stages=(stage,),
-            training=training,
-            validation=validation,
-            sample=validation,
-            caches={stage.name: caches} if caches else {},
-            rule=self.rule(),
-            portions=Portions(training.images_per_step, [], lambda *_, **__: None),
+            objectives={CLASSIFICATION: objective},
+            validation=self.single,
+            sample=self.single,
             settings=TrainingSettings(),
-            classes=CLASSES,
+            precision=self.precision,
+            portions=Portions(self.training.images_per_step, [], lambda *_, **__: None),
+            device=CPU,
+            seed=self.training.seed,
             folder=folder,
             metrics=folder / "metrics.jsonl",
         )
+
+
+@dataclass(frozen=True)
+class SameBatch:
+    """The same images in every step; see `TrainingData`."""
+
+    batch: Batch
+    seed: int = 0
+    steps_per_epoch: int = 1
+
+    def batches(self, stage: Stage, *, first_step: int, cache: PrefixCache | None) -> Iterator[Batch]:
+        """Without end."""
+        return itertools.repeat(self.batch)
+
+    def names(self, stage: Stage, step: int) -> list[str]:
+        """They have none."""
+        return []
 
 
 class StepClock:
@@ -112,24 +136,24 @@ def real_bench(*, images: int | None, images_per_step: int, top_blocks: int | No
     Args:
         images: how many; None takes all of them.
         images_per_step: of a training step.
-        top_blocks: the precision is measured for a step that trains so many; None: all.
+        top_blocks: the precision is chosen for a step that trains so many; None: all.
     """
-    built = build_model(
-        ModelSettings.parse(name=f"local-dir:{real_data() / 'vit_tiny_in1k'}"), num_classes=len(CLASSES)
-    )
+    settings = ModelSettings.parse(name=f"local-dir:{real_data() / 'vit_tiny_in1k'}")
+    ready = build_model(settings, num_classes=len(CLASSES))
     rows = vitrail.check(real_data() / "hymenoptera").table
     rows = in_split(rows.filter(pc.field("format") == "JPEG"), "train").slice(0, images)
-    frozen, chain = ReadyModel(built.model, built.preprocessing, built.weights_sha256, CPU), Chain(built.model)
+    there = SplitImages(rows, CLASSES, usable_cores())
     training = TrainingImages(
-        images=LabelledImages(places_of(rows), rows["id"].to_pylist(), labels_of(rows, list(CLASSES))),
-        preprocessing=built.preprocessing,
+        images=there.labelled("train"),
+        preprocessing=ready.preprocessing,
         augmentation=AugmentationSettings(),
         class_weights=torch.ones(len(CLASSES)),
         images_per_step=images_per_step,
         seed=0,
-        workers=usable_cores(),
+        workers=there.workers,
     )
-    return Bench(frozen, chain, training, _precision(frozen, chain, rows, top_cut(chain, top_blocks)))
+    trained = Stage("trained", 1, 1e-4, top_cut(ready.chain, top_blocks), 0, None, cached=False)
+    return Bench(ready, training, tried_steps(ready, (trained,), there, TrainingSettings())[0])
 
 
 def top_cut(chain: Chain, blocks: int | None) -> int:
@@ -138,22 +162,33 @@ def top_cut(chain: Chain, blocks: int | None) -> int:
     return places[-blocks] if blocks else 0
 
 
-def _precision(frozen: ReadyModel, chain: Chain, rows: pa.Table, trained_from: int) -> TrainingPrecision:
-    """As a fit chooses it: on a few of the images."""
-    count = MEASURED_IMAGES["cpu"]
-    pixels = next(pixel_batches(places_of(rows)[:count], frozen.preprocessing, batch_size=count, workers=0))
-    batch = Batch(pixels, 0, torch.arange(count) % 2, torch.ones(count))
-    return chosen_precision(chain, batch, Normalise(frozen.preprocessing, CPU), trained_from=trained_from)
+def chosen_precision(chain: Chain, objective: Classification, batch: Batch) -> TrainingPrecision:
+    """The precision in which a fit would compute steps of the whole network, found on this batch."""
+    freeze_below(chain, 0)
+
+    def loss(candidate: TrainingPrecision) -> torch.Tensor:
+        return objective.loss(chain, {LABELLED: batch}, at=Moment(WHOLE, 0, 0, 0.0), precision=candidate)[0]
+
+    return agreeing_step(measure_steps(chain.model, loss, CPU, candidates=tried_precisions("auto", CPU))).precision
 
 
-def chosen_precision(chain: Chain, batch: Batch, normalise: Normalise, *, trained_from: int) -> TrainingPrecision:
-    """The precision in which a fit would compute steps on this batch."""
-    freeze_below(chain, trained_from)
-    trials = measure_steps(
-        chain.model,
-        lambda candidate: loss_of(
-            chain, batch, StepRule(normalise, candidate, 0.0, 0.0, CPU), trained_from=trained_from
-        ),
-        CPU,
-    )
-    return agreeing_step(trials).precision
+def whole_step(
+    chain: Chain, objective: Classification, precision: TrainingPrecision, settings: OptimizationSettings
+) -> Callable[[Batch], None]:
+    """A step of the whole network at a steady rate, as the loop takes it, but for what the loop does around it."""
+    optimizer = made_optimizer(chain, settings)
+    rule = StepRule(precision, precision.loss_scale(CPU), settings.clip, CPU)
+    freeze_below(chain, 0)
+    set_rates(optimizer, settings.peak_rate, 1.0)
+
+    def step(batch: Batch) -> None:
+        train_step(
+            chain, optimizer, objective, {LABELLED: batch}, rule, at=Moment(WHOLE, 0, 0, 0.0), most_at_once=len(batch)
+        )
+
+    return step
+
+
+def labelled_objective(data: TrainingData, normalise: Normalise, settings: OptimizationSettings) -> Classification:
+    """What a fit minimises with these settings."""
+    return Classification(data, normalise, (), settings.label_smoothing)

@@ -15,14 +15,14 @@ import torch
 
 from benchmarks.figures import paired_ratio, summary, tell
 from benchmarks.processes import figures_of
-from benchmarks.training_parts.job import CPU
+from benchmarks.training_parts.job import CPU, SameBatch, labelled_objective, whole_step
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.chain import Chain
+from vitrail.models.inputs import Pixels
 from vitrail.prediction.normalise import Normalise
-from vitrail.training.parameter_groups import freeze_below, made_optimizer, set_rates
+from vitrail.training.batch import Batch
 from vitrail.training.precision import FLOAT32
 from vitrail.training.settings import TrainingSettings
-from vitrail.training.step import Batch, StepRule, train_step
 
 MODEL = "vit_small_patch16_224"
 TIMED_STEPS = 3
@@ -54,17 +54,15 @@ def measured_step(name: str, images: int) -> dict[str, float]:
     torch.manual_seed(0)
     model: Any = timm.create_model(MODEL)
     model.set_grad_checkpointing(name == "checkpointed")
-    chain, settings = Chain(model), TrainingSettings()
-    optimizer = made_optimizer(chain, settings)
-    rule = StepRule(Normalise(Preprocessing(), CPU), FLOAT32, 0.0, settings.clip, CPU)
+    settings = TrainingSettings(learning_rate=1e-4)
     pixels = np.random.default_rng(0).integers(0, 256, (images, 224, 224, 3), dtype=np.uint8)
-    batch = Batch(pixels, 0, torch.arange(images), torch.ones(images))
-    freeze_below(chain, 0)
-    set_rates(optimizer, 1e-4, 1.0)
+    batch = Batch((Pixels(pixels),), np.arange(images), torch.ones(images), torch.arange(images))
+    objective = labelled_objective(SameBatch(batch), Normalise(Preprocessing(), CPU), settings)
+    take_step = whole_step(Chain(model), objective, FLOAT32, settings)
     before, seconds = _peak_megabytes(), []
     for step in range(1 + TIMED_STEPS):
         started = time.perf_counter()
-        train_step(chain, optimizer, batch, rule, trained_from=0, most_at_once=images)
+        take_step(batch)
         if step == 0:
             peak = _peak_megabytes() - before
         else:

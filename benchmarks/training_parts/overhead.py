@@ -12,19 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.figures import median_with_interval, summary, tell
-from benchmarks.training_parts.job import CPU, Bench, StepClock, real_bench
+from benchmarks.training_parts.job import CPU, WHOLE, Bench, StepClock, real_bench
 from vitrail.data.training_views import View, view_batches
 from vitrail.features.prefix_cache import view_seed
+from vitrail.models.inputs import Pixels
 from vitrail.prediction.normalise import Normalise
-from vitrail.training.checkpoint import Checkpoints
+from vitrail.training.checkpoint import MODEL, Checkpoints
 from vitrail.training.loop import train
 from vitrail.training.parameter_groups import freeze_below, parameter_groups
 from vitrail.training.schedule import rate_at
 from vitrail.training.settings import TrainingSettings
-from vitrail.training.stages import Stage
 
 IMAGES_PER_STEP = 16
-STAGE = Stage("all", 1, 1e-4, 0, 0, None, cached=False)
 BLOCKS = 10
 
 
@@ -58,29 +57,30 @@ def our_block(bench: Bench) -> float:
     """Seconds of one epoch of `train`, but for its first step; its validation comes after the clock has stopped."""
     with tempfile.TemporaryDirectory() as folder:
         clock = StepClock()
-        train(bench.job(STAGE, Path(folder)), emit=clock)
+        train(bench.job(WHOLE, Path(folder)), emit=clock)
     return clock.marks[-1] - clock.marks[0]
 
 
 def bare_block(bench: Bench) -> float:
     """The same steps in the plainest loop."""
-    model: Any = bench.chain.model
+    model: Any = bench.ready.model
     settings, training = TrainingSettings(), bench.training
     model.train().requires_grad_(True)
-    groups = parameter_groups(bench.chain, layer_decay=settings.layer_decay, weight_decay=settings.weight_decay)
-    optimizer = torch.optim.AdamW(groups, lr=0.0, fused=True)
+    optimizer = torch.optim.AdamW(parameter_groups(bench.ready.chain, settings), lr=0.0, fused=True)
     normalise, loss_of = Normalise(training.preprocessing, CPU), nn.CrossEntropyLoss()
-    with replace(bench.precision, autocast=False).applied(model, CPU):  # the kernel of attention, once for all steps
+    in_bfloat16 = bench.precision.products == "bfloat16"
+    only_attention = replace(bench.precision, products="float32")
+    with only_attention.applied(model, CPU):  # once for all steps
         started, total = 0.0, training.steps_per_epoch
         for step, (pixels, labels) in enumerate(batches(bench)):
-            rate = STAGE.learning_rate * rate_at(
+            rate = WHOLE.learning_rate * rate_at(
                 step, total, settings.warmup_fraction, floor_fraction=settings.floor_fraction
             )
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["rate_scale"]
             optimizer.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16, enabled=bench.precision.autocast):
-                loss = loss_of(model(normalise(pixels)), labels)
+            with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16):
+                loss = loss_of(model(normalise(Pixels(pixels))), labels)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
             optimizer.step()
@@ -91,7 +91,7 @@ def bare_block(bench: Bench) -> float:
 def batches(bench: Bench) -> Iterator[tuple[np.ndarray, Tensor]]:
     """The pixels and labels that our loop sees in the same epoch."""
     training = bench.training
-    images = [training.step_images(STAGE, step) for step in range(training.steps_per_epoch)]
+    images = [training.step_images(WHOLE, step) for step in range(training.steps_per_epoch)]
     views = [[view_of(bench, int(image)) for image in each] for each in images]
     pixels = view_batches(views, training.preprocessing, training.augmentation, workers=training.workers)
     for each, batch in zip(images, pixels, strict=True):
@@ -101,25 +101,26 @@ def batches(bench: Bench) -> Iterator[tuple[np.ndarray, Tensor]]:
 def view_of(bench: Bench, image: int) -> View:
     """The view of an image that the only epoch shows."""
     training = bench.training
-    number = training.view_number(STAGE, 0, image)
+    number = training.view_number(WHOLE, 0, image)
     return training.images.places[image], view_seed(training.seed, training.images.ids[image], number)
 
 
 def rare_costs(bench: Bench) -> dict[str, Any]:
     """Seconds of what our loop does once an epoch (freezing) and once a minute at most (a checkpoint of it all)."""
-    chain, pause = bench.chain, TrainingSettings().checkpoint_seconds
+    chain, pause = bench.ready.chain, TrainingSettings().checkpoint_seconds
     started = time.perf_counter()
     freeze_below(chain, 0)
     freezing = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as folder:
-        trained = train(bench.job(STAGE, Path(folder)))
+        trained = train(bench.job(WHOLE, Path(folder)))
         # A second one, as in the midst of a stage: with the moments, which the end of a stage has cleared.
         optimizer = torch.optim.AdamW(chain.model.parameters(), fused=True)
         for parameter in chain.model.parameters():
             parameter.grad = torch.zeros_like(parameter)
         optimizer.step()
         started = time.perf_counter()
-        Checkpoints(Path(folder), chain.model, optimizer).write(trained.state, trained.changed, trained.best)
+        checkpoints = Checkpoints(Path(folder), {MODEL: chain.model}, optimizer)
+        checkpoints.write(trained.state, trained.changed, {trained.state.epochs: trained.best})
         writing = time.perf_counter() - started
     return {
         "freezing_seconds_per_epoch": round(freezing, 4),

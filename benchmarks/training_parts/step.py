@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.figures import paired_ratio, summary, tell
-from benchmarks.training_parts.job import CPU, chosen_precision
+from benchmarks.training_parts.job import CPU, SameBatch, chosen_precision, labelled_objective, whole_step
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.chain import Chain
+from vitrail.models.inputs import Pixels
 from vitrail.prediction.normalise import Normalise
-from vitrail.training.parameter_groups import freeze_below, made_optimizer, set_rates
+from vitrail.training.batch import Batch
 from vitrail.training.settings import TrainingSettings
-from vitrail.training.step import Batch, StepRule, train_step
 from vitrail.training.tried_steps import MEASURED_IMAGES
 
 MODEL = "vit_small_patch16_224"
@@ -40,7 +40,7 @@ def step_speed(repeats: int, smoke: bool) -> dict[str, Any]:
     size, rounds = (2, 3) if smoke else (16, 6 * repeats)
     pixels = np.random.default_rng(0).integers(0, 256, (size, 224, 224, 3), dtype=np.uint8)
     model, labels = timm.create_model(MODEL), torch.arange(size)
-    images = Normalise(Preprocessing(), CPU)(pixels)
+    images = Normalise(Preprocessing(), CPU)(Pixels(pixels))
     steps = {
         "fp32": plain_step(copy.deepcopy(model), images, labels),
         "bf16": plain_step(copy.deepcopy(model), images, labels, autocast=True),
@@ -157,17 +157,9 @@ def fresh_compiler_cache() -> Iterator[None]:
 
 def our_step(model: nn.Module, pixels: np.ndarray, labels: Tensor) -> tuple[Step, str]:
     """Our step in the precision that a fit takes here, and that precision's name."""
-    chain, normalise, settings = Chain(model), Normalise(Preprocessing(), CPU), TrainingSettings()
-    batch = Batch(pixels, 0, labels, torch.ones(len(labels)))
-    few = slice(0, MEASURED_IMAGES["cpu"])
-    sample = Batch(pixels[few], 0, labels[few], batch.image_weights[few])
-    precision = chosen_precision(chain, sample, normalise, trained_from=0)
-    optimizer = made_optimizer(chain, settings)
-    rule = StepRule(normalise, precision, settings.label_smoothing, settings.clip, CPU)
-    freeze_below(chain, 0)
-    set_rates(optimizer, LEARNING_RATE, 1.0)
-
-    def step() -> None:
-        train_step(chain, optimizer, batch, rule, trained_from=0, most_at_once=len(labels))
-
-    return step, precision.name
+    chain, settings = Chain(model), TrainingSettings(learning_rate=LEARNING_RATE)
+    batch = Batch((Pixels(pixels),), np.arange(len(labels)), torch.ones(len(labels)), labels)
+    objective = labelled_objective(SameBatch(batch), Normalise(Preprocessing(), CPU), settings)
+    precision = chosen_precision(chain, objective, batch.part(slice(0, MEASURED_IMAGES["cpu"])))
+    step = whole_step(chain, objective, precision, settings)
+    return lambda: step(batch), precision.name

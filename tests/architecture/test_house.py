@@ -1,6 +1,7 @@
 """The house rules that a machine can hold."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+OUR_OWN = {"vitrail", "benchmarks", "tools", "tests"}
 MODULES = sorted((ROOT / "vitrail").rglob("*.py"))
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc", "manager", "core", "base"}
 LIGHT = ["vitrail", "vitrail.cli.main", "vitrail.workflows.check", "vitrail.workflows.fit.start", "vitrail.data.loader"]
@@ -82,6 +84,43 @@ def test_importing_everything_warns_about_nothing_and_touches_no_accelerator():
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "True", done.stderr
+
+
+def imported_names(file):
+    """Of our own modules, also within functions."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in OUR_OWN:
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+@functools.cache
+def names_of(module):
+    """What can be imported from it, as its text says; nothing is run."""
+    place = ROOT.joinpath(*module.split("."))
+    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    if not file.exists():
+        return set()
+    inside = {each.stem for each in place.iterdir()} if place.is_dir() else set()
+    return inside.union(*(names_given_by(node) for node in ast.walk(ast.parse(file.read_text()))))
+
+
+def names_given_by(node):
+    match node:
+        case ast.FunctionDef() | ast.ClassDef():
+            return [node.name]
+        case ast.Name(ctx=ast.Store()):
+            return [node.id]
+        case ast.Import() | ast.ImportFrom():
+            return [alias.asname or alias.name for alias in node.names]
+    return []
+
+
+def test_what_benchmarks_tools_and_documents_import_is_still_there():
+    scripts = [file for folder in ("benchmarks", "tools", "docs") for file in sorted((ROOT / folder).rglob("*.py"))]
+    asked = {names: file.relative_to(ROOT) for file in scripts for names in imported_names(file)}
+    assert len(asked) > 100
+    moved = [f"{file}: {module}.{name}" for (module, name), file in asked.items() if name not in names_of(module)]
+    assert not moved
 
 
 def test_the_project_names_no_place_of_ours():

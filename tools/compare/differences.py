@@ -48,8 +48,8 @@ def differences(journey: str, old: Path, new: Path, *, allow: list[str], killed:
         if left_out(file, "", killed=killed):
             continue
         if file not in old_files or file not in new_files:
-            there = ["there" if file in files else MISSING for files in (old_files, new_files)]
-            found.append(Difference(journey, file, "", *there))
+            before, after = ("there" if file in files else MISSING for files in (old_files, new_files))
+            found.append(Difference(journey, file, "", before, after))
             continue
         found += _in_file(journey, file, old_files[file], new_files[file], killed)
     return [_judged(each, allow) for each in found]
@@ -72,9 +72,9 @@ def _in_file(journey: str, file: str, old: Path, new: Path, killed: bool) -> lis
     for place in [*before, *(place for place in after if place not in before)]:
         if left_out(file, place, killed=killed):
             continue
-        values = [comparable(held.get(place, MISSING)) for held in (before, after)]
-        if not same(*values):
-            found.append(Difference(journey, file, place, *map(in_words, values), largest=largest(*values)))
+        one, other = (comparable(held.get(place, MISSING)) for held in (before, after))
+        if not same(one, other):
+            found.append(Difference(journey, file, place, in_words(one), in_words(other), largest(one, other)))
     return found
 
 

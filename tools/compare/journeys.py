@@ -4,6 +4,7 @@ import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tools.compare.checkout import NotRun
 
@@ -89,13 +90,13 @@ SLICES = tuple(Images(f"covid_ct/train/{label}", f"slices/{label}", 30) for labe
 """No split above the classes: it is drawn."""
 
 
-def step(*typed: str, kill_behind_line: int = 0, codes: tuple[int, ...] = (0,), **settings: object) -> Step:
+def step(*typed: str, kill_behind_line: int = 0, codes: tuple[int, ...] = (0,), **settings: Any) -> Step:
     """One command; keywords are typed as `--set name=value`."""
     values = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     return Step((*typed, *values), kill_behind_line, codes)
 
 
-def fit(data: str, *typed: str, out: str = "run", kill_behind_line: int = 0, **settings: object) -> Step:
+def fit(data: str, *typed: str, out: str = "run", kill_behind_line: int = 0, **settings: Any) -> Step:
     """A fit without worker processes, but where `typed` asks for them."""
     return step(
         "fit", data, "--out", out, "--workers", "0", *typed, kill_behind_line=kill_behind_line, **settings
