@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vitrail.basics.errors import InputError
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.chain import Chain
 from vitrail.models.heads import feature_width, set_linear_head, soften
@@ -89,3 +90,16 @@ class ReadyModel:
     def soften(self, temperature: float) -> None:
         """Divide the network's logits by a temperature, for good."""
         soften(self.model, temperature)
+
+    def use_gradient_checkpointing(self) -> None:
+        """Compute blocks twice in training, to keep less in memory.
+
+        Raises:
+            InputError: the network cannot.
+        """
+        model: Any = self.model
+        if not hasattr(model, "set_grad_checkpointing"):
+            raise InputError(
+                f"{type(model).__name__} cannot compute its blocks twice", hint="leave --set gradient_checkpointing out"
+            )
+        model.set_grad_checkpointing(True)

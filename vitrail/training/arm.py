@@ -1,6 +1,6 @@
 """An arm: one way from a beginning to answers. Planned, trained, the best epoch chosen, asked about held-out images.
 
-A fit is one arm; a comparison with training from nothing, and every study, is several that differ in one thing.
+A fit is one arm; the comparison with training from nothing and the staged study are several, which differ in one thing.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,6 @@
 """Training on labelled images: caches are filled, the stages are trained, and what each epoch answered is kept."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitrail.basics.devices import computing_threads
-from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit
 from vitrail.basics.run_folder import RunFolder, RunPart
 from vitrail.data.augmentation import AugmentationSettings
@@ -99,7 +97,8 @@ def train_stages(
         SystemFault: the disk is full, a worker died, or memory does not suffice for one image.
     """
     ready.model.to(ready.device)
-    _use_checkpointing(ready, settings.training)
+    if settings.training.gradient_checkpointing:
+        ready.use_gradient_checkpointing()
     untrained = weights_of(ready.model, set(ready.chain.parts))
     means = PassMeans(runtime, settings.pass_.batch_size_on(ready.device), images.workers, emit)
     training, validation, sample = _images_of_training(ready, images, plan, settings)
@@ -176,14 +175,3 @@ def _images_of_training(
 def _portions(place: RunFolder | RunPart, plan: TrainingPlan, settings: TrainingSettings) -> Portions:
     at_once = -(-plan.images_per_step // settings.accumulate)
     return Portions(at_once, place.all_noted("images_at_once"), place.note)
-
-
-def _use_checkpointing(ready: ReadyModel, settings: TrainingSettings) -> None:
-    if not settings.gradient_checkpointing:
-        return
-    model: Any = ready.model
-    if not hasattr(model, "set_grad_checkpointing"):
-        raise InputError(
-            f"{type(model).__name__} cannot compute its blocks twice", hint="leave --set gradient_checkpointing out"
-        )
-    model.set_grad_checkpointing(True)

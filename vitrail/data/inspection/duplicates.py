@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from vitrail.data.inspection.findings import Finding, counted
-from vitrail.data.inspection.pictures import Pictures, near_pairs
+from vitrail.data.inspection.pictures import ReadablePictures, near_pairs
 
 
-def duplicate_findings(pictures: Pictures) -> Iterator[Finding]:
+def duplicate_findings(pictures: ReadablePictures) -> Iterator[Finding]:
     """Findings about files with identical content: across splits, across classes, within."""
     if len(pictures.id) > 1 and len(set(pictures.id)) == 1:
         yield Finding(
@@ -51,7 +51,7 @@ def duplicate_findings(pictures: Pictures) -> Iterator[Finding]:
         )
 
 
-def near_duplicate_findings(pictures: Pictures) -> Iterator[Finding]:
+def near_duplicate_findings(pictures: ReadablePictures) -> Iterator[Finding]:
     """Findings about pictures that look the same in different files: across splits, across classes, within."""
     across_splits = near_pairs(pictures, lambda row: pictures.split[row])
     across_classes = near_pairs(pictures, lambda row: pictures.label[row])
@@ -91,9 +91,9 @@ def _values(column: list, rows: list[int]) -> int:
     return len({column[row] for row in rows} - {None})
 
 
-def _lines(pictures: Pictures, groups: list[list[int]], *, sign: str = " = ") -> tuple[str, ...]:
+def _lines(pictures: ReadablePictures, groups: list[list[int]], *, sign: str = " = ") -> tuple[str, ...]:
     return tuple(sign.join(pictures.line(row) for row in rows) for rows in groups)
 
 
-def _pair_lines(pictures: Pictures, pairs: list[tuple[int, int]]) -> tuple[str, ...]:
+def _pair_lines(pictures: ReadablePictures, pairs: list[tuple[int, int]]) -> tuple[str, ...]:
     return tuple(f"{pictures.line(one)} ≈ {pictures.line(other)}" for one, other in pairs)

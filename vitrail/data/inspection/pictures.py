@@ -28,7 +28,7 @@ MOST_CONFIRMED = 20_000
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ReadablePictures:
     """The readable rows of a table as plain lists, and the near duplicates among them.
 
     Attributes:
@@ -63,7 +63,7 @@ class Pictures:
         return _grouped(self.clusters, [row for row, cluster in enumerate(self.clusters) if cluster >= 0])
 
 
-def pictures_of(table: pa.Table, *, workers: int = 0) -> Pictures:
+def pictures_of(table: pa.Table, *, workers: int = 0) -> ReadablePictures:
     """Collect the readable rows and find near duplicates among them.
 
     Those that look alike by hash and sketch are read once more and compared on their pixels, `MOST_CONFIRMED` of them
@@ -91,7 +91,7 @@ def pictures_of(table: pa.Table, *, workers: int = 0) -> Pictures:
     )
     alike = _confirmable(alike, chosen, workers)
     position = {identity: place for place, identity in enumerate(first_row)}
-    return Pictures(
+    return ReadablePictures(
         path=rows["path"].to_pylist(),
         label=rows["label"].to_pylist(),
         split=rows["split"].to_pylist(),
@@ -126,7 +126,7 @@ def _cluster_of_rows(
     ]
 
 
-def near_pairs(pictures: Pictures, side_of: Callable[[int], str | None]) -> list[tuple[int, int]]:
+def near_pairs(pictures: ReadablePictures, side_of: Callable[[int], str | None]) -> list[tuple[int, int]]:
     """Near duplicates with different, known sides: every row with its most similar one of another side, once.
 
     Returns:
@@ -148,7 +148,7 @@ def _side_order(side: str) -> tuple[int, str]:
     return (known.index(side) if side in known else len(known), side)
 
 
-def _nearest(pictures: Pictures, ones: list[int], others: list[int]) -> Iterator[tuple[int, int]]:
+def _nearest(pictures: ReadablePictures, ones: list[int], others: list[int]) -> Iterator[tuple[int, int]]:
     """For every row of `others`, the most similar of `ones` if it is near enough and not the very same content."""
     places = np.array([pictures.position[pictures.id[row]] for row in ones])
     for other in others:

@@ -12,7 +12,7 @@ from vitrail.data.inspection.file_columns import INTERNAL
 from vitrail.data.inspection.findings import Finding
 from vitrail.data.inspection.odd_files import odd_file_findings
 from vitrail.data.inspection.passed_over_files import NOTHING, PassedOverByClass, passed_over_findings
-from vitrail.data.inspection.pictures import Pictures, near_pairs, pictures_of
+from vitrail.data.inspection.pictures import ReadablePictures, near_pairs, pictures_of
 from vitrail.data.inspection.structure import empty_folder_findings, structure_findings
 from vitrail.data.inspection.summary import summary_of
 from vitrail.data.inspection.telltale import telltale_findings
@@ -90,7 +90,7 @@ def inspection_of(
     )
 
 
-def _findings(table: pa.Table, pictures: Pictures, empty_classes: tuple[str, ...]) -> Iterator[Finding]:
+def _findings(table: pa.Table, pictures: ReadablePictures, empty_classes: tuple[str, ...]) -> Iterator[Finding]:
     yield from structure_findings(table)
     yield from empty_folder_findings(empty_classes)
     yield from duplicate_findings(pictures)
@@ -100,7 +100,7 @@ def _findings(table: pa.Table, pictures: Pictures, empty_classes: tuple[str, ...
     yield from deep_findings(table)
 
 
-def _with_clusters(table: pa.Table, pictures: Pictures) -> pa.Table:
+def _with_clusters(table: pa.Table, pictures: ReadablePictures) -> pa.Table:
     of_readable = iter(pictures.clusters)
     clusters = [next(of_readable) if readable else -1 for readable in table["readable"].to_pylist()]
     column = pa.array([None if cluster < 0 else cluster for cluster in clusters], pa.int64())

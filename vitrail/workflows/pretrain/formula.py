@@ -4,19 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitrail.basics.devices import chosen_device
 from vitrail.basics.events import Emit, Noted, nobody
-from vitrail.basics.files import cache_folder, sha256_of
+from vitrail.basics.files import sha256_of
 from vitrail.basics.run_folder import RunFolder
 from vitrail.basics.stopwatch import Stopwatch
-from vitrail.data.workers import usable_cores
 from vitrail.evaluation.pretraining_facts import Pretrained
 from vitrail.models.pretrained_folder import WEIGHTS
-from vitrail.training.formula_set import formula_set
 from vitrail.training.formula_steps import step_plan
 from vitrail.training.loop import train
-from vitrail.training.pretraining import formula_batches, plan_words, pretraining_job, seeded_network
+from vitrail.training.pretraining import plan_words, pretraining_job
 from vitrail.workflows.pretrain.outcome import keep_weights, write_report
+from vitrail.workflows.pretrain.preparation import begin
 from vitrail.workflows.pretrain.settings import PretrainSettings
 
 
@@ -72,27 +70,17 @@ def pretrain_formula(
     watch = Stopwatch()
     with RunFolder.open(out, settings.model_dump(mode="json"), overwrite=overwrite) as run:
         emit = run.journaled(emit)
-        training, device = settings.training, chosen_device(settings.device)
-        built = seeded_network(
-            settings.network, sizes=training.sizes, classes=settings.images.classes, seed=settings.seed, emit=emit
-        )
-        found = formula_set(
-            settings.images, built.preprocessing, images or cache_folder() / "formula",
-            held_out_renderings=training.held_out_renderings,
-            workers=usable_cores() if workers is None else workers, emit=emit,
-        )  # fmt: skip
+        training = settings.training
+        beginning = begin(settings, images=images, workers=workers, emit=emit)
+        model, found, batches = beginning.model, beginning.images, beginning.batches
         watch.lap("images")
-        batches = formula_batches(
-            found, built.preprocessing, device, views=settings.views, settings=training, seed=settings.seed
-        )
-        built.model.to(device)
-        plan = step_plan(run, built.chain, batches, training)
+        plan = step_plan(run, model.chain, batches, training)
         emit(Noted(plan_words(plan, found, training)))
-        trained = train(pretraining_job(run, built.chain, batches, found, plan, training), emit=emit)
+        trained = train(pretraining_job(run, model.chain, batches, found, plan, training), emit=emit)
         watch.lap("training")
-        built.model.cpu().eval()
+        model.model.cpu().eval()
         done = Pretrained(
-            built, trained.state, plan.reason, found.redrawn, settings.images, settings.network, training,
+            model, trained.state, plan.reason, found.redrawn, settings.images, settings.network, training,
             seed=settings.seed, kept_in=settings.weights_dtype,
         )  # fmt: skip
         package = keep_weights(done, settings, run.cleared("package"))

@@ -3,17 +3,13 @@
 import tempfile
 from pathlib import Path
 
-from vitrail.basics.devices import chosen_device
 from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit, nobody
-from vitrail.basics.files import cache_folder
 from vitrail.basics.run_folder import RunFolder
-from vitrail.data.workers import usable_cores
-from vitrail.training.formula_set import formula_set
 from vitrail.training.formula_steps import step_plan
-from vitrail.training.job import TrainingJob
-from vitrail.training.pretraining import formula_batches, pretraining_job, seeded_network
+from vitrail.training.pretraining import pretraining_job
 from vitrail.training.replay import Replay, first_losses, logged_losses, replay_of
+from vitrail.workflows.pretrain.preparation import begin
 from vitrail.workflows.pretrain.recipe import recipe_values
 from vitrail.workflows.pretrain.settings import PretrainSettings
 
@@ -48,27 +44,9 @@ def replay_formula(
         tempfile.TemporaryDirectory() as place,
         RunFolder.open(Path(place) / "run", settings.model_dump(mode="json")) as run,
     ):
-        job = _job(settings, run, images=images, workers=workers, emit=emit)
+        beginning, training = begin(settings, images=images, workers=workers, emit=emit), settings.training
+        chain, batches = beginning.model.chain, beginning.batches
+        plan = step_plan(run, chain, batches, training)
+        job = pretraining_job(run, chain, batches, beginning.images, plan, training)
         redone = first_losses(job, steps, emit=emit)
     return replay_of(redone, logged)
-
-
-def _job(
-    settings: PretrainSettings, run: RunFolder, *, images: Path | None, workers: int | None, emit: Emit
-) -> TrainingJob:
-    """The job of `pretrain_formula`, in another run folder."""
-    training, device = settings.training, chosen_device(settings.device)
-    built = seeded_network(
-        settings.network, sizes=training.sizes, classes=settings.images.classes, seed=settings.seed, emit=emit
-    )
-    found = formula_set(
-        settings.images, built.preprocessing, images or cache_folder() / "formula",
-        held_out_renderings=training.held_out_renderings,
-        workers=usable_cores() if workers is None else workers, emit=emit,
-    )  # fmt: skip
-    batches = formula_batches(
-        found, built.preprocessing, device, views=settings.views, settings=training, seed=settings.seed
-    )
-    built.model.to(device)
-    plan = step_plan(run, built.chain, batches, training)
-    return pretraining_job(run, built.chain, batches, found, plan, training)
