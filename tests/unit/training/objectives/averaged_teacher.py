@@ -63,7 +63,7 @@ class AveragedTeacher:
 
     def _pooled(self, chain, view, at, precision):
         cut = {"trained_from": at.trained_from, "precision": precision}
-        return states_of(chain, view, self.normalise, chain.pooled, **cut).float()
+        return nn.functional.normalize(states_of(chain, view, self.normalise, chain.pooled, **cut).float(), dim=1)
 
     def after_step(self, chain, gathered, *, at, applied):
         now = CENTRE_KEPT * self.modules.centre + (1 - CENTRE_KEPT) * gathered["answers"] / gathered["count"]

@@ -167,6 +167,10 @@ def pooled(model, x):
     return model.forward_head(model.forward_features(x), pre_logits=True).detach().double().numpy()
 
 
+def of_length_one(x):
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
 def softmax(x):
     shares = np.exp(x - x.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)
@@ -180,11 +184,11 @@ def test_the_averaged_teachers_loss_centre_and_average_are_those_worked_out_by_h
     for batches in trained.batches:
         views = [view.values for view in batches["unlabelled"].inputs]
         assert [view.shape[-1] for view in views] == [16, 16, 8, 8, 8]
-        raw = [pooled(teacher, view) @ old_head.T for view in views[:2]]
-        said = [pooled(student, view) @ head.T for view in views]
+        raw = [of_length_one(pooled(teacher, view)) @ old_head.T for view in views[:2]]
+        said = [of_length_one(pooled(student, view)) @ head.T for view in views]
         losses = [-(softmax((raw[i] - centre) / 0.04) * np.log(softmax(said[j] / 0.1))).sum(axis=1).mean()
                   for i in range(2) for j in range(5) if i != j]  # fmt: skip
-        assert len(losses) == 8
+        assert len(losses) == 8 and np.mean(losses) > 0.1
         assert float(trained.step(batches).loss) == pytest.approx(np.mean(losses), rel=1e-4)
         centre = 0.9 * centre + 0.1 * np.concatenate(raw).mean(axis=0)
         student.load_state_dict(trained.chain.model.state_dict())
@@ -209,7 +213,7 @@ def test_the_loss_of_two_sources_and_its_reversed_gradient_are_those_worked_out_
     covariances = [(each - each.mean(0)).T @ (each - each.mean(0)) / (len(each) - 1) for each in (here, there)]
     alike = ((covariances[0] - covariances[1]) ** 2).sum() / (4 * 24**2)
     loss, _ = trained.loss(batches)
-    assert float(loss) == pytest.approx(float(supervised + told_apart + alike), rel=1e-5)
+    assert loss.item() == pytest.approx((supervised + told_apart + alike).item(), rel=1e-5)
     loss.backward()
     strength = 2 / (1 + np.exp(-10 * 0.3)) - 1
     of_model = [*model.parameters()]
@@ -233,8 +237,7 @@ def test_the_teacher_is_what_is_judged_and_kept(images, tmp_path):
     assert facts["state"]["best"]["score"] == found.score
     shown = np.concatenate([*job.validation.pixels()])
     near = pooled(objective.teacher.model.eval(), torch.from_numpy(shown).permute(0, 3, 1, 2).float() / 127.5 - 1)
-    near /= np.linalg.norm(near, axis=1, keepdims=True)
-    alike = near @ near.T / 0.1
+    alike = of_length_one(near) @ of_length_one(near).T / 0.1
     np.fill_diagonal(alike, -np.inf)
     same = job.validation.labels[:, None] == job.validation.labels
     assert found.score == pytest.approx(-np.log((softmax(alike) * same).sum(axis=1)).mean(), rel=1e-4)
