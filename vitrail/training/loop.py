@@ -188,7 +188,9 @@ class _Run:
         if not math.isfinite(found.score):
             raise self._diverged(stage)
         state.epochs += 1
-        if self.job.keep_logits and found.logits is not None:
+        if self.job.keep_logits:
+            # Without them every checkpoint would be found incomplete, and a resume would begin anew.
+            assert found.logits is not None, f"the objective {stage.objective!r} gives no logits to keep"
             write_logits(logits_file(self.job.folder, state.epochs), found.logits)
         record = self._epoch_record(stage, judged, found)
         state.history.append(record.as_json())

@@ -7,12 +7,15 @@ import pytest
 import torch
 from torch import nn
 
+import vitrail
+
 from tests.unit.training.objectives.small_runs import assert_same_bytes, left_by
 from tests.unit.training.small_job import CPU, pictures, prepared_job, tiny_vit, watched
 from tests.unit.training.test_loop import at_step, interrupt
 from vitrail.basics.errors import TrainingFault
 from vitrail.training.loss_scale import FIRST_SCALE, LARGEST_SCALE, STEPS_TO_GROW, LossScale
 from vitrail.training.precision import FLOAT16, FLOAT32
+from vitrail.training.state import TrainingState
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +167,25 @@ def test_a_scale_that_grows_for_ever_stays_a_number_as_torchs_own_does():
     assert float(theirs) == LARGEST_SCALE
     scale.follow(torch.ones(()))
     assert float(scale.scale) == LARGEST_SCALE / 2
+
+
+def test_steps_that_changed_nothing_are_told_by_why():
+    told = TrainingState(skipped=2, scale_searches=5).left_out()
+    assert told == [
+        "2 steps were left out because their gradient was not finite.",
+        "5 steps only showed that the loss scale of float16 was too large, and changed nothing.",
+    ]
+    assert TrainingState().left_out() == []
+
+
+def test_a_fit_in_float16_trains_in_it_and_its_report_says_so(write_images, tmp_path):
+    folder = write_images({"cat": 12, "dog": 12})
+    settings = {"pretrained": False, "image_size": 32, "stages": "all", "all_epochs": 1, "images_per_step": 8}
+    vitrail.fit(
+        folder, model="test_vit", out=tmp_path / "run", workers=0, training_precision="float16", **settings
+    )
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert "Steps were computed in float16 autocast, scaled loss." in report["training"]["sentences"]
+    assert (tmp_path / "run" / "package").is_dir()
+    journal = (tmp_path / "run" / "journal.jsonl").read_text()
+    assert '"precision": "float16 autocast, scaled loss"' in journal

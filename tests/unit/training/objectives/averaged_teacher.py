@@ -19,7 +19,7 @@ from vitrail.training.objectives.objective import Judgement
 from vitrail.training.validation import exact_states
 
 LARGE, SMALL = (16, 16), (8, 8, 8)
-SHARP, SOFT, KEPT, CENTRE_KEPT = 0.04, 0.1, 0.9, 0.9
+SHARP, SOFT, NEAR, KEPT, CENTRE_KEPT = 0.5, 1.0, 0.1, 0.9, 0.9
 
 
 class AveragedTeacher:
@@ -78,6 +78,6 @@ class AveragedTeacher:
     def judge(self, chain, held_out, *, cache=None):
         features = torch.from_numpy(exact_states(chain, held_out, self.normalise.device, chain.pooled, cache=cache))
         labels, near = torch.from_numpy(held_out.labels), nn.functional.normalize(features.double(), dim=1)
-        shares = torch.softmax((near @ near.T / SOFT).fill_diagonal_(-torch.inf), dim=1)
+        shares = torch.softmax((near @ near.T / NEAR).fill_diagonal_(-torch.inf), dim=1)
         loss = -float((shares * (labels[:, None] == labels)).sum(dim=1).log().mean())
         return Judgement(loss, loss, {"neighbour_loss": loss, "n": len(labels)})

@@ -186,7 +186,7 @@ def test_the_averaged_teachers_loss_centre_and_average_are_those_worked_out_by_h
         assert [view.shape[-1] for view in views] == [16, 16, 8, 8, 8]
         raw = [of_length_one(pooled(teacher, view)) @ old_head.T for view in views[:2]]
         said = [of_length_one(pooled(student, view)) @ head.T for view in views]
-        losses = [-(softmax((raw[i] - centre) / 0.04) * np.log(softmax(said[j] / 0.1))).sum(axis=1).mean()
+        losses = [-(softmax((raw[i] - centre) / 0.5) * np.log(softmax(said[j] / 1.0))).sum(axis=1).mean()
                   for i in range(2) for j in range(5) if i != j]  # fmt: skip
         assert len(losses) == 8 and np.mean(losses) > 0.1
         assert float(trained.step(batches).loss) == pytest.approx(np.mean(losses), rel=1e-4)
@@ -210,8 +210,7 @@ def test_the_loss_of_two_sources_and_its_reversed_gradient_are_those_worked_out_
     supervised = nn.functional.cross_entropy(model(x[0]), batches["labelled"].labels)
     answers = domain(torch.cat([here, there]))
     told_apart = nn.functional.cross_entropy(answers, torch.tensor([0] * len(here) + [1] * len(there)))
-    covariances = [(each - each.mean(0)).T @ (each - each.mean(0)) / (len(each) - 1) for each in (here, there)]
-    alike = ((covariances[0] - covariances[1]) ** 2).sum() / (4 * 24**2)
+    alike = (torch.cov(here.T) - torch.cov(there.T)).square().sum() / (4 * 24**2)
     loss, _ = trained.loss(batches)
     assert loss.item() == pytest.approx((supervised + told_apart + alike).item(), rel=1e-5)
     loss.backward()

@@ -23,6 +23,11 @@ class Reversed(torch.autograd.Function):
         return -context.strength * gradient, None
 
 
+def covariance(features):
+    centred = features - features.mean(dim=0)
+    return centred.T @ centred / (len(features) - 1)
+
+
 class TwoSources:
     divisible, digests = False, {}
 
@@ -52,7 +57,7 @@ class TwoSources:
         strength = 2 / (1 + np.exp(-10 * at.share)) - 1
         domains = torch.cat([labels.new_zeros(len(here)), labels.new_ones(len(there))])
         asked = self.modules["domain"](Reversed.apply(torch.cat([here, there]), strength))
-        apart = (torch.cov(here.T) - torch.cov(there.T)).square().sum() / (4 * here.shape[1] ** 2)
+        apart = (covariance(here) - covariance(there)).square().sum() / (4 * here.shape[1] ** 2)
         return loss + nn.functional.cross_entropy(asked, domains) + apart, {}
 
     def after_step(self, chain, gathered, *, at, applied):
