@@ -100,6 +100,4 @@ def what_was_decided(done: Pretrained) -> list[str]:
     ]
     if done.redrawn:
         sentences.append(f"Numbers of a class that gave an almost empty image and were drawn again: {done.redrawn}.")
-    if done.state.skipped:
-        sentences.append(f"{done.state.skipped} steps were left out because their gradient was not finite.")
-    return sentences
+    return [*sentences, *done.state.left_out()]

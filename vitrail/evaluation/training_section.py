@@ -83,9 +83,7 @@ def _sentences(choice: EpochChoice, state: TrainingState, plan: TrainingPlan) ->
             "Its confidence was lowered to what validation images bear out: logits divided by "
             f"{choice.temperature:.2f} (temperature scaling), folded into the classifier."
         )
-    if state.skipped:
-        lines.append(f"{state.skipped} steps were left out because their gradient was not finite.")
-    return [*lines, *plan.remarks]
+    return [*lines, *state.left_out(), *plan.remarks]
 
 
 def _spent(state: TrainingState, stage: str) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Which images make which step, and how they get there: decoded and augmented now, or from the prefix cache."""
 
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -65,8 +66,15 @@ class TrainingImages:
                 images, views = self.step_images(stage, step), self._view_numbers(stage, step)
                 yield _batch(self, cache.inputs(views * cache.images + images), images, views)
             return
+        total = stage.epochs * self.steps_per_epoch
+        for size, of_size in itertools.groupby(steps, key=lambda step: stage.size_at(step, total)):
+            yield from self._decoded(stage, [*of_size], size)
+
+    def _decoded(self, stage: Stage, steps: list[int], size: int | None) -> Iterator[Batch]:
+        sides = {} if size is None else {"height": size, "width": size}
+        shown = self.preprocessing.model_copy(update=sides)
         views_of_steps = (_views(self, stage, step) for step in steps)
-        pixels = view_batches(views_of_steps, self.preprocessing, self.augmentation, workers=self.workers)
+        pixels = view_batches(views_of_steps, shown, self.augmentation, workers=self.workers)
         for step, values in zip(steps, pixels, strict=True):
             images = self.step_images(stage, step)
             yield _batch(self, Pixels(values), images, self._view_numbers(stage, step))

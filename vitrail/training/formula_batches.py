@@ -61,7 +61,7 @@ class FormulaBatches:
     def batch(self, stage: Stage, step: int) -> Batch:
         """The normalised views of a step, on the device, in the size that the stage has come to."""
         rows = self.rows(step)
-        size = stage.size_at(step, stage.epochs * self.steps_per_epoch)
+        size = stage.size_at(step, stage.epochs * self.steps_per_epoch) or self.stored.shape[1]
         seed = derived_seed(self.seed, "views", step)
         views = formula_views(self._pixels(rows), self.views, size=size, seed=seed)
         labels: Tensor = torch.from_numpy(self.labels[rows])

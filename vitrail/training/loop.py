@@ -73,6 +73,8 @@ class _Run:
     def __init__(self, job: TrainingJob, emit: Emit) -> None:
         self.job, self._emit = job, emit
         beside = {name: objective.modules for name, objective in job.objectives.items()}
+        whole = any(stage.begins == "best" for stage in job.stages)
+        self.untrained = weights_of(job.chain.model, set(job.chain.parts)) if whole else {}
         self.rule = StepRule(job.precision, job.precision.loss_scale(job.device), job.settings.clip, job.device)
         self.optimizer = made_optimizer(job.chain, job.settings, beside)
         self.checkpoints = Checkpoints(
@@ -138,10 +140,13 @@ class _Run:
         return Trained(self.state, self.best[self.state.best.epoch], self.changed)
 
     def _begin(self, stage: Stage) -> None:
-        """Where the stage begins from the best weights of the one before, take these."""
+        """Where the stage begins from the best weights of the one before, take these.
+
+        What was first trained behind that best epoch is in none of its weights: it goes back to where it was.
+        """
         best = self.state.stage_best
         if self.state.step == 0 and stage.begins == "best" and best is not None:
-            load_weights_of(self.job.chain.model, self.best[best.epoch])
+            load_weights_of(self.job.chain.model, {**self.untrained, **self.best[best.epoch]})
 
     def _step(self, stage: Stage, step: int, total: int, batches: Batches) -> None:
         job, objective = self.job, self.job.objective(stage)
@@ -183,7 +188,9 @@ class _Run:
         if not math.isfinite(found.score):
             raise self._diverged(stage)
         state.epochs += 1
-        if self.job.keep_logits and found.logits is not None:
+        if self.job.keep_logits:
+            # Without them every checkpoint would be found incomplete, and a resume would begin anew.
+            assert found.logits is not None, f"the objective {stage.objective!r} gives no logits to keep"
             write_logits(logits_file(self.job.folder, state.epochs), found.logits)
         record = self._epoch_record(stage, judged, found)
         state.history.append(record.as_json())

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 FIRST_SCALE = 2.0**16
 GROWTH, BACKOFF, STEPS_TO_GROW = 2.0, 0.5, 2000
 """Source of these four: the defaults of `torch.amp.GradScaler`, torch 2.11."""
+LARGEST_SCALE = 2.0**127
+"""Doubled once more it would be infinite, and would stay so however often it is halved."""
 
 
 class NoLossScale(nn.Module):
@@ -61,5 +63,5 @@ class LossScale(NoLossScale):
         good_steps = torch.where(overflow.bool(), 0.0, self.good_steps + 1)
         grown = good_steps >= STEPS_TO_GROW
         factor = torch.where(overflow.bool(), BACKOFF, torch.where(grown, GROWTH, 1.0))
-        self.scale.mul_(factor).clamp_(min=1.0)
+        self.scale.mul_(factor).clamp_(1.0, LARGEST_SCALE)
         self.good_steps.copy_(torch.where(grown, 0.0, good_steps))

@@ -27,7 +27,8 @@ class Stage:
         views: fixed views per image; None: a new one every epoch.
         cached: whether what stands at `cut` is computed once per view.
         objective: name of what is minimised.
-        begins: from the weights of the last step before it, or from the best ones of the stage before.
+        begins: with the model's weights of the last step before it, or with the best ones of the stage before; what is
+            trained beside the model goes on from the last step.
         sizes: sides of the images in pixels, each for an equal part of the steps, in order; none: the model's own.
     """
 
@@ -55,8 +56,10 @@ class Stage:
         released = one_at_a_time if self.epochs >= self.blocks else by_share
         return self.cut + self.blocks - min(released, self.blocks)
 
-    def size_at(self, step: int, steps: int) -> int:
-        """Side of the images in pixels at a step of a stage of so many."""
+    def size_at(self, step: int, steps: int) -> int | None:
+        """Side of the images in pixels at a step of a stage of so many; None: the model's own."""
+        if not self.sizes:
+            return None
         return self.sizes[min(step * len(self.sizes) // steps, len(self.sizes) - 1)]
 
 

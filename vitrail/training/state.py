@@ -48,6 +48,18 @@ class TrainingState:
     spent: dict[str, dict[str, float]] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
+    def left_out(self) -> list[str]:
+        """Which steps changed nothing, and why, in sentences."""
+        sentences = []
+        if self.skipped:
+            sentences.append(f"{self.skipped} steps were left out because their gradient was not finite.")
+        if self.scale_searches:
+            sentences.append(
+                f"{self.scale_searches} steps only showed that the loss scale of float16 was too large, and changed "
+                "nothing."
+            )
+        return sentences
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)

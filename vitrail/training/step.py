@@ -77,7 +77,7 @@ def train_step(
     for statistic, earlier in zip(moving, before, strict=True):
         statistic.copy_(torch.where(done.skipped.bool(), earlier, statistic))
     with torch.no_grad():
-        objective.after_step(at, gathered, applied=1 - done.skipped)
+        objective.after_step(chain, gathered, at=at, applied=1 - done.skipped)
     return done
 
 

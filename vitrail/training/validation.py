@@ -64,13 +64,21 @@ class HeldOutPixels:
 def exact_logits(
     chain: Chain, held_out: HeldOut, device: torch.device, *, cache: PrefixCache | None = None
 ) -> Float[np.ndarray, "N K"]:
-    """The model's logits in float32 and evaluation mode, from the images or from a float32 cache of their states.
+    """The model's logits in float32 and evaluation mode; see `exact_states`."""
+    return exact_states(chain, held_out, device, chain.logits, cache=cache)
+
+
+def exact_states(
+    chain: Chain, held_out: HeldOut, device: torch.device, until: int, *, cache: PrefixCache | None = None
+) -> Float[np.ndarray, " N *state"]:
+    """What stands at place `until` of the chain, in float32 and evaluation mode, from the images or from a float32
+    cache of their states.
 
     The model's mode is left as it was.
     """
     start = cache.cut if cache is not None else 0
     readout = Readout(
-        f"logits from place {start}", lambda _: lambda batch: (chain.run(batch, start, chain.logits),)
+        f"place {until} from place {start}", lambda _: lambda batch: (chain.run(batch, start, until),)
     )  # fmt: skip
     with EXACT.applied(chain.model, held_out.preprocessing, device, readout=readout) as forward:
         answers = [forward(batch)[0].numpy() for batch in _inputs(held_out, cache)]

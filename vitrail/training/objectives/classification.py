@@ -71,7 +71,7 @@ class Classification:
         summed = summed_cross_entropy(logits, labels, weights, label_smoothing=self.label_smoothing)
         return summed / batch.total_weight.to(device), {}
 
-    def after_step(self, at: Moment, gathered: Gathered, *, applied: Float[Tensor, ""]) -> None:
+    def after_step(self, chain: Chain, gathered: Gathered, *, at: Moment, applied: Float[Tensor, ""]) -> None:
         """Nothing is kept from step to step."""
 
     def judged(self, chain: Chain) -> Chain:
@@ -99,7 +99,15 @@ class Classification:
 def logits_of(
     chain: Chain, given: Inputs, normalise: Normalise, *, trained_from: int, precision: TrainingPrecision
 ) -> Float[Tensor, "B K"]:
-    """Logits with gradients for what stands behind `trained_from`; what stands before it is run without.
+    """Logits of images; see `states_of`."""
+    return states_of(chain, given, normalise, chain.logits, trained_from=trained_from, precision=precision)
+
+
+def states_of(
+    chain: Chain, given: Inputs, normalise: Normalise, until: int, *, trained_from: int, precision: TrainingPrecision
+) -> Float[Tensor, " B *state"]:
+    """What stands at place `until` (at or behind `trained_from`) of the chain, with gradients for what is trained; what
+    stands before it is run without.
 
     A classifier alone costs nothing: it is trained exactly, whatever the precision.
     """
@@ -110,4 +118,4 @@ def logits_of(
         x = chain.run(x, start, frozen_until)
     exact = FLOAT32 if frozen_until == chain.pooled else precision
     with exact.applied(chain.model, normalise.device):
-        return chain.run(x.float(), frozen_until, chain.logits)
+        return chain.run(x.float(), frozen_until, until)

@@ -94,12 +94,13 @@ class Objective(Protocol):
     ) -> tuple[Float[Tensor, ""], Gathered]:
         """The share of these images in the step's loss: parts of a step add up. What is frozen gets no gradient."""
 
-    def after_step(self, at: Moment, gathered: Gathered, *, applied: Float[Tensor, ""]) -> None:
+    def after_step(self, chain: Chain, gathered: Gathered, *, at: Moment, applied: Float[Tensor, ""]) -> None:
         """Once behind every step, its parts added up.
 
         Args:
+            chain: the model as the step left it.
+            gathered: what its parts left behind; of a skipped step it may not be finite.
             at: of the step.
-            gathered: what its parts left behind.
             applied: 1, or 0 where the step was skipped because its gradient was not finite, and nothing may change. It
                 is on the device: nothing waits for it.
         """
