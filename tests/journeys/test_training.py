@@ -41,7 +41,7 @@ def test_the_report_tells_stages_epochs_and_what_was_kept(folder, tmp_path, vitr
     assert gap["value"] == pytest.approx(curve["final_train_val_gap"], abs=1e-6)
     assert gap["low"] < gap["value"] < gap["high"] and gap["n"] == 16 + 64
     assert re.search(r"training best of 6 epochs \d+\.\d % \(.*, n = 16\); validation − training loss at the end "
-                     r"-?\d\.\d+ \(.*, n = 80\)", ended.out)  # fmt: skip
+                     r"-?\d\.\d+ nats \(.*, n = 16 validation and 64 training images\)", ended.out)  # fmt: skip
     assert len(re.findall(r"epoch    .*% right, n = 16", ended.err)) == 6
     assert training["choice"]["decision"] in ("better", "worse", "not enough evidence")
     assert (training["chosen_epoch"] is not None) == (training["choice"]["decision"] == "better")

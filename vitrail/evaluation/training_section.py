@@ -87,7 +87,11 @@ def curve_words(curve: Mapping[str, Any]) -> str:
     measures = {name: Measure.from_json(fields) for name, fields in curve["measures"].items()}
     gap = measures.get("final_train_val_gap")
     best = f"best of {curve['epochs']} epochs {measures['max_val_acc'].text()}"
-    return best if gap is None else f"{best}; validation − training loss at the end {gap.text()}"
+    if gap is None:
+        return best
+    counts = f"n = {curve['n']:,} validation and {curve['training_n']:,} training images"
+    told = f"{gap.interval_text()}, {counts}" if gap.interval_text() else f"{counts}; {gap.undefined_because}"
+    return f"{best}; validation − training loss at the end {gap.value_text()} nats ({told})"
 
 
 def _curve(trained: TrainedModel, images: SplitImages) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def logits_file(folder: Path, epoch: int) -> Path:
 
 def sample_file(folder: Path) -> Path:
     """Where the logits of the sample of training images are kept, as they were after the last step."""
-    return folder / "logits-training-sample.npy"
+    return folder / "training-sample-logits.npy"
 
 
 def write_logits(file: Path, logits: Float[np.ndarray, "N K"]) -> None:

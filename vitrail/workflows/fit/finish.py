@@ -101,13 +101,12 @@ def finish_fit(
         gained = gained_by_pretraining(run, prepared, settings, arm, runtime=features.runtime, emit=emit)
         watch.lap("scratch")
         judged = judge_splits(arm.logits, heads.neighbours, images, seed=settings.seed)
-        untrained = () if arm.trained else arm.plan.remarks
         told = (
             *chosen.sentences,
             *moved,
             f"Training features in {features.reason}.",
             probe_sentence(heads.probe, settings.probe.folds),
-            *untrained,
+            *(() if arm.trained else arm.plan.remarks),
             *gain_sentences(gained),
         )
         section = training_section(arm, model, images, scratch=gained)
