@@ -29,10 +29,25 @@ def test_the_report_tells_stages_epochs_and_what_was_kept(folder, tmp_path, vitr
     assert [(stage["name"], stage["epochs"]) for stage in training["stages"]] == [("head", 3), ("top", 2), ("all", 1)]
     assert [record["epoch"] for record in training["epochs"]] == [1, 2, 3, 4, 5, 6]
     assert {"convergence_epoch", "overfitting_start", "final_train_val_gap", "max_val_acc"} <= training["curve"].keys()
+    curve, epochs = training["curve"], training["epochs"]
+    assert (curve["n"], curve["epochs"], curve["training_n"]) == (16, 6, 64)
+    assert all(row["n"] == 16 and row["training_n"] == 64 for row in epochs)
+    for name in ("validation_accuracy", "validation_loss"):
+        assert all(row[f"{name}_interval"][0] <= row[name] <= row[f"{name}_interval"][1] for row in epochs)
+    measures = curve["measures"]
+    assert measures["max_val_acc"]["value"] == pytest.approx(curve["max_val_acc"])
+    assert measures["convergence_epoch"]["value"] == curve["convergence_epoch"]
+    gap = measures["final_train_val_gap"]
+    assert gap["value"] == pytest.approx(curve["final_train_val_gap"], abs=1e-6)
+    assert gap["low"] < gap["value"] < gap["high"] and gap["n"] == 16 + 64
+    assert re.search(r"training best of 6 epochs \d+\.\d % \(.*, n = 16\); validation − training loss at the end "
+                     r"-?\d\.\d+ nats \(.*, n = 16 validation and 64 training images\)", ended.out)  # fmt: skip
+    assert len(re.findall(r"epoch    .*% right, n = 16", ended.err)) == 6
     assert training["choice"]["decision"] in ("better", "worse", "not enough evidence")
     assert (training["chosen_epoch"] is not None) == (training["choice"]["decision"] == "better")
     assert any("cross-fitted" in sentence for sentence in training["sentences"])
     page = (tmp_path / "run" / "report.html").read_text()
+    assert "Validation figures of every epoch rest on 16 images, the training loss on 64" in page
     assert "How it was trained" in page and page.count("<svg") >= 3
     epochs = [line for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines() if '"epoch"' in line[:18]]
     assert len(epochs) == 6

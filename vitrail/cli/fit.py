@@ -141,5 +141,9 @@ def show_result(result: "FitResult") -> None:
     for split, quality in result.quality.items():
         tell(f"{split:<9}{quality.accuracy.text()}   nearest neighbours {result.neighbours[split].text()}")
         tell(f"         always the most frequent class {quality.majority.text()}: {_verdict(quality)}")
+    if result.learning_curve is not None:
+        from vitrail.evaluation.training_section import curve_words
+
+        tell(f"training {curve_words(result.learning_curve)}")
     tell(f"\npackage  {result.package}\nreport   {result.report}\ntime     {result.seconds:.1f} s")
     tell(f"next     vitrail predict {shlex.quote(str(result.package))} IMAGES…")

@@ -90,10 +90,12 @@ def _epoch_line(record: EpochDone) -> str:
     return f"epoch    {place:<12}{loss}   {_figures(record.figures)}{also}   from {record.trained_from}"
 
 
-def _figures(figures: Mapping[str, float]) -> str:
-    """Losses as numbers, accuracies as shares that are right."""
-    shown = (
-        f"{100 * value:.1f} % right" if name.endswith("accuracy") else f"{name.replace('_', ' ')} {value:.3f}"
-        for name, value in figures.items()
-    )
-    return ", ".join(shown)
+def _figures(figures: Mapping[str, float | int]) -> str:
+    """Losses as numbers, accuracies as shares that are right, and on how many images."""
+    return ", ".join(_figure(name, value) for name, value in figures.items())
+
+
+def _figure(name: str, value: float | int) -> str:
+    if name == "n":
+        return f"n = {value:,.0f}"
+    return f"{100 * value:.1f} % right" if name.endswith("accuracy") else f"{name.replace('_', ' ')} {value:.3f}"

@@ -33,19 +33,23 @@ class SplitImages:
 
     def labelled(self, split: str, *, most: int | None = None, seed: int = 0) -> LabelledImages:
         """The images of a split; `most` takes a fixed sample."""
-        part = in_split(self.rows, split)
-        if most is not None and part.num_rows > most:
-            generator = np.random.Generator(np.random.PCG64(derived_seed(seed, "sample", split)))
-            part = part.take(np.sort(generator.choice(part.num_rows, most, replace=False)))
+        part = self._part(split, most, seed)
         return LabelledImages(checked_places(part), part["id"].to_pylist(), labels_of(part, self.classes))
+
+    def _part(self, split: str, most: int | None, seed: int) -> pa.Table:
+        part = in_split(self.rows, split)
+        if most is None or part.num_rows <= most:
+            return part
+        generator = np.random.Generator(np.random.PCG64(derived_seed(seed, "sample", split)))
+        return part.take(np.sort(generator.choice(part.num_rows, most, replace=False)))
 
     def count(self, split: str) -> int:
         """How many images a split has."""
         return in_split(self.rows, split).num_rows
 
-    def groups(self, split: str) -> Int[np.ndarray, "_"] | None:
-        """Groups of a split's images, numbered from 0; None when every image stands for itself."""
-        return group_numbers(self.rows, split)
+    def groups(self, split: str, *, most: int | None = None, seed: int = 0) -> Int[np.ndarray, "_"] | None:
+        """Groups of the images that `labelled` gives, numbered from 0; None when every image stands for itself."""
+        return _numbered_groups(self._part(split, most, seed))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Number of images by split and class."""
@@ -60,7 +64,10 @@ class SplitImages:
 
 def group_numbers(rows: pa.Table, split: str) -> Int[np.ndarray, "_"] | None:
     """Groups of a split's images, numbered from 0; None when every image stands for itself."""
-    part = in_split(rows, split)
+    return _numbered_groups(in_split(rows, split))
+
+
+def _numbered_groups(part: pa.Table) -> Int[np.ndarray, "_"] | None:
     groups, identities = part["group"].to_pylist(), part["id"].to_pylist()
     names = [(group is None, group or identity) for group, identity in zip(groups, identities, strict=True)]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}

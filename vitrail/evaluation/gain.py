@@ -41,7 +41,7 @@ def gain_section(
     )  # fmt: skip
     return {
         "measured_on": split,
-        "epochs": epoch_rows(scratch.trained),
+        "epochs": epoch_rows(scratch.trained, images),
         "seconds": round(scratch.trained.state.seconds, 1),
         "accuracy": accuracy(labels, answered.argmax(axis=1), groups=groups, seed=seed).as_json(),
         "gain": gain.as_json(),

@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from vitrail.basics.errors import InputError, SettingsError
+from vitrail.measures.intervals import Measure, affordable_resamples, bootstrapped, cluster_bootstrap
+from vitrail.measures.means import difference_of_means, share
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,56 @@ def analyse_learning_curve(
         final_train_val_gap=None if final_training_loss is None else float(validation_loss[-1]) - final_training_loss,
         max_val_acc=best,
     )
+
+
+def curve_measures(
+    right: Bool[np.ndarray, "E N"],
+    final_losses: Float[np.ndarray, "N"],
+    training_losses: Float[np.ndarray, "S"] | None,
+    *,
+    groups: Int[np.ndarray, "N"] | None = None,
+    training_groups: Int[np.ndarray, "S"] | None = None,
+    share_of_best: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Measure]:
+    """The figures of a `LearningCurve` with n and interval, where they can have one, under the same names.
+
+    Args:
+        right: whether each validation image was answered right, after each epoch.
+        final_losses: log loss of each validation image after the last epoch, in nats.
+        training_losses: the same of a sample of training images; None where it was not measured.
+        groups: the patient (or whatever images share) of every validation image, numbered from 0 without gaps.
+        training_groups: the same of the sample.
+        share_of_best: as in `analyse_learning_curve`.
+        seed: of the bootstrap.
+
+    Returns:
+        `max_val_acc` (of that epoch; that it was picked among all is not in its interval), `convergence_epoch` (a
+        bootstrap over images: which epoch it would have been with other ones), and `final_train_val_gap` (validation
+        and training images are different ones) where it was measured.
+    """
+    found = {"max_val_acc": share(right[right.mean(axis=1).argmax()], name="max_val_acc", groups=groups)}
+    converged = _converged(right.mean(axis=1)[None], share_of_best)[0]
+    if not np.isnan(converged):
+        clusters = np.arange(right.shape[1]) if groups is None else groups
+        resamples = affordable_resamples(right.shape[1], columns=len(right))
+        replicates = cluster_bootstrap(
+            lambda weights: _converged(weights @ right.T / weights.sum(1, keepdims=True), share_of_best),
+            clusters, seed=seed, resamples=resamples,
+        )  # fmt: skip
+        plain = Measure("convergence_epoch", float(converged), right.shape[1], scale="number")
+        found["convergence_epoch"] = bootstrapped(plain, replicates, clusters=clusters)
+    if training_losses is not None:
+        found["final_train_val_gap"] = difference_of_means(
+            final_losses, training_losses, name="final_train_val_gap", groups=groups, other_groups=training_groups
+        )
+    return found
+
+
+def _converged(accuracy: Float[np.ndarray, "R E"], share_of_best: float) -> Float[np.ndarray, "R"]:
+    """The first epoch near the best one, from 1; NaN where nothing was ever right."""
+    best = accuracy.max(axis=1, keepdims=True)
+    return np.where(best[:, 0] > 0, (accuracy >= share_of_best * best).argmax(axis=1) + 1.0, np.nan)
 
 
 def _first_sustained(rising: Bool[np.ndarray, "E"], *, sustained: int) -> int | None:

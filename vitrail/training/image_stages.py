@@ -1,25 +1,28 @@
 """Training on labelled images: caches are filled, the stages are trained, and what each epoch answered is kept."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from vitrail.basics.devices import computing_threads
+from vitrail.basics.errors import DamagedError
 from vitrail.basics.events import Emit
 from vitrail.basics.run_folder import RunFolder, RunPart
 from vitrail.data.augmentation import AugmentationSettings
 from vitrail.data.split_images import SplitImages
 from vitrail.features.feature_pass import PassMeans, PassSettings
+from vitrail.measures.calibration import log_losses
 from vitrail.models.ready import ReadyModel
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.training.batches import TrainingImages
 from vitrail.training.checkpoint import load_weights_of, weights_of
 from vitrail.training.job import TrainingJob
-from vitrail.training.logits_file import logits_file, read_logits
+from vitrail.training.logits_file import logits_file, read_logits, sample_file
 from vitrail.training.loop import train
 from vitrail.training.objectives.classification import Classification
 from vitrail.training.objectives.supervised import balanced_weights
@@ -62,12 +65,17 @@ class TrainedModel:
         logits: (E, N, K) of the validation images after every epoch.
         untrained: the weights as they were before, for the case that the probe stays.
         best: those of the best epoch, on top of `untrained`.
+        sample_losses: log loss of each image of a sample of the training images after the last step, seen as validation
+            is; None in a run that was trained by an earlier version.
+        sample_groups: the groups of these images; None when every image stands for itself.
     """
 
     state: TrainingState
     logits: Float[np.ndarray, "E N K"]
     untrained: dict[str, Tensor]
     best: dict[str, Tensor]
+    sample_losses: Float[np.ndarray, "S"] | None = None
+    sample_groups: Int[np.ndarray, "S"] | None = None
 
 
 def train_stages(
@@ -128,7 +136,20 @@ def train_stages(
     with computing_threads(plan.threads):
         trained = train(job, emit=emit)
     logits = [read_logits(logits_file(job.folder, epoch + 1)) for epoch in range(trained.state.epochs)]
-    return TrainedModel(trained.state, np.stack(logits), untrained, trained.best)
+    losses = _sample_losses(job.folder, sample.labels)
+    groups = images.groups("train", most=_sample_size(images), seed=settings.seed)
+    return TrainedModel(trained.state, np.stack(logits), untrained, trained.best, losses, groups)
+
+
+def _sample_losses(folder: Path, labels: Int[np.ndarray, "S"]) -> Float[np.ndarray, "S"] | None:
+    try:
+        return log_losses(read_logits(sample_file(folder)), labels)
+    except DamagedError:
+        return None
+
+
+def _sample_size(images: SplitImages) -> int:
+    return max(LEAST_SAMPLE, images.count("val"))
 
 
 def use_weights(ready: ReadyModel, trained: TrainedModel, *, tuned: bool) -> None:
@@ -167,7 +188,7 @@ def _images_of_training(
         workers=images.workers,
     )
     size, held_out = settings.pass_.batch_size_on(ready.device), images.labelled("val")
-    sample = images.labelled("train", most=max(LEAST_SAMPLE, len(held_out)), seed=settings.seed)
+    sample = images.labelled("train", most=_sample_size(images), seed=settings.seed)
     validation, seen = (Validation(each, ready.preprocessing, size, images.workers) for each in (held_out, sample))
     return training, validation, seen
 

@@ -15,15 +15,20 @@ def logits_file(folder: Path, epoch: int) -> Path:
     return folder / f"logits-epoch{epoch:06d}.npy"
 
 
+def sample_file(folder: Path) -> Path:
+    """Where the logits of the sample of training images are kept, as they were after the last step."""
+    return folder / "training-sample-logits.npy"
+
+
 def write_logits(file: Path, logits: Float[np.ndarray, "N K"]) -> None:
-    """Keep the validation logits of an epoch, with a checksum."""
+    """Keep the logits of an epoch, with a checksum."""
     content = io.BytesIO()
     np.save(content, logits)
     write_checked_bytes(file, content.getvalue())
 
 
 def read_logits(file: Path) -> Float[np.ndarray, "N K"]:
-    """The validation logits of an epoch.
+    """The logits of an epoch.
 
     Raises:
         DamagedError: they are not what was written.

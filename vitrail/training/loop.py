@@ -19,7 +19,7 @@ from vitrail.models.chain import Chain
 from vitrail.training.batch import Batches
 from vitrail.training.checkpoint import MODEL, Checkpoints, best_epochs, load_weights_of, weights_of
 from vitrail.training.job import TrainingJob
-from vitrail.training.logits_file import has_logits, logits_file, write_logits
+from vitrail.training.logits_file import has_logits, logits_file, sample_file, write_logits
 from vitrail.training.meter import Meter
 from vitrail.training.metrics_file import MetricsFile
 from vitrail.training.objectives.objective import Judgement, Moment, Objective
@@ -244,7 +244,10 @@ class _Run:
         if self.state.stage == len(self.job.stages):
             objective = self.job.objective(stage)
             judged = objective.judged(self.job.chain)
-            self.state.final_training_loss = objective.judge(judged, self.job.sample).loss
+            found = objective.judge(judged, self.job.sample)
+            self.state.final_training_loss = found.loss
+            if self.job.keep_logits and found.logits is not None:
+                write_logits(sample_file(self.job.folder), found.logits)
         self._checkpoint()
 
     def _checkpoint_if_due(self, stop: StopRequest) -> None:

@@ -107,9 +107,10 @@ class Meter:
             return ""
         loss = "no finite loss" if last.loss is None else f"loss {last.loss:.3f}"
         shown = f"epoch {last.epoch}, {loss}, {last.images_per_second:,.0f} images/s"
-        accuracy = state.history[-1].get("validation_accuracy") if state.history else None
-        if accuracy is not None:
-            shown += f", validation {100 * accuracy:.1f} %"
+        epoch = state.history[-1] if state.history else {}
+        if epoch.get("validation_accuracy") is not None:
+            among = f" of {epoch['n']:,}" if "n" in epoch else ""  # a run from before does not say it
+            shown += f", validation {100 * epoch['validation_accuracy']:.1f} %{among}"
         return shown + (f", waiting {last.waiting_percent:.0f} %" if last.waiting_percent >= 1 else "")
 
     def _restart(self) -> None:

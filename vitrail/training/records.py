@@ -49,7 +49,7 @@ class EpochDone(Event):
         step: steps done in the stage.
         training_loss: mean over the epoch's steps, of augmented images and while learning, in nats.
         figures: of the held-out images, as the objective judges them: for classes `validation_loss` (mean log loss in
-            nats) and `validation_accuracy` (share that is right, 0-1).
+            nats), `validation_accuracy` (share that is right, 0-1) and `n` (on how many images).
         learning_rates: of the epoch's last step, by layer group.
         trained_from: name of the first layer group that was trained.
         also: shares (0-1) that were measured beside these figures, by name.
@@ -61,7 +61,7 @@ class EpochDone(Event):
     epochs_in_stage: int
     step: int
     training_loss: float | None
-    figures: dict[str, float]
+    figures: dict[str, float | int]
     learning_rates: dict[str, float]
     trained_from: str
     also: dict[str, float] = field(default_factory=dict)

@@ -104,10 +104,11 @@ class Watchers:
             sink.close()
 
 
-def figures(record: EpochDone) -> dict[str, float]:
+def figures(record: EpochDone) -> dict[str, float | int]:
     """An epoch's numbers under the names they have in both places."""
+    curves = {name: value for name, value in record.figures.items() if name != "n"}
     shown = {
-        **{f"{name.removeprefix('validation_')}/validation": value for name, value in record.figures.items()},
+        **{f"{name.removeprefix('validation_')}/validation": value for name, value in curves.items()},
         "learning_rate/last_layer": max(record.learning_rates.values()),
         **record.also,
     }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vitrail.basics.errors import InputError, SettingsError
-from vitrail.measures.learning_curve import LearningCurve, analyse_learning_curve
+from vitrail.measures.learning_curve import LearningCurve, analyse_learning_curve, curve_measures
 
 
 def analysed(loss: list[float], **settings) -> LearningCurve:
@@ -111,3 +111,43 @@ def test_settings_out_of_range_are_refused(settings: dict, message: str) -> None
     with pytest.raises(SettingsError) as caught:
         analysed([0.5], **settings)
     assert str(caught.value) == message
+
+
+def answers(shares: list[float], images: int = 100) -> np.ndarray:
+    return np.array([np.arange(images) < round(share * images) for share in shares])
+
+
+def test_the_figures_of_a_curve_have_their_n_and_interval() -> None:
+    right, losses, training = answers([0.5, 0.8, 0.81]), np.linspace(0, 1, 100), np.linspace(0, 0.5, 40)
+    found = curve_measures(right, losses, training)
+    assert found["max_val_acc"].text() == "81.0 % (72.2–87.5, n = 100)"
+    converged = found["convergence_epoch"]
+    assert (converged.value, converged.low, converged.high, converged.n) == (2, 2, 2, 100)
+    gap = found["final_train_val_gap"]
+    assert gap.value == pytest.approx(losses.mean() - training.mean())
+    assert (gap.n, gap.low < gap.value < gap.high) == (140, True)
+    assert set(curve_measures(right, losses, None)) == {"max_val_acc", "convergence_epoch"}
+
+
+def test_where_accuracy_rises_slowly_the_epoch_of_convergence_is_uncertain() -> None:
+    random = np.random.default_rng(0)
+    right = random.random((6, 60)) < np.array([0.5, 0.7, 0.74, 0.76, 0.78, 0.8])[:, None]
+    found = curve_measures(right, np.ones(60), None, seed=3)["convergence_epoch"]
+    assert found.low <= found.value <= found.high and found.high > found.low
+    assert found == curve_measures(right, np.ones(60), None, seed=3)["convergence_epoch"]
+
+
+def test_images_of_one_patient_count_together() -> None:
+    right, groups = np.repeat(answers([0.5, 0.8], images=10), 10, axis=1), np.repeat(np.arange(10), 10)
+    alone, together = (
+        curve_measures(right, np.ones(100), None),
+        curve_measures(right, np.ones(100), None, groups=groups),
+    )
+    width = {name: each["max_val_acc"].high - each["max_val_acc"].low for name, each in
+             (("alone", alone), ("together", together))}  # fmt: skip
+    assert width["together"] > 2 * width["alone"]
+
+
+def test_a_model_that_is_never_right_has_no_epoch_of_convergence() -> None:
+    found = curve_measures(np.zeros((3, 20), dtype=bool), np.ones(20), np.ones(20))
+    assert "convergence_epoch" not in found and found["max_val_acc"].value == 0

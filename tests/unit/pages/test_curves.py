@@ -7,7 +7,7 @@ import pytest
 from markupsafe import Markup
 
 from vitrail.measures.intervals import wilson
-from vitrail.measures.learning_curve import analyse_learning_curve
+from vitrail.measures.learning_curve import analyse_learning_curve, curve_measures
 from vitrail.measures.paired import compare_losses
 from vitrail.measures.transfer import transfer_gain
 from vitrail.pages.curves import MOST_POINTS, PLOT_HEIGHT, Band, Mark, Series, curve_svg, training_plots
@@ -258,6 +258,26 @@ def test_the_section_says_every_figure() -> None:
         "from chance to perfect +80.0 % +",
     ):
         assert phrase in text
+
+
+def test_the_section_says_on_how_many_images_the_curve_rests() -> None:
+    fields = training()
+    right = np.arange(40) < np.array([20, 30, 36])[:, None]
+    measures = curve_measures(right, np.linspace(0.2, 1.2, 40), np.linspace(0, 0.4, 30))
+    fields["curve"] |= {
+        "n": 40, "epochs": 3, "training_n": 30, "measures": {name: each.as_json() for name, each in measures.items()},
+    }  # fmt: skip
+    fields["epochs"][0]["training_n"] = 244
+    text = section(fields)
+    for phrase in (
+        "Validation figures of every epoch rest on 40 images, the training loss on 244, augmented and while learning.",
+        "best accuracy 90.0 % (76.9–96.0, n = 40), in one of 3 epochs",
+        "with other images, epoch 3 to 3",
+        "from epoch 4 in 3 epochs, on 40 images",
+        "nats +0.",
+        "on 40 validation and 30 training images",
+    ):
+        assert phrase in text, phrase
 
 
 def test_the_section_says_when_there_is_nothing_to_say() -> None:

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 import vitrail
-
 from tests.unit.training.objectives.small_runs import assert_same_bytes, left_by
 from tests.unit.training.small_job import CPU, pictures, prepared_job, tiny_vit, watched
 from tests.unit.training.test_loop import at_step, interrupt
@@ -181,9 +180,7 @@ def test_steps_that_changed_nothing_are_told_by_why():
 def test_a_fit_in_float16_trains_in_it_and_its_report_says_so(write_images, tmp_path):
     folder = write_images({"cat": 12, "dog": 12})
     settings = {"pretrained": False, "image_size": 32, "stages": "all", "all_epochs": 1, "images_per_step": 8}
-    vitrail.fit(
-        folder, model="test_vit", out=tmp_path / "run", workers=0, training_precision="float16", **settings
-    )
+    vitrail.fit(folder, model="test_vit", out=tmp_path / "run", workers=0, training_precision="float16", **settings)
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert "Steps were computed in float16 autocast, scaled loss." in report["training"]["sentences"]
     assert (tmp_path / "run" / "package").is_dir()

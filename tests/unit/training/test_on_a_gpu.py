@@ -74,6 +74,7 @@ def test_an_objective_trains_on_the_device_with_all_that_stands_beside_the_model
 def test_a_run_on_a_gpu_stopped_and_run_again_is_the_same_byte_for_byte(precision, name, images, tmp_path):
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
+
         def job(folder):
             return dataclasses.replace(on_gpu(job_of(name, images, folder)), precision=precision)
 

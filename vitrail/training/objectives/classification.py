@@ -85,7 +85,8 @@ class Classification:
             return Judgement(float("nan"), float("nan"), logits=logits)
         _, softened = fitted_temperature(logits, labels)
         loss = float(log_losses(logits, labels).mean())
-        figures = {"validation_loss": loss, "validation_accuracy": float((logits.argmax(axis=1) == labels).mean())}
+        right = float((logits.argmax(axis=1) == labels).mean())
+        figures: dict[str, float | int] = {"validation_loss": loss, "validation_accuracy": right, "n": len(labels)}
         return Judgement(softened, loss, figures, logits, self._warnings(logits, labels))
 
     def _warnings(self, logits: np.ndarray, labels: np.ndarray) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class Judgement:
 
     score: float
     loss: float
-    figures: Mapping[str, float] = field(default_factory=dict)
+    figures: Mapping[str, float | int] = field(default_factory=dict)
     logits: Float[np.ndarray, "N K"] | None = None
     warnings: tuple[str, ...] = ()
 

@@ -36,6 +36,8 @@ class FitResult:
         neighbours: accuracy of nearest neighbours on the same features, by split.
         seconds: from the start of the fit until everything was on disk.
         passed_over: files that were not used because of their names, by class and kind; see `ImageTable`.
+        learning_curve: what the course of training tells, as in `report.json`; None where nothing but the probe was
+            trained.
     """
 
     run: Path
@@ -45,6 +47,7 @@ class FitResult:
     neighbours: dict[str, Measure]
     seconds: float
     passed_over: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    learning_curve: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `--json`."""
@@ -55,6 +58,7 @@ class FitResult:
             "quality": {split: quality.as_json() for split, quality in self.quality.items()},
             "neighbours": {split: measure.as_json() for split, measure in self.neighbours.items()},
             "passed_over": {label: dict(kinds) for label, kinds in self.passed_over.items()},
+            "learning_curve": None if self.learning_curve is None else dict(self.learning_curve),
             "seconds": round(self.seconds, 2),
         }
 
@@ -97,13 +101,12 @@ def finish_fit(
         gained = gained_by_pretraining(run, prepared, settings, arm, runtime=features.runtime, emit=emit)
         watch.lap("scratch")
         judged = judge_splits(arm.logits, heads.neighbours, images, seed=settings.seed)
-        untrained = () if arm.trained else arm.plan.remarks
         told = (
             *chosen.sentences,
             *moved,
             f"Training features in {features.reason}.",
             probe_sentence(heads.probe, settings.probe.folds),
-            *untrained,
+            *(() if arm.trained else arm.plan.remarks),
             *gain_sentences(gained),
         )
         section = training_section(arm, model, images, scratch=gained)
@@ -113,4 +116,5 @@ def finish_fit(
         page = report(fitted, run.path, settings, command=command, timings=watch.laps)
         run.finish()
     passed_over = started.check.images.passed_over
-    return FitResult(run.path, package, page, judged.quality, judged.neighbours, watch.total, passed_over)
+    curve = section["curve"] if section else None
+    return FitResult(run.path, package, page, judged.quality, judged.neighbours, watch.total, passed_over, curve)

@@ -7,7 +7,15 @@ import torch
 from torch import nn
 
 from tests.unit.training.objectives.small_runs import (
-    NORMALISE, around, assert_same_bytes, averaged_teacher, job_of, left_by, stages, two_sources, vit,
+    NORMALISE,
+    around,
+    assert_same_bytes,
+    averaged_teacher,
+    job_of,
+    left_by,
+    stages,
+    two_sources,
+    vit,
 )  # fmt: skip
 from tests.unit.training.small_job import CPU, pictures, prepared_job, training_images
 from tests.unit.training.test_loop import at_step, interrupt
