@@ -1,4 +1,4 @@
-"""A student agrees with an averaged copy of itself that sees other crops, after DINO (Caron et al., arXiv:2104.14294)."""
+"""A student agrees with an averaged copy of itself that sees other crops, after DINO (arXiv:2104.14294)."""
 
 import copy
 from functools import partial
