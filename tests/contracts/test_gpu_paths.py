@@ -122,7 +122,9 @@ def test_a_predictor_computes_on_the_gpu(tmp_path):
         forward = predictor._running(pixels, 2)  # what follows looks at numbers, and there are none
         features, logits = forward(Pixels(pixels))
         assert logits.shape == (2, 3) and {features.device, logits.device} == {CPU}
-        predictor.model.patch_embed.proj.bias = torch.nn.Parameter(torch.zeros(predictor.model.patch_embed.proj.out_channels))
+        predictor.model.patch_embed.proj.bias = torch.nn.Parameter(
+            torch.zeros(predictor.model.patch_embed.proj.out_channels)
+        )
         with pytest.raises(RuntimeError, match=ELSEWHERE):
             forward(Pixels(pixels))
 

@@ -161,7 +161,9 @@ def test_what_stands_beside_the_model_is_put_back_by_its_state_dict(name, images
     other.chain.model.load_state_dict(one.chain.model.state_dict())
     other.objective.modules.load_state_dict(one.objective.modules.state_dict())
     assert torch.equal(one.loss(one.batches(1)[0], 1)[0], other.loss(other.batches(1)[0], 1)[0])
-    found, expected = (each.objective.judge(each.objective.judged(each.chain), each.held_out()) for each in (other, one))
+    found, expected = (
+        each.objective.judge(each.objective.judged(each.chain), each.held_out()) for each in (other, one)
+    )
     assert (found.score, found.loss, found.figures) == (expected.score, expected.loss, expected.figures)
 
 

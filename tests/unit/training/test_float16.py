@@ -5,10 +5,10 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 import vitrail
-
 from tests.unit.training.objectives.small_runs import assert_same_bytes, left_by
 from tests.unit.training.small_job import CPU, pictures, prepared_job, tiny_vit, watched
 from tests.unit.training.test_loop import at_step, interrupt
@@ -80,8 +80,11 @@ def test_a_run_in_float16_stopped_at_any_step_and_run_again_is_the_same_byte_for
     def job(folder):
         return overflowing(prepared_job(tiny_vit(drop_path=0.4), images, folder, **WHOLE), FIRST_SCALE / 2**3)
 
-    whole = left_by(job(tmp_path / "whole"))
+    whole = left_by(asked := job(tmp_path / "whole"))
     assert whole[1]["state"]["scale_searches"] == 3
+    with safe_open(asked.folder / "stage1-step000000000.safetensors", framework="pt") as opened:
+        kept = {name: float(opened.get_tensor(f"loss scale/{name}")) for name in ("scale", "good_steps")}
+    assert kept == {"scale": FIRST_SCALE / 2**3, "good_steps": 5}
     for number in (2, 4, 7):  # within the search, right behind it, later
         with pytest.raises(KeyboardInterrupt):
             left_by(job(tmp_path / f"stopped{number}"), emit=at_step(number, interrupt))
@@ -181,9 +184,7 @@ def test_steps_that_changed_nothing_are_told_by_why():
 def test_a_fit_in_float16_trains_in_it_and_its_report_says_so(write_images, tmp_path):
     folder = write_images({"cat": 12, "dog": 12})
     settings = {"pretrained": False, "image_size": 32, "stages": "all", "all_epochs": 1, "images_per_step": 8}
-    vitrail.fit(
-        folder, model="test_vit", out=tmp_path / "run", workers=0, training_precision="float16", **settings
-    )
+    vitrail.fit(folder, model="test_vit", out=tmp_path / "run", workers=0, training_precision="float16", **settings)
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert "Steps were computed in float16 autocast, scaled loss." in report["training"]["sentences"]
     assert (tmp_path / "run" / "package").is_dir()

@@ -28,8 +28,7 @@ def stages(objective, *, epochs=(1, 1), **changed):
     """First what stands behind the second block, then everything."""
     shares = {"blocks": 0, "views": None, "cached": False, "objective": objective, **changed}
     return tuple(
-        Stage(name, count, 1e-2, cut, **shares)
-        for name, cut, count in zip(("top", "all"), (3, 0), epochs, strict=True)
+        Stage(name, count, 1e-2, cut, **shares) for name, cut, count in zip(("top", "all"), (3, 0), epochs, strict=True)
     )
 
 
