@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 import vitrail
@@ -79,8 +80,11 @@ def test_a_run_in_float16_stopped_at_any_step_and_run_again_is_the_same_byte_for
     def job(folder):
         return overflowing(prepared_job(tiny_vit(drop_path=0.4), images, folder, **WHOLE), FIRST_SCALE / 2**3)
 
-    whole = left_by(job(tmp_path / "whole"))
+    whole = left_by(asked := job(tmp_path / "whole"))
     assert whole[1]["state"]["scale_searches"] == 3
+    with safe_open(asked.folder / "stage1-step000000000.safetensors", framework="pt") as opened:
+        kept = {name: float(opened.get_tensor(f"loss scale/{name}")) for name in ("scale", "good_steps")}
+    assert kept == {"scale": FIRST_SCALE / 2**3, "good_steps": 5}
     for number in (2, 4, 7):  # within the search, right behind it, later
         with pytest.raises(KeyboardInterrupt):
             left_by(job(tmp_path / f"stopped{number}"), emit=at_step(number, interrupt))

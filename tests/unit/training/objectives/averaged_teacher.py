@@ -1,7 +1,6 @@
 """A student agrees with an averaged copy of itself that sees other crops, after DINO (arXiv:2104.14294)."""
 
 import copy
-from functools import partial
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from vitrail.training.objectives.classification import states_of
 from vitrail.training.objectives.objective import Judgement
 from vitrail.training.validation import exact_states
 
-LARGE, SMALL = (16, 16), (8, 8, 8)
+LARGE, SIZES = 2, (16, 16, 8, 8, 8)
 SHARP, SOFT, NEAR, KEPT, CENTRE_KEPT = 0.5, 1.0, 0.1, 0.9, 0.9
 
 
@@ -37,14 +36,12 @@ class AveragedTeacher:
 
     def batches(self, stage, *, first_step):
         for step in range(first_step, stage.epochs * self.steps_per_epoch):
-            seed = partial(derived_seed, self.seed, "step", step)
-            rows = np.random.default_rng(seed("rows")).permutation(len(self.pixels))
-            shown, sizes = torch.from_numpy(self.pixels[rows[: self.per_step]]), enumerate(LARGE + SMALL)
-            inputs = tuple(
-                States(2 * formula_views(shown, FormulaViewSettings(), size=size, seed=seed(number)) - 1, 0)
-                for number, size in sizes
-            )
-            yield {"unlabelled": Batch(inputs, rows[: self.per_step], torch.ones(self.per_step))}
+            seeds = [derived_seed(self.seed, stage.name, step, number) for number in range(len(SIZES) + 1)]
+            rows = np.random.default_rng(seeds[-1]).permutation(len(self.pixels))[: self.per_step]
+            shown = torch.from_numpy(self.pixels[rows])
+            views = [formula_views(shown, FormulaViewSettings(), size=size, seed=seed)
+                     for size, seed in zip(SIZES, seeds, strict=False)]  # fmt: skip
+            yield {"unlabelled": Batch(tuple(States(2 * view - 1, 0) for view in views), rows, torch.ones(len(rows)))}
 
     def names(self, stage, step):
         return [f"image {row}" for row in next(self.batches(stage, first_step=step))["unlabelled"].rows]
@@ -52,7 +49,7 @@ class AveragedTeacher:
     def loss(self, chain, batches, *, at, precision):
         batch, own, average = batches["unlabelled"], self.modules["head"], self.modules["average"]
         with torch.no_grad(), in_modes(dict.fromkeys(average.modules(), False)):
-            raw = [average["head"](self._pooled(self.teacher, view, at, precision)) for view in batch.inputs[:2]]
+            raw = [average["head"](self._pooled(self.teacher, view, at, precision)) for view in batch.inputs[:LARGE]]
             targets = [torch.softmax((each - self.modules.centre) / SHARP, dim=1) for each in raw]
         said = [own(self._pooled(chain, view, at, precision)) for view in batch.inputs]
         pairs = [-(target * torch.log_softmax(answer / SOFT, dim=1)).sum(dim=1)

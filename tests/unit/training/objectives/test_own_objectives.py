@@ -16,7 +16,7 @@ from tests.unit.training.objectives.small_runs import (
     stages,
     two_sources,
     vit,
-)  # fmt: skip
+)
 from tests.unit.training.small_job import CPU, pictures, prepared_job, training_images
 from tests.unit.training.test_loop import at_step, interrupt
 from vitrail.basics.errors import InputError, SystemFault
@@ -227,9 +227,8 @@ def test_the_loss_of_two_sources_and_its_reversed_gradient_are_those_worked_out_
     expected = torch.autograd.grad(supervised + alike - strength * told_apart, of_model, retain_graph=True)
     for parameter, gradient in zip(of_model, expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-6)
-    for parameter, gradient in zip(
-        domain.parameters(), torch.autograd.grad(told_apart, domain.parameters()), strict=True
-    ):
+    expected = torch.autograd.grad(told_apart, domain.parameters())
+    for parameter, gradient in zip(domain.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-7)
 
 
