@@ -141,6 +141,14 @@ def test_norms_keep_their_epsilon_in_a_package_and_in_a_fit_from_that_package(tm
         assert torch.equal(built_of(tmp_path / "package").model(x), expected)
 
 
+def test_without_its_weights_a_folder_gives_the_same_network_with_random_ones(tmp_path: Path) -> None:
+    folder = folder_of(theirs("vit"), tmp_path / "theirs")
+    nothing, built = built_of(folder, pretrained=False), built_of(folder)
+    assert nothing.weights.source == "random initialisation"
+    assert nothing.model_args == built.model_args and nothing.norm_epsilon == built.norm_epsilon
+    assert nothing.preprocessing == built.preprocessing
+
+
 def test_class_names_come_with_the_weights(tmp_path: Path) -> None:
     folder = folder_of(theirs("vit"), tmp_path / "theirs")
     assert "label_names" not in built_of(folder).pretrained_cfg

@@ -22,8 +22,13 @@ def folder(write_images):
 
 def test_the_report_tells_stages_epochs_and_what_was_kept(folder, tmp_path, vitrail):
     ended = vitrail("fit", folder, *SMALL, "--stages", "head,top,all", "--set", "unfreeze=2", "--set", "top_epochs=2",
-                    "--set", "head_epochs=3", "--set", "all_epochs=1", "--out", tmp_path / "run")  # fmt: skip
+                    "--set", "head_epochs=3", "--set", "all_epochs=1", "--set", "patch_size=8", "--set", "dropout=0.1",
+                    "--set", "attention_dropout=0.1", "--set", "drop_path=none", "--out", tmp_path / "run")  # fmt: skip
     assert ended.code == 0, ended.err
+    asked = json.loads((tmp_path / "run" / "settings.json").read_text())["model"]
+    assert (asked["patch_size"], asked["dropout"], asked["drop_path"]) == (8, 0.1, 0.0)
+    described = json.loads((tmp_path / "run" / "package" / "config.json").read_text())["model_args"]
+    assert described["patch_size"] == 8 and not any("drop" in name for name in described)
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     training = report["training"]
     assert [(stage["name"], stage["epochs"]) for stage in training["stages"]] == [("head", 3), ("top", 2), ("all", 1)]

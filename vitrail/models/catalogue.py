@@ -47,7 +47,7 @@ def build_model(settings: ModelSettings, *, num_classes: int | None = None) -> R
     model: Any = network.model
     # timm 1.0.31 derives the grid of the source's position table from these, not from the size that is wanted now.
     model.pretrained_model_args = dict(source.model_args)
-    if is_flax or source.transformers:
+    if source.weights is not None and (is_flax or source.transformers):
         report = _load_foreign(network, source, _foreign(network, source, tensors))
     else:
         report = _load(network, source, tensors)
