@@ -43,6 +43,13 @@ class Stage:
     begins: Literal["last", "best"] = "last"
     sizes: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.cached and self.sizes:
+            raise InputError(
+                f"stage {self.name} is cached, and so at one size only; {len(self.sizes)} sizes were asked for",
+                hint="--set cache=off",
+            )
+
     def trained_from(self, epoch: int) -> int:
         """The first place behind which parameters are trained in this epoch, counted from 0 within the stage.
 

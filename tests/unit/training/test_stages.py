@@ -183,3 +183,11 @@ def test_a_model_that_cannot_be_cut_keeps_the_cache_of_its_head_and_goes_without
         planned_stages(TrainingSettings(cache="on", stages=("head", "top")), chain, images=500)
     head = planned_stages(TrainingSettings(cache="on", stages=("head",)), chain, images=500)
     assert [stage.cached for stage in head] == [True]
+
+
+def test_a_cached_stage_cannot_change_its_size():
+    with pytest.raises(InputError) as caught:
+        Stage("top", 2, 1e-3, 4, 0, 2, cached=True, sizes=(128, 224))
+    assert str(caught.value) == (
+        "stage top is cached, and so at one size only; 2 sizes were asked for\nhint: --set cache=off"
+    )
