@@ -57,7 +57,8 @@ def step_plan(run: RunFolder, chain: Chain, batches: FormulaBatches, settings: P
         logits = logits_of(chain, sample.inputs[0], normalise, trained_from=0, precision=candidate)
         return summed_cross_entropy(logits, labels, weights, label_smoothing=settings.label_smoothing)
 
-    trials = measure_steps(chain.model, loss, device, candidates=tried_precisions(settings.training_precision, device))
+    tried = tried_precisions(settings.training_precision, device, computed_twice=settings.gradient_checkpointing)
+    trials = measure_steps(chain.model, loss, device, candidates=tried)
     best = agreeing_step(trials)
     plan = StepPlan(best.precision, reason_for(best, trials))
     run.note("plan", precision=best.precision.name, reason=plan.reason, trials=[trial.as_json() for trial in trials])

@@ -67,8 +67,16 @@ CANDIDATES = (FLOAT32, PLAIN_BFLOAT16, BFLOAT16)
 """What is tried: the exact one, then what is faster on a processor, the fastest first (docs/speed.md)."""
 
 
-def tried_precisions(asked: str, device: torch.device) -> tuple[TrainingPrecision, ...]:
+def tried_precisions(
+    asked: str, device: torch.device, *, computed_twice: bool = False
+) -> tuple[TrainingPrecision, ...]:
     """What is tried on this hardware for a setting `training_precision`: the reference first, then by preference.
+
+    Args:
+        asked: the setting.
+        device: where steps are computed.
+        computed_twice: whether blocks are computed again in the backward pass. There the attention is what the model
+            says, and where it was written out for the forward pass the two would not fit each other.
 
     >>> [each.name for each in tried_precisions("float32", torch.device("cpu"))]
     ['float32']
@@ -77,7 +85,7 @@ def tried_precisions(asked: str, device: torch.device) -> tuple[TrainingPrecisio
         return (BFLOAT16 if asked == "bfloat16" else FLOAT16,)
     if asked == "float32" or not computes_in_bfloat16(device):
         return (FLOAT32,)
-    return CANDIDATES if device.type == "cpu" else (FLOAT32, BFLOAT16)
+    return CANDIDATES if device.type == "cpu" and not computed_twice else (FLOAT32, BFLOAT16)
 
 
 LEAST_COSINE = 0.98

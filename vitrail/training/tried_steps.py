@@ -46,7 +46,8 @@ def tried_steps(
     lowest = min(stage.cut for stage in stages)
     # A classifier alone is always trained exactly.
     asked = "float32" if lowest == chain.pooled else settings.training_precision
-    candidates, found = _keeping_apart(ready, pixels, tried_precisions(asked, ready.device))
+    tried = tried_precisions(asked, ready.device, computed_twice=settings.gradient_checkpointing)
+    candidates, found = _keeping_apart(ready, pixels, tried)
     count = MEASURED_IMAGES.get(ready.device.type, 16)
     trials = _step_trials(ready, pixels[:: max(1, len(pixels) // count)][:count], lowest, candidates)
     best = agreeing_step(trials)

@@ -74,6 +74,15 @@ def test_what_is_tried_depends_on_the_hardware_and_on_nothing_that_changes_with_
     assert tried_precisions("bfloat16", CPU) == (BFLOAT16,), "as asked for"
 
 
+def test_blocks_that_are_computed_twice_have_the_same_attention_both_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_processor_flags", lambda: frozenset({"amx_bf16"}))
+    model = tiny_vit().train()
+    model.set_grad_checkpointing(True)
+    for precision in tried_precisions("auto", CPU, computed_twice=True):
+        loss_in(model)(precision).backward()
+    assert tried_precisions("auto", CPU, computed_twice=True) == (FLOAT32, BFLOAT16)
+
+
 def test_a_precision_in_which_images_are_no_longer_told_apart_is_not_tried_whatever_its_gradient_says():
     model = wide_apart_or_nearly_alike()
     base = torch.randn(1, 3, PIXELS, PIXELS, generator=torch.Generator().manual_seed(1))
