@@ -65,7 +65,7 @@ def _from_nothing(settings: FitSettings, epochs: int) -> FitSettings:
     training = settings.training.model_copy(
         update={
             "stages": ("all",), "all_epochs": epochs, "time": None, "learning_rate": SCRATCH_RATE, "optimizer": "adamw",
-            "layer_decay": 1.0, "weight_decay": SCRATCH_DECAY,
+            "slower_layers": "decay", "layer_decay": 1.0, "weight_decay": SCRATCH_DECAY,
         }
     )  # fmt: skip
     return settings.model_copy(update={"training": training})
