@@ -81,13 +81,24 @@ def missing_extra(extra: str, error: ImportError) -> SystemFault:
     return SystemFault(f"{extra} is not installed: {error}", hint=f"pip install 'vitrail[{extra}]'")
 
 
+_SEPARATORS = str.maketrans("", "", "_-. ")
+
+
 def nearest_names(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
     """Up to `most` known names that look like `name`, best first; empty when none does.
 
+    One that lacks nothing but its separators is meant, and no other.
+
     >>> nearest_names("learning_rte", ["learning_rate", "epochs"])
     ['learning_rate']
+    >>> nearest_names("batchsize", ["patch_size", "batch_size"])
+    ['batch_size']
     """
     by_lower = {candidate.lower(): candidate for candidate in known}
+    if name.lower() not in by_lower:
+        joined = [each for lower, each in by_lower.items() if lower.translate(_SEPARATORS) == name.lower()]
+        if joined:
+            return joined[:most]
     close = difflib.get_close_matches(name.lower(), by_lower, n=most, cutoff=0.6)
     return [by_lower[match] for match in close]
 
