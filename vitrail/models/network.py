@@ -116,6 +116,8 @@ def _takes_norm_choice(architecture: str) -> bool:
 def _created(source: ModelSource, args: dict[str, Any], settings: ModelSettings) -> nn.Module:
     try:
         model = _with_rates(source, args, settings)
+    except InputError:  # says what is wrong, and is a ValueError
+        raise
     except _BUILD_FAULTS as error:
         if settings.patch_size and isinstance(error, TypeError) and "patch_size" in str(error):
             raise _no_patches(source.architecture, settings.patch_size) from error

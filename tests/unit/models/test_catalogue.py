@@ -214,8 +214,12 @@ def test_dropout_reaches_the_relatives_of_the_vit(name: str) -> None:
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "test_efficientnet"])
 def test_a_network_without_dropout_inside_is_refused_in_words(name: str) -> None:
     for setting, place in (("dropout", "projections"), ("attention_dropout", "attention")):
-        text = f"{name} cannot be built with {setting} 0.1: it has no dropout in its {place}"
-        assert_refused(name, text, pretrained=False, **{setting: 0.1})
+        with pytest.raises(InputError) as fault:
+            untrained(name, **{setting: 0.1})
+        assert str(fault.value) == (
+            f"{name} cannot be built with {setting} 0.1: it has no dropout in its {place}\n"
+            f"hint: leave {setting} out, or choose a plain ViT such as vit_tiny_patch16_224"
+        )
 
 
 def test_dropout_is_off_in_evaluation_and_is_no_argument_of_a_package(vit_folder: Path) -> None:
