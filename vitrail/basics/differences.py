@@ -17,3 +17,15 @@ def differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -
         elif old != new:
             lines.append(f"  - {prefix}{name}: was {old!r}, now {new!r}")
     return lines
+
+
+def have_other_names(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether one of them has a value that the other does not know, whatever it is.
+
+    >>> have_other_names({"a": {"b": 1}}, {"a": {"b": 2}}), have_other_names({"a": {"b": 1}}, {"a": {"b": 1, "c": 2}})
+    (False, True)
+    """
+    within = [(before[name], now[name]) for name in before.keys() & now.keys()]
+    return before.keys() != now.keys() or any(
+        have_other_names(old, new) for old, new in within if isinstance(old, dict) and isinstance(new, dict)
+    )

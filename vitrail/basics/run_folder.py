@@ -11,7 +11,7 @@ from typing import Any
 import filelock
 
 from vitrail.basics.checks import read_checked_json, write_checked_json
-from vitrail.basics.differences import differences
+from vitrail.basics.differences import differences, have_other_names
 from vitrail.basics.errors import DamagedError, InputError, VitrailError
 from vitrail.basics.events import Emit, Event, Recovered
 from vitrail.basics.files import explained_os_errors, write_bytes
@@ -189,14 +189,21 @@ def _make_room(path: Path, settings: dict[str, Any], *, overwrite: bool) -> bool
         remove_run(path)
         return False
     try:
-        changed = differences(_stored_settings(path), settings)
+        before = _stored_settings(path)
+        changed = differences(before, settings)
     except DamagedError:
         if not overwrite:
             raise
-        changed = [""]
+        before, changed = {}, [""]
     if changed and overwrite:
         remove_run(path)
         return False
+    if before and have_other_names(before, settings):
+        raise InputError(
+            f"{path}: an interrupted run of another version of Vitrail stands there, with other settings:\n"
+            + "\n".join(changed),
+            hint="continue it with the version that began it, choose another --out, or begin anew with --overwrite",
+        )
     if changed:
         raise InputError(
             f"{path}: an interrupted run with other settings stands there:\n" + "\n".join(changed),

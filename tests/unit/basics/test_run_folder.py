@@ -82,6 +82,21 @@ def test_an_interrupted_run_is_continued_with_its_work_and_its_decisions(tmp_pat
         assert again.noted("never decided") is None
 
 
+def test_an_interrupted_run_that_knows_other_settings_was_begun_by_another_version(tmp_path):
+    with RunFolder.open(tmp_path / "ants", {"pass_": {"device": "auto"}}) as run:
+        (run.work / "features.f32").write_bytes(b"kept")
+    with pytest.raises(InputError) as fault:
+        RunFolder.open(tmp_path / "ants", {"pass_": {}, "device": "auto"})
+    assert str(fault.value) == (
+        f"{tmp_path / 'ants'}: an interrupted run of another version of Vitrail stands there, with other settings:\n"
+        "  - device: was None, now 'auto'\n"
+        "  - pass_.device: was 'auto', now None\n"
+        "hint: continue it with the version that began it, choose another --out, or begin anew with --overwrite"
+    )
+    with RunFolder.open(tmp_path / "ants", {"pass_": {}, "device": "auto"}, overwrite=True) as run:
+        assert not run.resumed
+
+
 def test_an_interrupted_run_with_other_settings_is_refused_and_the_difference_shown(tmp_path):
     with RunFolder.open(tmp_path / "ants", {"seed": 0, "model": {"name": "a"}}) as run:
         (run.work / "features.f32").write_bytes(b"kept")
