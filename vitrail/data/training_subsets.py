@@ -19,7 +19,6 @@ def drawn_training_rows(
         per_class: how many of every class, instead of a count.
         seed: of the draw.
 
-
     Raises:
         InputError: there are fewer than were asked for, or classes without any would remain.
     """
