@@ -61,6 +61,7 @@ class Batch:
 def in_parts(batches: Batches, most_at_once: int) -> Iterator[Batches]:
     """A step in parts of at most so many images of its largest source; the others are divided into as many parts.
 
+    >>> import torch
     >>> sizes = {"labelled": 5, "target": 2}
     >>> step = {name: Batch((), np.arange(count), torch.ones(count)) for name, count in sizes.items()}
     >>> [{name: len(batch) for name, batch in part.items()} for part in in_parts(step, 2)]
