@@ -217,6 +217,14 @@ def test_dinov2_takes_the_size_of_its_pictures_not_of_its_table(tmp_path: Path) 
     assert built.weights.position_resampling == "bicubic interpolation, as transformers does"
 
 
+def test_a_refusal_is_said_once_with_one_hint(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"architectures": ["SwinForImageClassification"], "model_type": "swin"}')
+    with pytest.raises(InputError) as caught:
+        build_model(ModelSettings(name=f"local-dir:{tmp_path}"))
+    assert "is not a timm model description" not in str(caught.value)
+    assert str(caught.value).count("hint:") == 1
+
+
 def test_other_networks_of_transformers_are_refused_by_name(tmp_path: Path) -> None:
     folder = folder_of(theirs("vit"), tmp_path / "theirs")
     edited(folder, "config.json", model_type="swin", architectures=["SwinForImageClassification"])

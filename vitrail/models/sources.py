@@ -232,6 +232,8 @@ def _parsed_config(config: Path, shown: str, beside: Callable[[str], Path]) -> M
             return replace(source, transformers=found, norm_epsilon=found.norm_epsilon)
         described = description_of(content)
         fit = dict(described.written.get("fit") or {})
+    except InputError:  # is a ValueError, and has said it in its own words
+        raise
     except (ValueError, TypeError) as error:
         raise InputError(
             f"{shown} is not a timm model description ({error})",
