@@ -54,8 +54,10 @@ def test_bad_files_can_be_skipped_and_are_named_all_the_same(fit, write_images, 
     ended = fit(folder, "--on-bad-image", "skip", "--json")
     assert ended.code == 0, ended.err
     report = json.loads((tmp_path / "run" / "report.json").read_text())
-    assert sum(sum(counts.values()) for counts in report["data"]["counts"].values()) == 24
-    details = "\n".join(line for finding in report["findings"] for line in finding["details"])
+    assert sum(sum(counts.values()) for counts in report["sections"]["model"]["figures"]["images"].values()) == 24
+    details = "\n".join(
+        line for finding in report["sections"]["findings"]["figures"]["findings"] for line in finding["details"]
+    )
     assert all(name in details for name in faults)
 
 
@@ -181,7 +183,8 @@ def test_look_alikes_across_the_split_that_was_drawn_are_told_and_counted_out(fi
     assert ended.code == 0, ended.err
     assert "like a training image" in ended.err
     report = json.loads((tmp_path / "run" / "report.json").read_text())
-    assert report["leak_free_accuracy"]["n"] < report["qualities"]["val"]["n"]
+    quality = report["sections"]["quality"]["figures"]
+    assert quality["leak_free_accuracy"]["n"] < quality["splits"]["val"]["n"]
 
 
 def test_a_file_name_from_another_encoding_is_named(fit, write_images):

@@ -49,9 +49,9 @@ def test_classes_that_differ_in_level_are_told_apart_at_every_depth(kind, tmp_pa
     result = library.fit(tmp_path / "data", out=tmp_path / "run", **SMALL)
     assert result.quality["val"].accuracy.value == 1.0
     report = json.loads((tmp_path / "run" / "report.json").read_text())
-    told = [finding["code"] for finding in report["findings"]]
+    told = [finding["code"] for finding in report["sections"]["findings"]["figures"]["findings"]]
     assert ("tone" in told) == (kind != "8 bits")
-    assert ("values" in report["model"]) == (kind != "8 bits")
+    assert ("values" in report["sections"]["model"]["figures"]["model"]) == (kind != "8 bits")
     predictor = library.load(result.package)
     assert predictor.preprocessing.tone.is_measured == (kind != "8 bits")
     answers = predictor.predict(tmp_path / "data")

@@ -30,15 +30,16 @@ def ants(real_data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(ants):
-    return json.loads((ants[0] / "report.json").read_text())
+    sections = json.loads((ants[0] / "report.json").read_text())["sections"]
+    return {name: section["figures"] for name, section in sections.items()}
 
 
 def test_the_probe_is_right_on_at_least_95_percent_and_the_odd_gif_is_named(ants, report):
     out, done = ants
-    assert report["qualities"]["val"]["accuracy"]["value"] >= 0.95
-    assert report["qualities"]["val"]["n"] == 153
+    assert report["quality"]["splits"]["val"]["accuracy"]["value"] >= 0.95
+    assert report["quality"]["splits"]["val"]["n"] == 153
     assert "imageNotFound.gif" in done.stderr
-    assert any("imageNotFound.gif" in line for finding in report["findings"] for line in finding["details"])
+    assert any("imageNotFound.gif" in line for finding in report["findings"]["findings"] for line in finding["details"])
     assert f"vitrail predict {out / 'package'}" in done.stdout
     assert not (out / "work").exists()
 
@@ -49,10 +50,10 @@ def test_predict_agrees_with_the_report(ants, report, real_data, vitrail):
     lines = [json.loads(line) for line in ended.out.splitlines()]
     assert list(lines[0]) == ["path", "label", "probability", "probabilities"]
     right = [line["path"].split("/")[-2] == line["label"] for line in lines]
-    assert np.mean(right) == report["qualities"]["val"]["accuracy"]["value"]
+    assert np.mean(right) == report["quality"]["splits"]["val"]["accuracy"]["value"]
     assert all(sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5) for line in lines)
     by_path = {line["path"]: line for line in lines}
-    for wrong in report["most_wrong"]:
+    for wrong in report["most_wrong"]["images"]:
         (found,) = [line for path, line in by_path.items() if path.endswith(f"/{wrong['path']}")]
         assert found["label"] == wrong["predicted"]
         assert found["probability"] == pytest.approx(wrong["probability"], abs=1e-4)
@@ -92,8 +93,8 @@ def test_the_official_split_of_covid_ct_is_judged_once_with_intervals(real_data,
     assert 0.77 < test.auc.value < 0.88
     assert test.accuracy.low < test.accuracy.value < test.accuracy.high
     assert test.auc.low < test.auc.value < test.auc.high
-    codes = {finding["code"] for finding in json.loads((tmp_path / "covid" / "report.json").read_text())["findings"]}
-    assert "telltale-property" in codes
+    sections = json.loads((tmp_path / "covid" / "report.json").read_text())["sections"]
+    assert "telltale-property" in {finding["code"] for finding in sections["findings"]["figures"]["findings"]}
 
 
 def test_a_table_with_patients_keeps_each_on_one_side_and_draws_intervals_from_patients(real_data, tmp_path):

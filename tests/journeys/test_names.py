@@ -44,7 +44,7 @@ def test_names_reach_terminal_spreadsheet_and_report_as_text_and_paths_stay_at_h
         if file.suffix in (".html", ".json", ".jsonl", ".md"):
             assert str(tmp_path) not in file.read_text(), file.name
     report = json.loads((run / "report.json").read_text())
-    assert all((folder / wrong["path"]).exists() for wrong in report["most_wrong"])
+    assert all((folder / wrong["path"]).exists() for wrong in report["sections"]["most_wrong"]["figures"]["images"])
     answered = vitrail("predict", "run/package", *sorted((folder / EVIL).glob("*.png"))[:2], "--csv")
     assert answered.code == 0
     rows = list(csv.reader(io.StringIO(answered.out)))

@@ -106,8 +106,8 @@ def test_a_run_tells_what_it_made_and_leaves_weights_metrics_and_a_report(undist
     assert [epoch["step"] for epoch in epochs] == [6, 12] and told["last_epoch"] == epochs[-1]
     assert 0.2 < epochs[-1]["digits_probe_accuracy"] < 1
     report = json.loads((run / "report.json").read_text())
-    assert report["epochs"] == epochs
-    assert report["settings"]["images"]["classes"] == 20
+    assert report["sections"]["training"]["figures"]["epochs"] == epochs
+    assert report["sections"]["settings"]["figures"]["images"]["classes"] == 20
     card = (run / "package" / "README.md").read_text()
     assert "- images seen: 192" in card and "n = 800)" in card and "- kept in: float16" in card
     assert str(run) not in card + (run / "package" / "pretraining.json").read_text()
@@ -181,7 +181,7 @@ def test_a_fit_starts_from_the_weights(undisturbed, tmp_path, vitrail):
     assert ended.code == 0, ended.err
     told = json.loads(ended.out)
     assert told["quality"]["val"]["accuracy"]["value"] > 0.3
-    facts = json.loads((tmp_path / "fit" / "report.json").read_text())["model"]
+    facts = json.loads((tmp_path / "fit" / "report.json").read_text())["sections"]["model"]["figures"]["model"]
     assert facts["image_size"] == "24 × 24"
     assert facts["weights"] == "package/model.safetensors: 30 tensors used"
 

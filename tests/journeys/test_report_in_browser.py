@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.evaluation.realistic_report import realistic_report
+from tests.unit.evaluation.realistic_report import figures_of, realistic_report
 from vitrail.evaluation.report import write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -40,12 +40,12 @@ def browser() -> Iterator:
 @pytest.fixture(scope="module", params=STORIES, ids=list(STORIES))
 def page_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     classes, n = STORIES[request.param]
-    return write_report(_with_long_paths(classes, n), tmp_path_factory.mktemp("report"), thumbnails=True)
+    return write_report(_with_long_paths(classes, n), tmp_path_factory.mktemp("report"))
 
 
 def _with_long_paths(classes: Sequence[str], n: int):
     report = realistic_report(classes, n=n, skill=1.5, title="photos of " + "x" * 120)
-    for entry in report.most_wrong:
+    for entry in figures_of(report, "most_wrong")["images"]:
         entry["path"] = "/data/" + "deep-folder-without-a-space/" * 12 + "0" * 200 + ".jpg"
     return report
 

@@ -41,11 +41,12 @@ def test_a_fit_without_a_model_and_without_a_network_takes_the_starter_and_says_
         f"{DEFAULT_MODEL}, the usual one, is not on this machine and 127.0.0.1 does not answer."
     )
     assert f"chosen   {why}" in done.stderr
-    report = json.loads((out / "report.json").read_text())
-    assert why in report["chosen"]
-    assert report["model"]["weights"].startswith("starter/model.safetensors: ")
-    assert report["model"]["weights_licence"] == "apache-2.0"
-    assert [stage["name"] for stage in report["training"]["stages"]] == ["all"]
+    report = json.loads((out / "report.json").read_text())["sections"]
+    assert why in [sentence["text"] for sentence in report["model"]["sentences"]]
+    facts = report["model"]["figures"]["model"]
+    assert facts["weights"].startswith("starter/model.safetensors: ")
+    assert facts["weights_licence"] == "apache-2.0"
+    assert [stage["name"] for stage in report["training"]["figures"]["stages"]] == ["all"]
     (line,) = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines() if "default model" in line]
     assert (line["name"], line["why"]) == ("starter", why)
     assert json.loads((out / "settings.json").read_text())["model"]["name"] == "starter"

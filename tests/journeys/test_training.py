@@ -29,8 +29,8 @@ def test_the_report_tells_stages_epochs_and_what_was_kept(folder, tmp_path, vitr
     assert (asked["patch_size"], asked["dropout"], asked["drop_path"]) == (8, 0.1, 0.0)
     described = json.loads((tmp_path / "run" / "package" / "config.json").read_text())["model_args"]
     assert described["patch_size"] == 8 and not any("drop" in name for name in described)
-    report = json.loads((tmp_path / "run" / "report.json").read_text())
-    training = report["training"]
+    section = json.loads((tmp_path / "run" / "report.json").read_text())["sections"]["training"]
+    training = section["figures"]
     assert [(stage["name"], stage["epochs"]) for stage in training["stages"]] == [("head", 3), ("top", 2), ("all", 1)]
     assert [record["epoch"] for record in training["epochs"]] == [1, 2, 3, 4, 5, 6]
     assert {"convergence_epoch", "overfitting_start", "final_train_val_gap", "max_val_acc"} <= training["curve"].keys()
@@ -50,7 +50,7 @@ def test_the_report_tells_stages_epochs_and_what_was_kept(folder, tmp_path, vitr
     assert len(re.findall(r"epoch    .*% right, n = 16", ended.err)) == 6
     assert training["choice"]["decision"] in ("better", "worse", "not enough evidence")
     assert (training["chosen_epoch"] is not None) == (training["choice"]["decision"] == "better")
-    assert any("cross-fitted" in sentence for sentence in training["sentences"])
+    assert any("cross-fitted" in sentence["text"] for sentence in section["sentences"])
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Validation figures of every epoch rest on 16 images, the training loss on 64" in page
     assert "How it was trained" in page and page.count("<svg") >= 3
@@ -90,9 +90,10 @@ def test_training_that_teaches_nothing_leaves_the_probe(tmp_path, vitrail, write
     run = tmp_path / "run"
     ended = vitrail("fit", folder, *SMALL, "--stages", "all", "--set", "all_epochs=2", "--out", run)
     assert ended.code == 0, ended.err
-    training = json.loads((run / "report.json").read_text())["training"]
-    assert training["chosen_epoch"] is None
-    assert "the probe" in training["sentences"][0].lower()
+    training = json.loads((run / "report.json").read_text())["sections"]["training"]
+    assert training["figures"]["chosen_epoch"] is None
+    assert training["sentences"][0]["verdict"] in ("worse", "not enough evidence")
+    assert "the probe" in training["sentences"][1]["text"].lower()
 
 
 def test_compare_scratch_reports_the_three_gains_with_intervals(write_images, tmp_path, vitrail):
@@ -101,7 +102,7 @@ def test_compare_scratch_reports_the_three_gains_with_intervals(write_images, tm
                     "--seed", "1", "--compare", "scratch", "--out", tmp_path / "run", "--json")  # fmt: skip
     assert ended.code == 0, ended.err
     assert re.search(r"scratch +the same network from nothing, 2 epochs, about", ended.err), "the cost is said first"
-    scratch = json.loads((tmp_path / "run" / "report.json").read_text())["training"]["scratch"]
+    scratch = json.loads((tmp_path / "run" / "report.json").read_text())["sections"]["gain"]["figures"]
     ours, theirs = json.loads(ended.out)["quality"]["test"]["accuracy"]["value"], scratch["accuracy"]["value"]
     assert ours != theirs, "otherwise the next line could not tell a gain from a loss"
     assert np.isclose(scratch["gain"]["absolute_improvement"]["value"], ours - theirs)
@@ -181,7 +182,7 @@ def test_the_package_answers_as_the_kept_epoch_did_with_its_confidence_lowered(f
     result = library.fit(folder, model="test_vit", pretrained=False, image_size=32, workers=0, out=tmp_path / "run",
                          stages="head,all", head_epochs=2, all_epochs=3, learning_rate=1e-3)  # fmt: skip
     report = json.loads((tmp_path / "run" / "report.json").read_text())
-    assert any("divided by 2.50" in sentence for sentence in report["training"]["sentences"])
+    assert any("divided by 2.50" in sentence["text"] for sentence in report["sections"]["training"]["sentences"])
     expected = np.exp(seen["logits"] / 2.5)
     expected /= expected.sum(axis=1, keepdims=True)
     predictor = library.load(result.package)

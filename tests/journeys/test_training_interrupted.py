@@ -109,7 +109,7 @@ def finished(data, out, *typed, **fate):
 
 
 def outcome(run):
-    training = json.loads((run / "report.json").read_text())["training"]
+    training = json.loads((run / "report.json").read_text())["sections"]["training"]["figures"]
     assert training["chosen_epoch"] is not None
     return sha256_of(run / "package" / "model.safetensors"), training["epochs"]
 

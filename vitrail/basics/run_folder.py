@@ -1,7 +1,8 @@
 """The run folder: everything one run leaves behind, and the journal of what was decided on the way.
 
 `settings.json` (the resolved settings), `journal.jsonl` (one decision per line), `report.html`, `report.json`,
-`package/`, and while the run is going on `work/`, from which an interrupted run continues.
+`answers.parquet`, `answers.csv`, `package/`, and while the run is going on `work/`, from which an interrupted run
+continues.
 """
 
 import contextlib

@@ -10,7 +10,7 @@ from vitrail.basics.journal import JOURNAL, Journal
 from vitrail.basics.locks import LOCK_NAME, locked
 from vitrail.basics.replacing import BEING_MOVED, REPLACED, bring_back, is_partial, put_back, remove
 
-RESULTS = ("package", "report.html", "report.json")
+RESULTS = ("package", "report.html", "report.json", "answers.parquet", "answers.csv")
 """What a run is made for: where any of it stands, nothing is removed unless somebody asked."""
 SETTINGS = "settings.json"
 

@@ -49,7 +49,7 @@ class SplitImages:
 
     def groups(self, split: str, *, most: int | None = None, seed: int = 0) -> Int[np.ndarray, "_"] | None:
         """Groups of the images that `labelled` gives, numbered from 0; None when every image stands for itself."""
-        return _numbered_groups(self._part(split, most, seed))
+        return numbered_groups(self._part(split, most, seed))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Number of images by split and class."""
@@ -64,11 +64,12 @@ class SplitImages:
 
 def group_numbers(rows: pa.Table, split: str) -> Int[np.ndarray, "_"] | None:
     """Groups of a split's images, numbered from 0; None when every image stands for itself."""
-    return _numbered_groups(in_split(rows, split))
+    return numbered_groups(in_split(rows, split))
 
 
-def _numbered_groups(part: pa.Table) -> Int[np.ndarray, "_"] | None:
-    groups, identities = part["group"].to_pylist(), part["id"].to_pylist()
+def numbered_groups(rows: pa.Table) -> Int[np.ndarray, "_"] | None:
+    """Groups numbered from 0; an image without a group is one of its own. None when every image stands for itself."""
+    groups, identities = rows["group"].to_pylist(), rows["id"].to_pylist()
     names = [(group is None, group or identity) for group, identity in zip(groups, identities, strict=True)]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return np.array([numbers[name] for name in names], dtype=np.int64) if len(numbers) < len(names) else None

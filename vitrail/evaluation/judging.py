@@ -2,35 +2,38 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Float, Int
 
-from vitrail.basics.errors import TrainingFault
-from vitrail.data.columns import in_split, labels_of
+from vitrail.basics.natural_order import natural_places
+from vitrail.data.columns import in_split
 from vitrail.data.split import leaked_ids
 from vitrail.data.split_images import SplitImages
-from vitrail.evaluation.quality import Predictions, Quality, judge
+from vitrail.evaluation.judged_images import JudgedImages, headline_split
+from vitrail.evaluation.quality import FIGURE_TITLES, Quality, judge
+from vitrail.evaluation.section import Figures, Section, Sentence
 from vitrail.measures.classification import accuracy
 from vitrail.measures.intervals import Measure
+from vitrail.pages.plots import LARGEST_MATRIX, confusion_svg, interval_bar, top_confusions
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Predictions and figures by split; no split here was trained on.
+    """Answers and figures by split; no split here was trained on.
 
     Attributes:
         classes: names in the order of the outputs.
-        predictions: the model's.
-        quality: of these predictions.
+        images: with the model's answers.
+        quality: of these answers.
         neighbours: accuracy of the nearest neighbours.
         leak_free: the model's accuracy without images whose copy or look-alike is among the training images; only for
             splits that hold such images.
     """
 
     classes: list[str]
-    predictions: dict[str, Predictions]
+    images: dict[str, JudgedImages]
     quality: dict[str, Quality]
     neighbours: dict[str, Measure]
     leak_free: dict[str, Measure]
@@ -51,55 +54,81 @@ def judge_splits(
         images: all images of the run.
         seed: of the bootstrap.
     """
-    rows, classes = images.rows, images.classes
-    leaked = leaked_ids(rows)
-    judged = Judged(classes, {}, {}, {}, {})
+    leaked = leaked_ids(images.rows)
+    judged = Judged(images.classes, {}, {}, {}, {})
     for split, answered in logits.items():
-        predictions = predictions_of(in_split(rows, split), answered, classes, split)
-        groups = predictions.group_numbers()
-        judged.predictions[split] = predictions
-        judged.quality[split] = judge(predictions, seed=seed)
-        judged.neighbours[split] = accuracy(predictions.labels, neighbours[split], groups=groups, seed=seed)
-        leak_free = _leak_free(predictions, leaked, groups, seed)
+        answers = answers_about(images, split, answered)
+        judged.images[split] = answers
+        judged.quality[split] = judge(answers, seed=seed)
+        judged.neighbours[split] = accuracy(answers.labels, neighbours[split], groups=answers.groups, seed=seed)
+        leak_free = _leak_free(answers, leaked, seed)
         if leak_free is not None:
             judged.leak_free[split] = leak_free
     return judged
 
 
-def predictions_of(part: pa.Table, logits: np.ndarray, classes: list[str], split: str) -> Predictions:
-    """What logits (N, K) say about the rows of a split.
+def answers_about(images: SplitImages, split: str, logits: Float[np.ndarray, "N K"]) -> JudgedImages:
+    """The images of a split with the logits that were computed for its rows, in their order."""
+    ids = images.labelled(split).ids
+    return JudgedImages.joined(
+        in_split(images.rows, split), ids, logits, classes=images.classes, measured_on=split
+    )  # fmt: skip
 
-    Raises:
-        TrainingFault: an answer is not a number; figures of it would be none either.
-    """
-    wrong = np.flatnonzero(~np.isfinite(logits).all(axis=1))
-    if len(wrong):
-        raise TrainingFault(
-            f"the model's answer to {len(wrong)} of {len(logits)} {split} images is not a number (NaN or infinity), "
-            f"first {part['path'][int(wrong[0])].as_py()}",
-            hint="train with a lower learning rate (--set learning_rate=…), or from other weights",
-        )
-    groups = part["group"].to_pylist()
-    return Predictions(
-        ids=part["id"].to_pylist(),
-        paths=part["path"].to_pylist(),
-        labels=labels_of(part, classes),
-        probabilities=_softmax(logits),
-        classes=classes,
-        measured_on=split,
-        groups=groups if any(groups) else None,
+
+def _leak_free(judged: JudgedImages, leaked: set[str], seed: int) -> Measure | None:
+    fresh = np.array([identity not in leaked for identity in judged.ids])
+    if fresh.all() or not fresh.any():
+        return None
+    left = judged.where(fresh)
+    return accuracy(left.labels, left.predicted, groups=left.groups, seed=seed)
+
+
+def quality_section(judged: Judged) -> Section:
+    """How good the model is on every split, beside always answering the same and nearest neighbours."""
+    headline = headline_split(judged.quality)
+    leak_free = judged.leak_free.get(headline)
+    return Section(
+        "quality",
+        1,
+        "How good it is",
+        {
+            "headline_split": headline,
+            "splits": {split: quality.as_json() for split, quality in judged.quality.items()},
+            "neighbours": {split: measure.as_json() for split, measure in judged.neighbours.items()},
+            "leak_free_accuracy": leak_free.as_json() if leak_free else None,
+        },
+        sentences=[_verdict(judged.quality[headline])],
+        template="sections/quality.html",
+        packaged=("headline_split", "splits", "neighbours", "leak_free_accuracy"),
+        draw=_drawn,
     )
 
 
-def _leak_free(predictions: Predictions, leaked: set[str], groups: np.ndarray | None, seed: int) -> Measure | None:
-    fresh = np.array([identity not in leaked for identity in predictions.ids])
-    if fresh.all() or not fresh.any():
-        return None
-    predicted = predictions.probabilities.argmax(axis=1)
-    renumbered = None if groups is None else np.unique(groups[fresh], return_inverse=True)[1]
-    return accuracy(predictions.labels[fresh], predicted[fresh], groups=renumbered, seed=seed)
+def _verdict(quality: Quality) -> Sentence:
+    decision, usual = quality.verdict.decision, f"always answering “{quality.majority_class}”"
+    if decision == "not enough evidence":
+        return Sentence(f"Not enough evidence that this beats {usual}", decision)
+    return Sentence(f"{decision.capitalize()} than {usual}", decision)
 
 
-def _softmax(logits: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N K"]:
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+def _drawn(figures: Figures) -> dict[str, Any]:
+    quality = _as_people_count(figures["splits"][figures["headline_split"]])
+    matrix, classes = np.array(quality["confusion"]), quality["classes"]
+    return {
+        "quality": quality,
+        "titles": FIGURE_TITLES,
+        "bar": interval_bar,
+        "matrix": confusion_svg(matrix, classes) if len(classes) <= LARGEST_MATRIX else None,
+        "confusions": top_confusions(matrix, classes, most=20),
+    }
+
+
+def _as_people_count(quality: Mapping[str, Any]) -> dict[str, Any]:
+    """The same judgement with class 2 before class 10; in the JSON they stand in the order of the logits."""
+    places = natural_places(quality["classes"])
+    return {
+        **quality,
+        "classes": [quality["classes"][place] for place in places],
+        "per_class": [quality["per_class"][place] for place in places],
+        "confusion": np.array(quality["confusion"])[np.ix_(places, places)].tolist(),
+    }

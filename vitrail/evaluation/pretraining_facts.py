@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitrail.data.formula.settings import FormulaSettings
+from vitrail.evaluation.training_section import step_speed
 from vitrail.measures.intervals import Measure, wilson
 from vitrail.models.plain_vit import PlainVitSettings
 from vitrail.models.ready import ReadyModel
@@ -79,20 +80,15 @@ def weights_facts(done: Pretrained) -> dict[str, Any]:
     }
 
 
-def step_speed(state: TrainingState) -> dict[str, float]:
-    """What the steps took, without validation: their seconds, images per second, and percent spent waiting."""
-    (spent,) = state.spent.values()
-    seconds = max(spent["seconds"], 1e-9)
-    return {
-        "seconds": round(spent["seconds"], 2),
-        "images_per_second": round(spent["images"] / seconds, 1),
-        "waiting_percent": round(100 * spent["waited"] / seconds, 1),
-    }
+def pretraining_speed(state: TrainingState) -> dict[str, float]:
+    """What the steps of the only stage took; see `step_speed`."""
+    (stage,) = state.spent
+    return step_speed(state, stage)
 
 
 def what_was_decided(done: Pretrained) -> list[str]:
     """How the steps were computed and how fast, what was drawn again and what was left out, in sentences."""
-    speed = step_speed(done.state)
+    speed = pretraining_speed(done.state)
     sentences = [
         f"Steps were computed in {done.reason}.",
         f"{speed['images_per_second']:,.0f} images per second in the steps; {speed['waiting_percent']:.1f} % of their "

@@ -8,7 +8,7 @@ import numpy as np
 
 from vitrail.data.columns import in_split
 from vitrail.data.split_images import SplitImages
-from vitrail.evaluation.judging import predictions_of
+from vitrail.evaluation.judging import answers_about
 from vitrail.evaluation.quality import judge
 from vitrail.measures.paired import PairedComparison, compare_losses
 from vitrail.measures.ranking import auc_pseudo_values
@@ -27,13 +27,13 @@ def judged_arms(images: SplitImages, arms: dict[str, np.ndarray], split: str, *,
     figures: dict[str, Any] = {}
     by_image: dict[str, Any] = {}
     for arm, logits in arms.items():
-        predictions = predictions_of(part, logits, images.classes, split)
-        quality = judge(predictions, seed=seed)
+        judged = answers_about(images, split, logits)
+        quality = judge(judged, seed=seed)
         figures[arm] = {"accuracy": quality.accuracy.as_json(), "auc": quality.auc.as_json()}
         defined = quality.auc.value is not None
         by_image[arm] = {
             "accuracy": (logits.argmax(axis=1) == labels).tolist(),
-            "auc": auc_pseudo_values(labels, predictions.probabilities).tolist() if defined else None,
+            "auc": auc_pseudo_values(labels, judged.probabilities).tolist() if defined else None,
         }
     return {
         "seed": seed,

@@ -7,11 +7,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vitrail.data.split_images import SplitImages
+from vitrail.evaluation.section import Section, Sentence
 from vitrail.measures.calibration import log_losses
 from vitrail.measures.intervals import Measure
 from vitrail.measures.learning_curve import analyse_learning_curve, curve_measures
 from vitrail.measures.means import mean, share
 from vitrail.models.ready import ReadyModel
+from vitrail.pages.curves import training_plots
 from vitrail.training.arm import Arm
 from vitrail.training.choice import EpochChoice
 from vitrail.training.image_stages import TrainedModel
@@ -20,29 +22,40 @@ from vitrail.training.plan_table import stage_rows
 from vitrail.training.state import TrainingState
 
 
-def training_section(
-    arm: Arm, ready: ReadyModel, images: SplitImages, *, scratch: Mapping[str, Any] | None
-) -> dict[str, Any] | None:
-    """The section under the names of its template; None where nothing but the probe was trained.
+def training_section(arm: Arm, ready: ReadyModel, images: SplitImages) -> Section | None:
+    """Stages, epochs, curve and choice of a fit; None where nothing but the probe was trained.
 
     Args:
         arm: of the fit.
         ready: its model.
         images: all images of the run.
-        scratch: the comparison with training from nothing, where there is one.
     """
     if arm.trained is None or arm.choice is None:
         return None
-    return {
-        "stages": [{**row, **_spent(arm.trained.state, row["name"])} for row in stage_rows(arm.plan, ready, images)],
-        "epochs": epoch_rows(arm.trained, images),
-        "seconds": round(arm.trained.state.seconds, 1),
-        "chosen_epoch": arm.choice.epoch,
-        "curve": _curve(arm.trained, images),
-        "choice": arm.choice.comparison.as_json(),
-        "sentences": _sentences(arm.choice, arm.trained.state, arm.plan),
-        "scratch": scratch,
-    }
+    state = arm.trained.state
+    return Section(
+        "training",
+        1,
+        "How it was trained",
+        {
+            "stages": [{**row, **step_speed(state, row["name"])} for row in stage_rows(arm.plan, ready, images)],
+            "epochs": epoch_rows(arm.trained, images),
+            "seconds": round(state.seconds, 1),
+            "chosen_epoch": arm.choice.epoch,
+            "curve": _curve(arm.trained, images),
+            "choice": arm.choice.comparison.as_json(),
+        },
+        sentences=[_verdict(arm.choice), *map(Sentence, _sentences(arm.choice, state, arm.plan))],
+        template="sections/training.html",
+        draw=lambda figures: {"curves": training_plots(figures)},
+    )
+
+
+def _verdict(choice: EpochChoice) -> Sentence:
+    decision = choice.comparison.decision
+    if decision == "not enough evidence":
+        return Sentence("Not enough evidence that the model trained further beats the probe", decision)
+    return Sentence(f"Trained further, the model is {decision} than the probe", decision)
 
 
 def trained_words(arm: Arm) -> str | None:
@@ -140,8 +153,9 @@ def _sentences(choice: EpochChoice, state: TrainingState, plan: TrainingPlan) ->
     return [*lines, *state.left_out(), *plan.remarks]
 
 
-def _spent(state: TrainingState, stage: str) -> dict[str, float]:
-    """What the steps of a stage took, without cache and validation."""
+def step_speed(state: TrainingState, stage: str) -> dict[str, float]:
+    """What the steps of a stage took, without cache and validation: their seconds, images per second, and percent spent
+    waiting."""
     spent = state.spent[stage]
     seconds = max(spent["seconds"], 1e-9)
     return {

@@ -61,11 +61,10 @@ class Band:
 
 @dataclass(frozen=True)
 class TrainingPlots:
-    """The plots of a report's training section; `against_scratch` is None where nothing was trained from scratch."""
+    """The plots of a report's training section."""
 
     loss: Markup
     accuracy: Markup
-    against_scratch: Markup | None
 
 
 @dataclass(frozen=True)
@@ -131,28 +130,30 @@ def curve_svg(
 
 
 def training_plots(training: Mapping[str, Any]) -> TrainingPlots:
-    """The plots for the `training` of a report, in its JSON form; a figure that is None leaves a gap."""
-    epochs, chosen, scratch = training["epochs"], training["chosen_epoch"], training["scratch"]
+    """The plots for the `training` section of a report, in its JSON form; a figure that is None leaves a gap."""
+    epochs, chosen = training["epochs"], training["chosen_epoch"]
     rising = training["curve"]["overfitting_start"]
     choice = [] if chosen is None else [Mark(chosen, f"chosen: epoch {chosen}")]
     rise = [] if rising is None else [Mark(rising, f"loss rises from epoch {rising}")]
     stages = [(stage, list(rows)) for stage, rows in itertools.groupby(epochs, lambda row: row["stage"])]
     bands = [Band(rows[0]["epoch"], rows[-1]["epoch"], stage) for stage, rows in stages]
-    losses = [_column(epochs, "training_loss"), _column(epochs, "validation_loss")]
-    against = None
-    if scratch is not None:
-        both = [_column(epochs, "validation_accuracy", name="transferred")]
-        both.append(_column(scratch["epochs"], "validation_accuracy", name="from scratch"))
-        against = curve_svg(both, title="Transferred and from scratch", y_label="validation accuracy", percent=True)
-    accuracy = [_column(epochs, "validation_accuracy")]
+    losses = [epoch_series(epochs, "training_loss"), epoch_series(epochs, "validation_loss")]
+    accuracy = [epoch_series(epochs, "validation_accuracy")]
     return TrainingPlots(
         curve_svg(losses, title="Loss per epoch", marks=choice + rise, bands=bands, y_label="loss in nats"),
         curve_svg(accuracy, title="Accuracy per epoch", marks=choice, bands=bands, y_label="accuracy", percent=True),
-        against,
     )
 
 
-def _column(epochs: Sequence[Mapping[str, Any]], field: str, *, name: str | None = None) -> Series:
+def gain_plot(transferred: Sequence[Mapping[str, Any]], scratch: Sequence[Mapping[str, Any]]) -> Markup:
+    """Validation accuracy after every epoch, with pretrained weights (if they were trained at all) and from nothing."""
+    both = [epoch_series(transferred, "validation_accuracy", name="transferred")] if transferred else []
+    both.append(epoch_series(scratch, "validation_accuracy", name="from scratch"))
+    return curve_svg(both, title="Transferred and from scratch", y_label="validation accuracy", percent=True)
+
+
+def epoch_series(epochs: Sequence[Mapping[str, Any]], field: str, *, name: str | None = None) -> Series:
+    """One figure of every epoch, as a line; None is a gap."""
     x = np.array([row["epoch"] for row in epochs], dtype=np.float64)
     y = np.array([row[field] for row in epochs], dtype=np.float64)  # NumPy reads None as NaN
     return Series(name or field.replace("_", " "), x, y)

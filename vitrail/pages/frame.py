@@ -1,6 +1,7 @@
 """The frame of every page: templates, escaped by default, rendered into one self-contained document."""
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -42,16 +43,22 @@ def _spelled(value: Any) -> Any:
     return printable(value, lines=True) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def render_page(template: str, **values: Any) -> str:
-    """The page that `template` (a file in `templates/`) makes of the values.
+def render_page(template: str | Path, **values: Any) -> str:
+    """The page, or the part of one, that a template makes of the values.
 
-    Every value is escaped unless it is `markupsafe.Markup`, which only the plots make. A value that the template
-    needs and does not get is an error, never an empty place.
+    Every value is escaped unless it is `markupsafe.Markup`, which only plots and whole sections are. A value that the
+    template needs and does not get is an error, never an empty place.
+
+    Args:
+        template: a file in `templates/`, or the path of one that lies elsewhere; it may use the macros of ours.
+        values: by the names under which the template asks for them.
 
     Raises:
         InputError: there is no such template.
     """
     environment = _environment()
+    if isinstance(template, Path):
+        return environment.from_string(template.read_text()).render(**values)
     if template not in environment.list_templates():
         known = environment.list_templates()
         hint = did_you_mean(template, known) or f"known: {', '.join(known)}"

@@ -12,7 +12,6 @@ from vitrail.data.pictures_in_memory import read_pictures
 from vitrail.data.split_images import SplitImages
 from vitrail.data.training_subsets import drawn_training_rows, with_held_out
 from vitrail.data.usable_images import usable_rows
-from vitrail.evaluation.gain import gain_sentences
 from vitrail.evaluation.judging import judge_splits
 from vitrail.features.neighbours import pixel_neighbours
 from vitrail.measures.classification import accuracy
@@ -24,7 +23,7 @@ from vitrail.models.sources import STARTER
 from vitrail.prediction.predictor import Prediction, load
 from vitrail.training.scratch import scratch_logits
 from vitrail.workflows.fit.finish import FitResult
-from vitrail.workflows.fit.outcome import Fitted, pack, report
+from vitrail.workflows.fit.outcome import Fitted, fit_sections, pack, report
 from vitrail.workflows.fit.preparation import Prepared
 from vitrail.workflows.fit.settings import FitSettings
 from vitrail.workflows.fit.start import StartedFit
@@ -66,14 +65,12 @@ def finish_demo(started: StartedFit, *, emit: Emit = nobody) -> DemoResult:
         watch.lap("training")
         judged = judge_splits({"val": logits}, {"val": pixel_neighbours(pictures, rows)}, images, seed=seed)
         from_nothing, gain = _gained(logits.argmax(axis=1), others.argmax(axis=1), images)
-        (sentence,) = gain_sentences({
-            "accuracy": from_nothing.as_json(), "measured_on": "val", "gain": {"absolute_improvement": gain.as_json()},
-        })  # fmt: skip
         trained = f"all of it on {BUDGET.train} images, {BUDGET.epochs} epochs of AdamW, last weights kept"
         model = starter.seen_through(starter.preprocessing, chosen_device("cpu"))
-        fitted = Fitted("digits", Prepared(model, images, inspection.findings), judged, (sentence,), trained)
-        package = pack(fitted, run.cleared("package"), seed=seed)
-        page = report(fitted, run.path, settings, command="vitrail demo", timings=watch.laps)
+        fitted = Fitted("digits", Prepared(model, images, inspection.findings), judged, (), trained)
+        sections = fit_sections(fitted, thumbnails=settings.thumbnails)
+        package = pack(fitted, sections, run.cleared("package"), seed=seed)
+        page = report(fitted, sections, run.path, command="vitrail demo", seed=seed, timings=watch.laps)
         run.finish()
     fit = FitResult(run.path, package, page, judged.quality, judged.neighbours, watch.total)
     return DemoResult(fit, *_tried(package, in_split(images.rows, "val")), from_nothing, gain)

@@ -4,25 +4,22 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from tests.unit.evaluation.realistic_report import realistic_predictions
-from vitrail.basics.errors import InputError
-from vitrail.evaluation.quality import Predictions, judge
+from tests.unit.evaluation.realistic_report import image_rows, realistic_answers
+from vitrail.evaluation.judged_images import JudgedImages
+from vitrail.evaluation.quality import judge
 
 
-def predictions(**changes: object) -> Predictions:
-    fields = {
-        "ids": ["a", "b", "c"],
-        "paths": ["a.jpg", "b.jpg", "c.jpg"],
-        "labels": np.array([0, 1, 1]),
-        "probabilities": np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]]),
-        "classes": ("ant", "bee"),
-        "measured_on": "val",
-    }
-    return Predictions(**{**fields, **changes})
+def answers(groups: list[str | None] | None = None, **changes: object) -> JudgedImages:
+    fields = {"labels": ["ant", "bee", "bee"], "probabilities": np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]])}
+    fields |= changes
+    table = image_rows(["a", "b", "c"], ["a.jpg", "b.jpg", "c.jpg"], fields["labels"], group=groups)
+    classes = fields.get("classes", ("ant", "bee"))
+    logits = np.log(fields["probabilities"])
+    return JudgedImages.joined(table, ["a", "b", "c"], logits, classes=classes, measured_on="val")
 
 
 def test_two_classes_are_judged_as_scikit_learn_would() -> None:
-    given = realistic_predictions(["ants", "bees"], n=153)
+    given = realistic_answers(["ants", "bees"], n=153)
     quality, predicted = judge(given, seed=0), given.probabilities.argmax(1)
     assert quality.accuracy.value == pytest.approx(sklearn.metrics.accuracy_score(given.labels, predicted))
     assert quality.auc.value == pytest.approx(sklearn.metrics.roc_auc_score(given.labels, given.probabilities[:, 1]))
@@ -32,19 +29,19 @@ def test_two_classes_are_judged_as_scikit_learn_would() -> None:
 
 
 def test_many_classes_are_judged_one_against_the_rest() -> None:
-    given = realistic_predictions(list("abcde"), n=200)
+    given = realistic_answers(list("abcde"), n=200)
     expected = sklearn.metrics.roc_auc_score(given.labels, given.probabilities, multi_class="ovr")
     assert judge(given, seed=0).auc.value == pytest.approx(expected)
 
 
 def test_the_most_wrong_are_the_mistakes_with_the_least_probable_truth() -> None:
-    quality = judge(predictions(), seed=0)
+    quality = judge(answers(), seed=0)
     assert quality.most_wrong == (1, 2)
     assert (quality.majority_class, quality.majority.value) == ("bee", pytest.approx(2 / 3))
 
 
 def test_every_figure_is_the_same_in_json() -> None:
-    quality = judge(realistic_predictions(list("abc"), n=60), seed=0)
+    quality = judge(realistic_answers(list("abc"), n=60), seed=0)
     fields = json.loads(json.dumps(quality.as_json(), allow_nan=False))
     assert fields["accuracy"] == quality.accuracy.as_json()
     assert fields["per_class"][2]["f1"]["high"] == quality.per_class[2].f1.high
@@ -53,53 +50,24 @@ def test_every_figure_is_the_same_in_json() -> None:
 
 
 def test_the_same_seed_gives_the_same_judgement() -> None:
-    given = realistic_predictions(list("abc"), n=60, skill=0.5)
+    given = realistic_answers(list("abc"), n=60, skill=0.5)
     assert judge(given, seed=3).as_json() == judge(given, seed=3).as_json()
     assert judge(given, seed=3).auc != judge(given, seed=4).auc
 
 
 def test_images_without_a_group_stand_alone_and_patients_count_once() -> None:
-    given = predictions(groups=["p1", None, "p1"])
-    assert given.group_numbers().tolist() == [0, 1, 0]
+    given = answers(groups=["p1", None, "p1"])
+    assert given.groups.tolist() == [0, 1, 0]
     quality = judge(given, seed=0)
     assert quality.groups == 2 and quality.verdict.method == "sign-flip test over groups"
-    assert predictions(groups=[None, None, None]).group_numbers() is None
+    assert answers(groups=[None, None, None]).groups is None
 
 
 def test_a_group_named_like_an_id_is_not_mixed_up_with_it() -> None:
-    assert predictions(groups=[None, "a", "a"]).group_numbers().tolist() == [0, 1, 1]
+    assert answers(groups=[None, "a", "a"]).groups.tolist() == [0, 1, 1]
 
 
 def test_a_class_without_images_leaves_the_auc_undefined_and_says_so() -> None:
-    quality = judge(predictions(labels=np.array([1, 1, 1])), seed=0)
+    quality = judge(answers(labels=["bee"] * 3), seed=0)
     assert quality.auc.undefined_because == "there is no negative image"
     assert quality.accuracy.value == 0
-
-
-@pytest.mark.parametrize(
-    ("changes", "text"),
-    [
-        (
-            {"ids": ["a", "b"], "groups": ["p"] * 3},
-            "predictions need one entry per image in every field, "
-            "got 2 ids, 3 paths, 3 labels, 3 probabilities, 3 groups",
-        ),
-        (
-            {"ids": [], "paths": [], "labels": np.array([], dtype=int), "probabilities": np.zeros((0, 2))},
-            "there are no predictions on 'val' to judge\n"
-            "hint: check that the split has readable images: vitrail check DATA",
-        ),
-        ({"classes": ("ant", "bee", "fly")}, "probabilities have 2 columns, but there are 3 classes"),
-        ({"labels": np.array([0, 1, 2])}, "label 2 is no class: expected 0 to 1"),
-        ({"labels": np.array([0, -1, 1])}, "label -1 is no class: expected 0 to 1"),
-        (
-            {"probabilities": np.array([[0.9, 0.1], [2.0, -1.0], [np.nan, 0.0]])},
-            "2 of 3 rows are no probabilities; the first is that of b.jpg, with sum 1 and smallest value -1\n"
-            "hint: apply softmax to the logits first",
-        ),
-    ],
-)
-def test_predictions_that_cannot_be_judged_are_refused(changes: dict, text: str) -> None:
-    with pytest.raises(InputError) as caught:
-        predictions(**changes)
-    assert str(caught.value) == text

@@ -8,12 +8,11 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from tests.unit.evaluation.realistic_report import realistic_report
+from tests.unit.evaluation.realistic_report import DECISIONS, figures_of, realistic_report, with_figures
 from vitrail.basics.errors import InputError, SystemFault
-from vitrail.evaluation.report import render_report, write_report
+from vitrail.evaluation.report import write_report
+from vitrail.evaluation.section import Section, Sentence, packaged_metrics
 from vitrail.measures.intervals import Measure
-from vitrail.pages.frame import render_page
-from vitrail.pages.plots import interval_bar
 
 NASTY = "<script>alert(1)</script>"
 VOID = {"meta", "link", "img", "br"}
@@ -55,8 +54,8 @@ def outline(page: str) -> Outline:
     return parsed
 
 
-def written(report, folder: Path, *, thumbnails: bool = True) -> tuple[dict, str]:
-    page = write_report(report, folder, thumbnails=thumbnails)
+def written(report, folder: Path) -> tuple[dict, str]:
+    page = write_report(report, folder)
     assert page == folder / "report.html"
     return json.loads((folder / "report.json").read_text()), page.read_text()
 
@@ -64,11 +63,12 @@ def written(report, folder: Path, *, thumbnails: bool = True) -> tuple[dict, str
 def test_the_page_shows_the_numbers_of_the_json_file(tmp_path: Path) -> None:
     document, page = written(realistic_report(list("abcd"), n=200), tmp_path)
     text = outline(page).text
-    quality = document["qualities"]["val"]
+    figures = document["sections"]["quality"]["figures"]
+    quality = figures["splits"]["val"]
     for fields in (
         quality["accuracy"],
         quality["majority"],
-        document["neighbours"]["val"],
+        figures["neighbours"]["val"],
         quality["calibration"]["error"],
     ):
         assert Measure.from_json(fields).text() in text
@@ -78,25 +78,23 @@ def test_the_page_shows_the_numbers_of_the_json_file(tmp_path: Path) -> None:
     for row in quality["confusion"]:
         for count in filter(None, row):
             assert re.search(rf'class="count[^>]*>{count}<', page)
-    assert Measure.from_json(document["leak_free_accuracy"]).text() in text
+    assert Measure.from_json(figures["leak_free_accuracy"]).text() in text
 
 
 def test_the_page_follows_from_the_json_file_alone(tmp_path: Path) -> None:
-    document, page = written(realistic_report(), tmp_path, thumbnails=False)
-    assert render_report(document, [None] * len(document["most_wrong"])) == page
+    """A section draws from what JSON can hold, and the same document makes the same page."""
+    report = realistic_report(thumbnails=False)
+    document, page = written(report, tmp_path / "first")
+    read = [dataclasses.replace(each, figures=document["sections"][each.name]["figures"]) for each in report.sections]
+    assert written(dataclasses.replace(report, sections=read), tmp_path / "second") == (document, page)
 
 
 def test_a_value_that_the_page_misses_is_an_error(tmp_path: Path) -> None:
-    document = written(realistic_report(skill=30.0), tmp_path)[0]
-    values = {
-        "report": document,
-        "quality": document["qualities"]["val"],
-        "pictures": [],
-        "matrix": None,
-        "confusions": (),
-    }
-    with pytest.raises(jinja2.UndefinedError, match="'window' is undefined"):
-        render_page("report.html", bar=interval_bar, **values)
+    report = realistic_report()
+    empty = dataclasses.replace(report.sections[0], draw=lambda figures: {})
+    with pytest.raises(jinja2.UndefinedError, match="'quality' is undefined"):
+        write_report(dataclasses.replace(report, sections=[empty]), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_report_tells_the_whole_story_in_order(tmp_path: Path) -> None:
@@ -107,26 +105,26 @@ def test_the_report_tells_the_whole_story_in_order(tmp_path: Path) -> None:
         "accuracy on 120 validation images",
         "Better than always answering",
         "Nearest neighbours",
+        "Per class",
+        "What is taken for what",
+        "Can its confidence be believed?",
+        "Most wrong",
+        figures_of(report, "most_wrong")["images"][0]["path"],
         "What was trained on what",
         "152 of 152 tensors used",
         "Apache-2.0",
         "224 × 224",
         "5,524,802",
-        report.chosen[0],
-        "7.9 s",
-        "Per class",
-        "What is taken for what",
-        "Most wrong",
-        report.most_wrong[0]["path"],
+        DECISIONS[0],
+        figures_of(report, "model")["fingerprint"],
         "What the check found",
         "1 of 398 files cannot be read as an image",
         "the file is empty (0 bytes)",
-        "Can its confidence be believed?",
         "What to be careful about",
+        "7.9 s",
         "How to get this again",
         report.command,
         "2.15.0",
-        report.data["fingerprint"],
         "What to type next",
         report.next_commands[-1],
     ]
@@ -137,12 +135,14 @@ def test_the_report_tells_the_whole_story_in_order(tmp_path: Path) -> None:
 def test_names_paths_and_findings_are_only_ever_text(tmp_path: Path) -> None:
     report = realistic_report([NASTY, f'"{NASTY}', "' onload=alert(1) '"], n=90, title=NASTY)
     finding = {"code": "x", "severity": "note", "title": NASTY, "details": [NASTY], "hint": NASTY}
+    report = with_figures(report, "findings", findings=[finding])
+    facts = {NASTY: NASTY, "nested": {NASTY: NASTY}, "several": [NASTY]}
+    report = with_figures(report, "model", [NASTY], model=facts)
+    unknown = Section("unknown", 1, NASTY, {NASTY: NASTY, "nested": {NASTY: NASTY}}, [Sentence(NASTY, "better")])
     report = dataclasses.replace(
         report,
-        findings=[finding],
-        chosen=[NASTY],
+        sections=(*report.sections, unknown),
         command=NASTY,
-        model={NASTY: NASTY, "nested": {NASTY: NASTY}, "several": [NASTY]},
         versions={NASTY: NASTY},
         timings={NASTY: 1.0},
         next_commands=[NASTY],
@@ -155,7 +155,7 @@ def test_names_paths_and_findings_are_only_ever_text(tmp_path: Path) -> None:
 def test_what_hides_in_a_name_or_turns_words_round_is_spelled_out_on_the_page(tmp_path: Path) -> None:
     hidden = "a\u202eb\u200bc\x1b[31m"
     report = realistic_report([hidden, "other"], n=90, title=hidden)
-    page = written(dataclasses.replace(report, model={hidden: [hidden]}, chosen=[hidden]), tmp_path)[1]
+    page = written(with_figures(report, "model", [hidden], model={hidden: [hidden]}), tmp_path)[1]
     assert not set("\u202e\u200b\x1b") & set(page)
     assert page.count(r"a\u202eb\u200bc\x1b[31m") > 5
 
@@ -170,39 +170,34 @@ def test_the_page_asks_nothing_of_the_network(tmp_path: Path) -> None:
 def test_thumbnails_can_be_switched_off_and_paths_stay(tmp_path: Path) -> None:
     report = realistic_report(n=200, skill=0.5)
     with_pictures = written(report, tmp_path / "with")[1]
-    without = written(report, tmp_path / "without", thumbnails=False)[1]
-    assert with_pictures.count("<img") == len(report.most_wrong) == 12 and "<img" not in without
-    assert all(html.escape(entry["path"]) in without for entry in report.most_wrong)
-
-
-def test_an_image_that_could_not_be_opened_again_is_listed_without_a_picture(tmp_path: Path) -> None:
-    report = realistic_report(n=200, skill=0.5)
-    first = {**report.most_wrong[0], "thumbnail_source": None}
-    page = written(dataclasses.replace(report, most_wrong=[first, report.most_wrong[1]]), tmp_path)[1]
-    assert page.count("<img") == 1 and first["path"] in page
+    without = written(realistic_report(n=200, skill=0.5, thumbnails=False), tmp_path / "without")[1]
+    wrong = figures_of(report, "most_wrong")["images"]
+    assert with_pictures.count("<img") == len(wrong) == 12 and "<img" not in without
+    assert all(html.escape(entry["path"]) in without for entry in wrong)
 
 
 def test_the_test_split_stands_on_top_when_there_is_one(tmp_path: Path) -> None:
     report = realistic_report()
-    quality = dataclasses.replace(report.qualities["val"], measured_on="test")
-    both = dataclasses.replace(report, qualities={"val": report.qualities["val"], "test": quality}, neighbours={})
-    document, page = written(both, tmp_path)
-    assert document["headline_split"] == "test" and "accuracy on 153 test images" in outline(page).text
+    val = figures_of(report, "quality")["splits"]["val"]
+    both = {"val": val, "test": {**val, "measured_on": "test"}}
+    page = written(with_figures(report, "quality", splits=both, headline_split="test", neighbours={}), tmp_path)[1]
+    assert "accuracy on 153 test images" in outline(page).text
 
 
 @pytest.mark.parametrize(("classes", "matrix"), [(30, True), (31, False)])
 def test_many_classes_get_a_list_of_mistakes_instead_of_a_matrix(tmp_path: Path, classes: int, matrix: bool) -> None:
     document, page = written(realistic_report([f"kind {k}" for k in range(classes)], n=400, skill=1.5), tmp_path)
     assert ('class="matrix"' in page) is matrix
-    assert "taken for" in outline(page).text and len(document["qualities"]["val"]["confusion"]) == classes
+    quality = document["sections"]["quality"]["figures"]["splits"]["val"]
+    assert "taken for" in outline(page).text and len(quality["confusion"]) == classes
     assert "The ten with the lowest recall" in page
 
 
 def test_classes_are_shown_as_people_count_and_stay_in_the_logits_order_for_machines(tmp_path: Path) -> None:
     kept, page = written(realistic_report(("1", "10", "2")), tmp_path)
-    quality = kept["qualities"]["val"]
+    quality = kept["sections"]["quality"]["figures"]["splits"]["val"]
     assert quality["classes"] == [each["name"] for each in quality["per_class"]] == ["1", "10", "2"]
-    for section in ("trained", "classes"):
+    for section in ("model", "classes"):
         part = page[page.index(f'<section id="{section}"') :].partition("</section>")[0]
         assert re.findall(r'<th scope="row">(\d+)</th>', part) == ["1", "2", "10"], section
     counts = re.findall(r"<title>(\d+) (?:recognised|taken for (\d+)): (\d+) of", page)
@@ -218,7 +213,8 @@ def test_a_report_stays_small(tmp_path: Path) -> None:
 
 
 def test_nothing_found_and_nothing_wrong_reads_well(tmp_path: Path) -> None:
-    report = dataclasses.replace(realistic_report(skill=30.0), findings=[], leak_free_accuracy=None)
+    report = with_figures(realistic_report(skill=30.0), "quality", leak_free_accuracy=None)
+    report = with_figures(report, "findings", findings=[])
     text = outline(written(report, tmp_path)[1]).text
     assert "100.0 %" in text and "Nothing to worry about." in text and "No mistakes on these images." in text
     assert "Most wrong" not in text and "Without the images" not in text
@@ -230,20 +226,29 @@ def test_undefined_figures_say_why(tmp_path: Path) -> None:
     assert "undefined" in text and "no image of class '" in text and "' was never predicted" in text
 
 
-def test_a_report_without_a_judged_split_is_refused() -> None:
+def test_two_sections_of_one_name_are_refused() -> None:
+    report = realistic_report()
     with pytest.raises(InputError) as caught:
-        dataclasses.replace(realistic_report(), qualities={})
-    assert str(caught.value) == "a report needs at least one judged split, got none"
+        dataclasses.replace(report, sections=[*report.sections, report.sections[0]])
+    assert str(caught.value) == "every section of a report once was expected, 'quality' is there twice"
 
 
 def test_a_value_that_is_not_json_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     for value in (float("nan"), Path("somewhere")):
         with pytest.raises(InputError, match="the report holds a value that JSON cannot"):
-            write_report(dataclasses.replace(realistic_report(), model={"x": value}), tmp_path, thumbnails=True)
+            write_report(with_figures(realistic_report(), "model", model={"x": value}), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
     with pytest.raises((InputError, SystemFault), match="a file stands where a folder is needed"):
-        write_report(realistic_report(), tmp_path / "runs", thumbnails=False)
+        write_report(realistic_report(), tmp_path / "runs")
+
+
+def test_a_package_gets_only_the_figures_that_a_section_gives_away() -> None:
+    report = realistic_report()
+    metrics = packaged_metrics(report.sections)
+    assert list(metrics) == ["quality"] and metrics["quality"]["version"] == 1
+    assert metrics["quality"]["splits"] == figures_of(report, "quality")["splits"]
+    assert ".jpg" not in json.dumps(metrics)

@@ -186,7 +186,9 @@ def test_a_fit_in_float16_trains_in_it_and_its_report_says_so(write_images, tmp_
     settings = {"pretrained": False, "image_size": 32, "stages": "all", "all_epochs": 1, "images_per_step": 8}
     vitrail.fit(folder, model="test_vit", out=tmp_path / "run", workers=0, training_precision="float16", **settings)
     report = json.loads((tmp_path / "run" / "report.json").read_text())
-    assert "Steps were computed in float16 autocast, scaled loss." in report["training"]["sentences"]
+    assert "Steps were computed in float16 autocast, scaled loss." in [
+        told["text"] for told in report["sections"]["training"]["sentences"]
+    ]
     assert (tmp_path / "run" / "package").is_dir()
     journal = (tmp_path / "run" / "journal.jsonl").read_text()
     assert '"precision": "float16 autocast, scaled loss"' in journal

@@ -7,9 +7,9 @@ from typing import Any
 
 from vitrail.basics.events import Emit, nobody
 from vitrail.basics.run_folder import RunFolder
-from vitrail.evaluation.gain import gain_sentences
 from vitrail.evaluation.judging import judge_splits
 from vitrail.evaluation.quality import Quality
+from vitrail.evaluation.section import Section
 from vitrail.evaluation.training_section import trained_words, training_section
 from vitrail.features.heads import learn_heads, probe_sentence, probe_words, tell_first_figures
 from vitrail.features.split_features import compute_features
@@ -17,7 +17,7 @@ from vitrail.measures.intervals import Measure
 from vitrail.training.arm import trained_arm
 from vitrail.training.sinks import Watchers
 from vitrail.workflows.fit.model import ChosenFit
-from vitrail.workflows.fit.outcome import Fitted, pack, report
+from vitrail.workflows.fit.outcome import Fitted, fit_sections, pack, report
 from vitrail.workflows.fit.preparation import prepare, refuse_other_data
 from vitrail.workflows.fit.scratch import gained_by_pretraining
 from vitrail.workflows.fit.splits import EarlierSplits, keep_split
@@ -36,8 +36,7 @@ class FitResult:
         neighbours: accuracy of nearest neighbours on the same features, by split.
         seconds: from the start of the fit until everything was on disk.
         passed_over: files that were not used because of their names, by class and kind; see `ImageTable`.
-        learning_curve: what the course of training tells, as in `report.json`; None where nothing but the probe was
-            trained.
+        sections: the parts of the report by name, e.g. `sections["training"].figures["curve"]`.
     """
 
     run: Path
@@ -47,7 +46,13 @@ class FitResult:
     neighbours: dict[str, Measure]
     seconds: float
     passed_over: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    learning_curve: Mapping[str, Any] | None = None
+    sections: Mapping[str, Section] = field(default_factory=dict)
+
+    @property
+    def learning_curve(self) -> Mapping[str, Any] | None:
+        """What the course of training tells, as in `report.json`; None where nothing but the probe was trained."""
+        training = self.sections.get("training")
+        return None if training is None else training.figures["curve"]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `--json`."""
@@ -107,14 +112,14 @@ def finish_fit(
             f"Training features in {features.reason}.",
             probe_sentence(heads.probe, settings.probe.folds),
             *(() if arm.trained else arm.plan.remarks),
-            *gain_sentences(gained),
         )
-        section = training_section(arm, model, images, scratch=gained)
-        fitted = Fitted(name, prepared, judged, told, trained_words(arm) or probe_words(heads.probe), section)
-        package = pack(fitted, run.cleared("package"), seed=settings.seed)
+        trained = trained_words(arm) or probe_words(heads.probe)
+        fitted = Fitted(name, prepared, judged, told, trained, training_section(arm, model, images), gained)
+        sections = fit_sections(fitted, thumbnails=settings.thumbnails)
+        package = pack(fitted, sections, run.cleared("package"), seed=settings.seed)
         watch.lap("package")
-        page = report(fitted, run.path, settings, command=command, timings=watch.laps)
+        page = report(fitted, sections, run.path, command=command, seed=settings.seed, timings=watch.laps)
         run.finish()
     passed_over = started.check.images.passed_over
-    curve = section["curve"] if section else None
-    return FitResult(run.path, package, page, judged.quality, judged.neighbours, watch.total, passed_over, curve)
+    by_name = {section.name: section for section in sections}
+    return FitResult(run.path, package, page, judged.quality, judged.neighbours, watch.total, passed_over, by_name)

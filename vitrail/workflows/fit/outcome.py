@@ -2,21 +2,24 @@
 
 import shlex
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vitrail.basics.versions import versions
 from vitrail.data.columns import ImageHome
 from vitrail.data.split_images import fingerprint
+from vitrail.evaluation.answers_file import write_answers
+from vitrail.evaluation.background import cautions_section, findings_section, model_section
 from vitrail.evaluation.card import model_card
-from vitrail.evaluation.judging import Judged
-from vitrail.evaluation.most_wrong import most_wrong_images
-from vitrail.evaluation.report import RunReport, headline_split, write_report
+from vitrail.evaluation.judged_images import headline_split
+from vitrail.evaluation.judging import Judged, quality_section
+from vitrail.evaluation.most_wrong import most_wrong_section
+from vitrail.evaluation.report import Report, write_report
+from vitrail.evaluation.section import Section, packaged_metrics
 from vitrail.models.package import PackageContents, write_package
 from vitrail.workflows.fit.preparation import Prepared
-from vitrail.workflows.fit.settings import FitSettings
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Fitted:
         judged: what was learned and how good it is.
         decisions: sentences on what was chosen and why.
         trained: one line on how the head, or the whole model, was trained.
-        training: the training section of the report; None when nothing but the probe was trained.
+        training: how training went; None when nothing but the probe was trained.
+        gain: the comparison with training from nothing; None where none was asked for.
     """
 
     name: str
@@ -37,10 +41,28 @@ class Fitted:
     judged: Judged
     decisions: tuple[str, ...]
     trained: str
-    training: Mapping[str, Any] | None = None
+    training: Section | None = None
+    gain: Section | None = None
 
 
-def pack(fitted: Fitted, folder: Path, *, seed: int) -> Path:
+def fit_sections(fitted: Fitted, *, thumbnails: bool) -> tuple[Section, ...]:
+    """The report of a fit, part by part: what it is worth first, then how it came to be."""
+    judged, prepared = fitted.judged, fitted.prepared
+    headline, home = headline_split(judged.quality), ImageHome.of(prepared.images.rows)
+    tone = prepared.model.preprocessing.tone if thumbnails else None
+    sections = (
+        quality_section(judged),
+        most_wrong_section(judged.images[headline], judged.quality[headline].most_wrong, home, tone=tone),
+        fitted.training,
+        fitted.gain,
+        model_section(model_facts(fitted), prepared.images, fitted.decisions),
+        findings_section(prepared.findings, home),
+        cautions_section(),
+    )
+    return tuple(section for section in sections if section is not None)
+
+
+def pack(fitted: Fitted, sections: Sequence[Section], folder: Path, *, seed: int) -> Path:
     """Write the package; nothing in it names a path or an image.
 
     Raises:
@@ -57,7 +79,7 @@ def pack(fitted: Fitted, folder: Path, *, seed: int) -> Path:
             qualities=judged.quality,
             licence=fitted.prepared.model.pretrained_cfg.get("license"),
         ),
-        metrics={split: quality.as_json() for split, quality in judged.quality.items()},
+        metrics=packaged_metrics(sections),
         provenance={
             "created": time.strftime("%Y-%m-%d"),
             "weights": fitted.prepared.model.weights.source,
@@ -73,35 +95,28 @@ def pack(fitted: Fitted, folder: Path, *, seed: int) -> Path:
     return folder
 
 
-def report(fitted: Fitted, folder: Path, settings: FitSettings, *, command: str, timings: Mapping[str, float]) -> Path:
-    """Write `report.html` and `report.json` and return the page's path.
+def report(
+    fitted: Fitted, sections: Sequence[Section], folder: Path, *, command: str, seed: int, timings: Mapping[str, float]
+) -> Path:
+    """Write `report.html` and `report.json`, beside them what was answered about every held-out image; give the page.
 
     Raises:
         SystemFault: the disk is full or may not be written.
     """
-    judged = fitted.judged
-    package, home = shlex.quote(str(folder / "package")), ImageHome.of(fitted.prepared.images.rows)
-    headline = headline_split(judged.quality)
-    tone = fitted.prepared.model.preprocessing.tone if settings.thumbnails else None
-    page = RunReport(
+    write_answers(fitted.judged.images, folder)
+    package = shlex.quote(str(folder / "package"))
+    page = Report(
         title=fitted.name,
         created=time.strftime("%Y-%m-%d %H:%M"),
         command=command,
-        seed=settings.seed,
-        model=model_facts(fitted),
-        data={"counts": fitted.prepared.images.counts(), "fingerprint": fingerprint(fitted.prepared.images.rows)},
-        findings=[_told_by_words(asdict(finding), home) for finding in fitted.prepared.findings],
-        qualities=judged.quality,
-        neighbours=judged.neighbours,
-        chosen=fitted.decisions,
+        sections=sections,
+        seed=seed,
         timings=dict(timings),
         versions=versions(),
         next_commands=[f"vitrail predict {package} IMAGES", f"vitrail predict {package} FOLDER --csv > answers.csv"],
-        most_wrong=most_wrong_images(judged, headline, home, tone=tone),
-        leak_free_accuracy=judged.leak_free.get(headline),
-        training=fitted.training,
+        window_of=fingerprint(fitted.prepared.images.rows),
     )
-    return write_report(page, folder, thumbnails=settings.thumbnails)
+    return write_report(page, folder)
 
 
 def model_facts(fitted: Fitted) -> dict[str, Any]:
@@ -121,9 +136,3 @@ def model_facts(fitted: Fitted) -> dict[str, Any]:
 
 def _rounded(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:.3f}" for value in values)
-
-
-def _told_by_words(finding: dict[str, Any], home: ImageHome) -> dict[str, Any]:
-    """A finding in which images are named within their data set: where that lies is nobody's business."""
-    words = {name: home.without(finding[name]) for name in ("title", "hint") if finding.get(name)}
-    return {**finding, **words, "details": [home.without(detail) for detail in finding["details"]]}

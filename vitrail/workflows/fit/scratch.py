@@ -1,11 +1,10 @@
 """What pretraining gained: the same network from nothing, on the same images, with as many steps."""
 
-from typing import Any
-
 from vitrail.basics.events import Emit, Noted
 from vitrail.basics.run_folder import RunFolder, RunPart
 from vitrail.evaluation.gain import gain_section
-from vitrail.evaluation.report import headline_split
+from vitrail.evaluation.judged_images import headline_split
+from vitrail.evaluation.section import Section
 from vitrail.models.seeded import seeded_classifier
 from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.training.arm import Arm, trained_arm
@@ -25,7 +24,7 @@ EPOCHS_BESIDE_A_PROBE = 20
 
 def gained_by_pretraining(
     run: RunFolder, prepared: Prepared, settings: FitSettings, arm: Arm, *, runtime: Runtime, emit: Emit
-) -> dict[str, Any] | None:
+) -> Section | None:
     """Train the same network from random weights, if asked for, and measure what the pretrained one gained.
 
     Its budget is the same number of walks through the training images, all of them through the whole network; what
@@ -40,7 +39,7 @@ def gained_by_pretraining(
         emit: receives progress.
 
     Returns:
-        The section of the report under the names of its template; None where nothing was asked for.
+        The section of the report; None where nothing was asked for.
     """
     if settings.compare == "none":
         return None
@@ -56,9 +55,7 @@ def gained_by_pretraining(
     about = rough_duration(sum(row["estimated_seconds"] for row in stage_rows(plan, model, images)))
     emit(Noted(f"scratch  the same network from nothing, {epochs} epoch{'' if epochs == 1 else 's'}, about {about}"))
     scratch = trained_arm(part, model, images, own, runtime=runtime, emit=emit)
-    return gain_section(
-        images, split, arm.logits[split], scratch, random_accuracy=settings.random_accuracy, seed=settings.seed
-    )
+    return gain_section(images, split, arm, scratch, random_accuracy=settings.random_accuracy, seed=settings.seed)
 
 
 def _from_nothing(settings: FitSettings, epochs: int) -> FitSettings:

@@ -13,7 +13,7 @@ from vitrail.models.pretrained_folder import WEIGHTS
 from vitrail.training.formula_steps import step_plan
 from vitrail.training.loop import train
 from vitrail.training.pretraining import plan_words, pretraining_job
-from vitrail.workflows.pretrain.outcome import keep_weights, write_report
+from vitrail.workflows.pretrain.outcome import keep_weights, report
 from vitrail.workflows.pretrain.preparation import begin
 from vitrail.workflows.pretrain.settings import PretrainSettings
 
@@ -84,7 +84,7 @@ def pretrain_formula(
             seed=settings.seed, kept_in=settings.weights_dtype,
         )  # fmt: skip
         package = keep_weights(done, settings, run.cleared("package"))
-        page = write_report(done, settings, run.path, command=command, timings=watch.laps)
+        page = report(done, settings, run.path, command=command, timings=watch.laps)
         run.finish()
     digest = sha256_of(package / WEIGHTS)
     return PretrainResult(run.path, package, page, digest, done.last, done.images_seen, done.state.seconds)

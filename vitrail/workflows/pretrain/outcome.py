@@ -7,8 +7,9 @@ from pathlib import Path
 
 from vitrail.basics.versions import versions
 from vitrail.evaluation.card import formula_weights_card
-from vitrail.evaluation.pretraining_facts import Pretrained, last_figures, step_speed, weights_facts, what_was_decided
-from vitrail.evaluation.pretraining_report import PretrainingReport, write_pretraining_report
+from vitrail.evaluation.pretraining_facts import Pretrained, weights_facts
+from vitrail.evaluation.pretraining_sections import pretraining_sections
+from vitrail.evaluation.report import Report, write_report
 from vitrail.models.pretrained_folder import write_pretrained
 from vitrail.workflows.pretrain.settings import PretrainSettings
 
@@ -32,7 +33,7 @@ def keep_weights(done: Pretrained, settings: PretrainSettings, folder: Path) -> 
     return folder
 
 
-def write_report(
+def report(
     done: Pretrained, settings: PretrainSettings, folder: Path, *, command: str, timings: Mapping[str, float]
 ) -> Path:
     """Write `report.html` and `report.json` and return the page's path.
@@ -41,19 +42,15 @@ def write_report(
         SystemFault: the disk is full or may not be written.
     """
     source = shlex.quote(f"local-dir:{folder / 'package'}")
-    page = PretrainingReport(
+    page = Report(
         title="Pretraining on formula images",
         created=time.strftime("%Y-%m-%d %H:%M"),
         command=command,
+        sections=pretraining_sections(done, settings.model_dump(mode="json")),
         seed=done.seed,
-        figures=last_figures(done),
-        model=weights_facts(done),
-        settings=settings.model_dump(mode="json"),
-        epochs=done.state.history,
-        chosen=what_was_decided(done),
-        speed=step_speed(done.state),
         timings={**timings, "training": done.state.seconds},
         versions=versions(),
         next_commands=[f"vitrail fit PHOTOS --model {source}"],
+        window_of=done.built.weights_sha256,
     )
-    return write_pretraining_report(page, folder)
+    return write_report(page, folder)

@@ -14,7 +14,7 @@ from vitrail.basics.run_folder import RunFolder, RunPart
 from vitrail.basics.run_standing import refuse_run
 from vitrail.data.split_images import fingerprint
 from vitrail.data.usable_images import usable_rows
-from vitrail.evaluation.report import headline_split
+from vitrail.evaluation.judged_images import headline_split
 from vitrail.evaluation.study_figures import gain_over_seeds, judged_arms, mean_figure
 from vitrail.features.heads import learn_heads
 from vitrail.features.split_features import compute_features

@@ -1,6 +1,7 @@
 """`vitrail study starter`: what are the starter weights worth on your images, against the same network from nothing?"""
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ from vitrail.basics.files import explained_os_errors
 from vitrail.basics.finished_work import done_once, work_key
 from vitrail.basics.locks import locked, remove_if_unused
 from vitrail.basics.run_standing import refuse_run
+from vitrail.basics.versions import versions
 from vitrail.data.adapted_preprocessing import adapted_preprocessing
 from vitrail.data.columns import in_split, labels_of
 from vitrail.data.image_settings import ImageSettings
@@ -20,9 +22,10 @@ from vitrail.data.split import SplitSettings
 from vitrail.data.split_images import SplitImages, fingerprint
 from vitrail.data.training_subsets import divided_for_rates, drawn_training_rows
 from vitrail.data.usable_images import usable_rows
-from vitrail.evaluation.report import headline_split
+from vitrail.evaluation.judged_images import headline_split
+from vitrail.evaluation.report import Report, write_report
 from vitrail.evaluation.study_figures import gain_over_seeds, judged_arms, mean_figure
-from vitrail.evaluation.study_report import StudyReport, write_study_report
+from vitrail.evaluation.study_sections import starter_study_sections
 from vitrail.models.beginnings import MIMETIC, REFERENCE, SCRATCH, beginning_of
 from vitrail.models.ready import ReadyModel
 from vitrail.models.sources import STARTER
@@ -94,8 +97,19 @@ def study_starter(
         for name, source in sets.items():
             by_data[name] = _one_set(source, arms, settings, folder=out / name, workers=workers, emit=emit)
         emit(WorkEnded(WORK))
-        page = write_study_report(StudyReport.of(by_data, settings.model_dump(mode="json"), command), out)
+        page = write_report(_report(by_data, settings, command), out)
     return StarterStudy(by_data, page)
+
+
+def _report(by_data: dict[str, dict[str, Any]], settings: StarterStudySettings, command: str) -> Report:
+    return Report(
+        title="What the starter weights are worth",
+        created=time.strftime("%Y-%m-%d %H:%M"),
+        command=command,
+        sections=starter_study_sections(by_data, settings.model_dump(mode="json")),
+        versions=versions(),
+        window_of=" ".join(by_data),
+    )
 
 
 def _one_set(

@@ -88,7 +88,8 @@ def test_what_the_check_lets_through_is_fitted_however_small(state, table, tmp_p
 
 
 def chosen(run):
-    return json.loads((run / "report.json").read_text())["chosen"]
+    sections = json.loads((run / "report.json").read_text())["sections"]
+    return [sentence["text"] for sentence in sections["model"]["sentences"]]
 
 
 def test_fewer_folds_than_usual_are_told(table, tmp_path):
@@ -160,6 +161,7 @@ def test_classes_that_differ_by_case_are_kept_apart_where_that_was_asked_for(tab
     with pytest.raises(FindingsError, match="or keep them apart with --set class_names=as-written"):
         vitrail.fit(data, **TINY, out=tmp_path / "run", workers=0)
     vitrail.fit(data, **TINY, class_names="as-written", out=tmp_path / "run", workers=0)
-    report = json.loads((tmp_path / "run" / "report.json").read_text())
-    assert report["data"]["counts"]["val"] == {"Cat": 1, "cat": 1}
-    assert {finding["code"]: finding["severity"] for finding in report["findings"]}["class-spelling"] == "warning"
+    sections = json.loads((tmp_path / "run" / "report.json").read_text())["sections"]
+    assert sections["model"]["figures"]["images"]["val"] == {"Cat": 1, "cat": 1}
+    severities = {finding["code"]: finding["severity"] for finding in sections["findings"]["figures"]["findings"]}
+    assert severities["class-spelling"] == "warning"

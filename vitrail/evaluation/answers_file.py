@@ -1,0 +1,64 @@
+"""What the model answered about every held-out image, beside the report: anybody can check a figure."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from vitrail.basics.files import atomic_file
+from vitrail.basics.printable import spreadsheet_cell
+from vitrail.evaluation.judged_images import JudgedImages
+
+TABLE, SPREADSHEET = "answers.parquet", "answers.csv"
+
+MOST_CELLS = 20_000_000
+"""Probabilities above which no spreadsheet is written (some 400 MB of text); the Parquet file always is."""
+
+
+def answers_table(judged: Mapping[str, JudgedImages]) -> pa.Table:
+    """One row per image of every judged split, in the order of the report's figures.
+
+    Columns: `id` (content hash, as in the image table), `split`, `label`, `group` (the number of its patient or the
+    like within the split, never the name; null where images are independent), `predicted`, and `p_CLASS` for every
+    class: float64 probabilities, exactly those that were judged.
+    """
+    return pa.concat_tables([_rows_of(split, each) for split, each in judged.items()])
+
+
+def _rows_of(split: str, judged: JudgedImages) -> pa.Table:
+    groups = pa.nulls(len(judged), pa.int64()) if judged.groups is None else pa.array(judged.groups)
+    columns = {
+        "id": pa.array(judged.ids, pa.string()),
+        "split": pa.array([split] * len(judged), pa.string()),
+        "label": judged.rows["label"].cast(pa.string()),
+        "group": groups,
+        "predicted": pa.array([judged.classes[number] for number in judged.predicted], pa.string()),
+    }
+    probabilities = {f"p_{name}": judged.probabilities[:, number] for number, name in enumerate(judged.classes)}
+    return pa.table({**columns, **probabilities})
+
+
+def write_answers(judged: Mapping[str, JudgedImages], folder: Path) -> Path:
+    """Write `answers.parquet`, and `answers.csv` of the same where it is not too large; give the former's path.
+
+    In the spreadsheet, names that a program would compute begin with `'`.
+
+    Raises:
+        SystemFault: the disk is full or may not be written.
+    """
+    table = answers_table(judged)
+    with atomic_file(folder / TABLE) as file:
+        pq.write_table(table, file, compression="zstd")
+    if table.num_rows * len(table.column_names) <= MOST_CELLS:
+        with atomic_file(folder / SPREADSHEET) as file:
+            pyarrow.csv.write_csv(_for_spreadsheets(table), file)
+    return folder / TABLE
+
+
+def _for_spreadsheets(table: pa.Table) -> pa.Table:
+    for name in ("label", "predicted"):
+        cells = pa.array([spreadsheet_cell(text) for text in table[name].to_pylist()], pa.string())
+        table = table.set_column(table.column_names.index(name), name, cells)
+    return table

@@ -1,0 +1,236 @@
+"""Judged images: an image table beside what a model said about it. What every evaluation takes."""
+
+import functools
+from collections import defaultdict, deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float, Int
+from scipy.special import softmax
+
+from vitrail.basics.errors import InputError, TrainingFault, did_you_mean
+from vitrail.data.columns import labels_of
+from vitrail.data.split_images import numbered_groups
+
+HEADLINE_ORDER = ("test", "val")
+"""The split whose accuracy stands on top: the first of these that was judged, otherwise the first judged one."""
+
+
+def headline_split(judged: Collection[str]) -> str:
+    """Which of the judged splits stands on top.
+
+    >>> headline_split(["val", "test"])
+    'test'
+    """
+    return next(split for split in (*HEADLINE_ORDER, *judged) if split in judged)
+
+
+@dataclass(frozen=True)
+class JudgedImages:
+    """Images whose labels are known, and what a model said about each; row i is the same image in every field.
+
+    Args:
+        rows: of an image table that has ids: path, label, group, and whatever attributes it has.
+        probabilities: [N, K], each row in [0, 1] with sum 1.
+        classes: the K class names, in the order of the columns.
+        measured_on: the split these images are: "val", "test", …
+        groups: number of the patient (or whatever images share) of each image; None where all images are independent.
+        features: pooled features [N, D], where somebody computed them.
+
+    Raises:
+        InputError: lengths differ, there is no image, a label is no class, a row is no probability distribution.
+    """
+
+    rows: pa.Table
+    probabilities: Float[np.ndarray, "_ K"]
+    classes: tuple[str, ...]
+    measured_on: str
+    groups: Int[np.ndarray, "N"] | None = None
+    features: Float[np.ndarray, "_ D"] | None = None
+
+    def __post_init__(self) -> None:
+        _check_lengths(self)
+        _check_classes(self)
+        _check_probabilities(self)
+
+    @classmethod
+    def joined(
+        cls,
+        rows: pa.Table,
+        ids: Sequence[str],
+        logits: Float[np.ndarray, "M K"],
+        *,
+        classes: Sequence[str],
+        measured_on: str,
+        features: Float[np.ndarray, "M D"] | None = None,
+    ) -> "JudgedImages":
+        """Answers beside the images that they are about, joined by id.
+
+        Copies of an image share its id and may have been answered one by one: the first answer is the first copy's.
+
+        Args:
+            rows: of an image table that has ids.
+            ids: of the answered images, in any order; all of `rows` are among them.
+            logits: one row per id.
+            classes: names in the order of the logits.
+            measured_on: which split this is.
+            features: one row per id.
+
+        Raises:
+            InputError: an image was not answered about.
+            TrainingFault: an answer is not a number; figures of it would be none either.
+        """
+        places = _answer_places(rows, ids)
+        answered = logits[places].astype(np.float64)
+        _refuse_what_is_no_number(answered, rows, measured_on)
+        return cls(
+            rows,
+            softmax(answered, axis=1),
+            tuple(classes),
+            measured_on,
+            numbered_groups(rows) if rows["group"].null_count < len(rows) else None,
+            None if features is None else features[places],
+        )
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    @functools.cached_property
+    def ids(self) -> list[str]:
+        """Ids of the images; copies share theirs."""
+        return list(self.rows["id"].to_pylist())
+
+    @functools.cached_property
+    def paths(self) -> list[str]:
+        """Where the images lie."""
+        return list(self.rows["path"].to_pylist())
+
+    @functools.cached_property
+    def labels(self) -> Int[np.ndarray, "N"]:
+        """Number of the true class, an index into `classes`."""
+        return labels_of(self.rows, list(self.classes))
+
+    @functools.cached_property
+    def predicted(self) -> Int[np.ndarray, "N"]:
+        """Number of the most probable class."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def group_count(self) -> int | None:
+        """How many groups the images have; None where all are independent."""
+        return None if self.groups is None else int(self.groups.max()) + 1
+
+    @property
+    def majority_class(self) -> str:
+        """The class that most of the images have."""
+        return self.classes[int(np.bincount(self.labels).argmax())]
+
+    def where(self, mask: Bool[np.ndarray, "N"] | Sequence[bool]) -> "JudgedImages":
+        """Those of the images for which `mask` is true; groups that are no longer there have no number.
+
+        Raises:
+            InputError: not one value per image, or no image is left.
+        """
+        kept = np.asarray(mask, dtype=bool)
+        if kept.shape != (len(self),):
+            raise InputError(f"a mask of shape {kept.shape} was given for {len(self):,} images, one value per image")
+        groups = None if self.groups is None else np.unique(self.groups[kept], return_inverse=True)[1]
+        features = None if self.features is None else self.features[kept]
+        return replace(
+            self, rows=self.rows.filter(pa.array(kept)), probabilities=self.probabilities[kept], groups=groups,
+            features=features,
+        )  # fmt: skip
+
+    def attribute(self, name: str) -> np.ndarray:
+        """A column of the image table, as Python values [N]; None where it is empty.
+
+        >>> judged.attribute("site")  # doctest: +SKIP
+        array(['A', 'B', None], dtype=object)
+
+        Raises:
+            InputError: there is no such column.
+        """
+        if name not in self.rows.column_names:
+            known = self.rows.column_names
+            raise InputError(
+                f"the image table has no column {name!r}",
+                hint=did_you_mean(name, known) or f"it has {', '.join(known)}",
+            )
+        return np.array([*self.rows[name].to_pylist(), None], dtype=object)[:-1]
+
+
+def _answer_places(rows: pa.Table, ids: Sequence[str]) -> Int[np.ndarray, "N"]:
+    """For every row the number of its answer."""
+    wanted, given = rows["id"].to_pylist(), list(ids)
+    if wanted == given:
+        return np.arange(len(wanted))
+    answers: dict[str, deque[int]] = defaultdict(deque)
+    for place, identity in enumerate(given):
+        answers[identity].append(place)
+    missing = [place for place, identity in enumerate(wanted) if identity not in answers]
+    if missing:
+        first = rows["path"][missing[0]].as_py()
+        raise InputError(
+            f"{len(missing):,} of {len(wanted):,} images were not answered about, first {first}",
+            hint="leave out the images that could not be read",
+        )
+    places = []
+    for identity in wanted:
+        of_copies = answers[identity]
+        places.append(of_copies.popleft() if len(of_copies) > 1 else of_copies[0])
+    return np.array(places, dtype=np.int64)
+
+
+def _refuse_what_is_no_number(logits: Float[np.ndarray, "N K"], rows: pa.Table, measured_on: str) -> None:
+    wrong = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if len(wrong):
+        raise TrainingFault(
+            f"the model's answer to {len(wrong)} of {len(logits)} {measured_on} images is not a number (NaN or "
+            f"infinity), first {rows['path'][int(wrong[0])].as_py()}",
+            hint="train with a lower learning rate (--set learning_rate=…), or from other weights",
+        )
+
+
+def _check_lengths(judged: JudgedImages) -> None:
+    beside: dict[str, Any] = {
+        "probabilities": judged.probabilities, "groups": judged.groups, "features": judged.features,
+    }  # fmt: skip
+    lengths = {"rows": judged.rows.num_rows, **{name: len(each) for name, each in beside.items() if each is not None}}
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{count} {name}" for name, count in lengths.items())
+        raise InputError(f"judged images need one entry per image in every field, got {shown}")
+    if not lengths["rows"]:
+        raise InputError(
+            f"there are no predictions on {judged.measured_on!r} to judge",
+            hint="check that the split has readable images: vitrail check DATA",
+        )
+
+
+def _check_classes(judged: JudgedImages) -> None:
+    columns, classes = judged.probabilities.shape[1], judged.classes
+    if columns != len(classes):
+        raise InputError(f"probabilities have {columns} columns, but there are {len(classes)} classes")
+    unknown = sorted(set(map(str, judged.rows["label"].to_pylist())) - set(classes))
+    if unknown:
+        raise InputError(
+            f"the label {unknown[0]!r} is no class of the model, which knows {', '.join(classes[:8])}"
+            f"{' …' if len(classes) > 8 else ''}",
+            hint=did_you_mean(unknown[0], classes) or "leave these images out, or name their class as the model does",
+        )
+
+
+def _check_probabilities(judged: JudgedImages) -> None:
+    probabilities = judged.probabilities
+    # Half precision adds up to 1 within 1e-2 for many classes; anything further off is not a softmax.
+    fine = (probabilities >= 0).all(axis=1) & (np.abs(probabilities.sum(axis=1) - 1) < 1e-2)
+    if not fine.all():
+        row = int(np.flatnonzero(~fine)[0])
+        total = float(probabilities[row].sum())
+        raise InputError(
+            f"{(~fine).sum()} of {len(fine)} rows are no probabilities; the first is that of "
+            f"{judged.paths[row]}, with sum {total:.4g} and smallest value {float(probabilities[row].min()):.4g}",
+            hint="apply softmax to the logits first",
+        )
