@@ -15,6 +15,7 @@ from vitrail.evaluation.judging import Judged
 from vitrail.evaluation.most_wrong import most_wrong_images
 from vitrail.evaluation.report import RunReport, headline_split, write_report
 from vitrail.models.package import PackageContents, write_package
+from vitrail.models.parts.seen import Seen
 from vitrail.workflows.fit.preparation import Prepared
 from vitrail.workflows.fit.settings import FitSettings
 
@@ -69,7 +70,9 @@ def pack(fitted: Fitted, folder: Path, *, seed: int) -> Path:
             "versions": versions(),
         },
     )
-    write_package(folder, fitted.prepared.model, contents=contents)
+    images = fitted.prepared.images
+    seen = Seen.of(images.ids("train"), seed=seed, fingerprint=fingerprint(images.rows))
+    write_package(folder, fitted.prepared.model, contents=contents, parts=[seen])
     return folder
 
 
