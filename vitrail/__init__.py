@@ -31,13 +31,20 @@ __all__ = [
 ]  # fmt: skip
 
 
-def check(data: Any, *, workers: int | None = None, emit: Callable[[Event], None] = nobody) -> "Inspection":
+def check(
+    data: Any,
+    *,
+    workers: int | None = None,
+    against: str | Path | None = None,
+    emit: Callable[[Event], None] = nobody,
+) -> "Inspection":
     """Look at a data set: classes, splits, unreadable files, duplicates, leaks, telltale file properties.
 
     Args:
         data: a folder, a CSV or Parquet file, a pyarrow table, a pandas frame, one of these with column names of its
             own (`table`), or `"digits"`.
         workers: processes that read images; None: one per core.
+        against: a package, or the run that made it: a finding says which images it was trained on.
         emit: receives progress events.
 
     Returns:
@@ -48,7 +55,7 @@ def check(data: Any, *, workers: int | None = None, emit: Callable[[Event], None
     """
     from vitrail.workflows.check import check as run
 
-    return run(data, workers=workers, emit=emit)
+    return run(data, workers=workers, against=against, emit=emit)
 
 
 def table(data: Any, **columns: str) -> "NamedColumns":

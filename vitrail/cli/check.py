@@ -30,6 +30,10 @@ def check(
     columns: Columns = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet of every class to this image file.")] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="PACKAGE", help="A package, or the run that made it: say which images it was trained on."),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="List every file of every finding.")] = False,
     workers: Workers = None,
     quiet: Quiet = False,
@@ -49,7 +53,7 @@ def check(
             hint=f"write it somewhere else, e.g. --sheet {Path(data).resolve().parent / sheet.name}",
         )
     with TerminalProgress(quiet=quiet) as progress:
-        inspection = run_check(with_columns(data, columns), workers=workers, emit=progress)
+        inspection = run_check(with_columns(data, columns), workers=workers, against=against, emit=progress)
     with reader_may_leave():
         if as_json:
             typer.echo(json.dumps(inspection.as_json(), indent=2, ensure_ascii=False))

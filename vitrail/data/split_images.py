@@ -47,6 +47,10 @@ class SplitImages:
         """How many images a split has."""
         return in_split(self.rows, split).num_rows
 
+    def ids(self, split: str) -> list[str]:
+        """Ids of the images of a split."""
+        return in_split(self.rows, split)["id"].to_pylist()
+
     def groups(self, split: str, *, most: int | None = None, seed: int = 0) -> Int[np.ndarray, "_"] | None:
         """Groups of the images that `labelled` gives, numbered from 0; None when every image stands for itself."""
         return numbered_groups(self._part(split, most, seed))

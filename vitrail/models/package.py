@@ -1,12 +1,11 @@
 """The package: what a training run leaves behind and every later part reads. A timm folder, and more."""
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, overload
 
 import safetensors.torch
 import timm
@@ -18,17 +17,17 @@ from vitrail.basics.files import atomic_folder, sha256_of, write_bytes, write_js
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.described_network import described_network, fault_of_answers, fault_of_network, fault_of_weights
 from vitrail.models.description import Description
-from vitrail.models.package_facts import CONFIG, FACTS, FORMAT, FORMAT_VERSION, OLDEST_VERSION, PackageFacts
+from vitrail.models.package_facts import FORMAT, FORMAT_VERSION, OLDEST_VERSION, PackageFacts
+from vitrail.models.package_files import CARD, CONFIG, FACTS, REQUIRED, WEIGHTS
+from vitrail.models.package_parts import Kind, PackagePart, kind_named, part_names, read_part, write_parts
 from vitrail.models.package_reading import checked_facts
 from vitrail.models.position_embedding import folded_state
 from vitrail.models.ready import ReadyModel
+from vitrail.models.said_paths import refuse_paths
 from vitrail.models.seal import seal_folder, sealed_bytes, sealed_digests
 from vitrail.models.weights_header import difference, header_of, shapes_of
 
-_WEIGHTS, _CARD = "model.safetensors", "README.md"
-_REQUIRED = (CONFIG, _WEIGHTS, FACTS, _CARD)
 _SAID_ELSEWHERE = ("architecture", "label_names", "label_descriptions")
-_PATH = re.compile(r"""(?:^|[\s"'=:,(\[])(?:/(?!/)[^\s/]|~\w*/|[A-Za-z]:\\|\\\\\w)""")
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,29 @@ class Package:
     description: Description
     """What config.json says, checked."""
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of its parts, of those too that are not known here."""
+        return part_names(self)
+
+    @overload
+    def part(self, kind: type[Kind]) -> Kind: ...
+
+    @overload
+    def part(self, kind: str) -> Any: ...
+
+    def part(self, kind: type[Kind] | str) -> Any:
+        """One of its parts, read and checked.
+
+        Args:
+            kind: its class, or the name of a kind that comes with Vitrail: `package.part("seen")`.
+
+        Raises:
+            InputError: no kind of that name.
+            PackageError: the package has no such part, or has it damaged or too new; it can be used without the part.
+        """
+        return read_part(self, kind_named(kind) if isinstance(kind, str) else kind)
+
     def load_model(self) -> nn.Module:
         """The model, in eval mode and float32, on the CPU. The weights are read and checked once more.
 
@@ -72,7 +94,7 @@ class Package:
             PackageError: the weights have changed since the package was read, do not fit the configuration, hold NaN or
             infinity, or answer the same to every image.
         """
-        content = sealed_bytes(self.folder, _WEIGHTS, self.digests[_WEIGHTS])
+        content = sealed_bytes(self.folder, WEIGHTS, self.digests[WEIGHTS])
         try:
             model = described_network(self.description, len(self.classes))
             model.load_state_dict(safetensors.torch.load(content))
@@ -86,7 +108,9 @@ class Package:
         return model
 
 
-def write_package(folder: Path, built: ReadyModel, *, contents: PackageContents) -> None:
+def write_package(
+    folder: Path, built: ReadyModel, *, contents: PackageContents, parts: Sequence[PackagePart] = ()
+) -> None:
     """Write a model as a folder that timm, the Hugging Face hub and `read_package` read.
 
     A two-dimensional position table is folded into an ordinary one, half precision becomes float32; `built` is not
@@ -95,9 +119,12 @@ def write_package(folder: Path, built: ReadyModel, *, contents: PackageContents)
     Args:
         folder: must not exist yet.
         built: the model with its description; `contents.preprocessing` replaces the preprocessing in it.
+        contents: what is said beside it.
+        parts: what belongs to it, no two of one name; see `package_parts`.
 
     Raises:
-        InputError: the folder exists, the class names do not match the classifier, or the provenance holds a path.
+        InputError: the folder exists, the class names do not match the classifier, or provenance or a part holds a
+            path.
         SystemFault: the disk is full or may not be written.
     """
     _check_contents(built.model, contents)
@@ -105,6 +132,8 @@ def write_package(folder: Path, built: ReadyModel, *, contents: PackageContents)
         raise InputError(f"{folder} exists already, a new folder was expected", hint="choose another name or remove it")
     with atomic_folder(folder) as beginning:
         _write_files(beginning, built, contents)
+        write_parts(beginning, parts)
+        seal_folder(beginning)
 
 
 def read_package(folder: Path) -> Package:
@@ -120,7 +149,7 @@ def read_package(folder: Path) -> Package:
     """
     if not folder.is_dir():
         raise PackageError(f"{folder}: no such package folder", hint="vitrail fit writes one into runs/NAME/package")
-    digests = sealed_digests(folder, required=_REQUIRED)
+    digests = sealed_digests(folder, required=REQUIRED)
     facts, description = checked_facts(folder, digests)
     package = Package(
         folder=folder,
@@ -142,7 +171,7 @@ def _check_tensors(package: Package) -> None:
     """Compare names, shapes and kinds of all tensors with the network's, before memory is taken for any."""
     try:
         network = described_network(package.description, len(package.classes), allocate=False)
-        fault = difference(header_of(package.folder / _WEIGHTS), shapes_of(network.state_dict()))
+        fault = difference(header_of(package.folder / WEIGHTS), shapes_of(network.state_dict()))
         fault = fault or fault_of_network(network, package.description)
     except ValueError as error:
         fault = str(error)
@@ -172,12 +201,7 @@ def _check_contents(model: nn.Module, contents: PackageContents) -> None:
     fault = fault_of_weights(model)
     if fault:
         raise InputError(f"this model is not packaged: {fault}", hint="look at the training images, or train again")
-    for place, text in _strings({"metrics": contents.metrics, "provenance": contents.provenance}):
-        if _PATH.search(text):
-            raise InputError(
-                f"{place} holds a path: {text!r}; a package must not say where things lay on this machine",
-                hint="write the file's or folder's own name instead",
-            )
+    refuse_paths({"metrics": contents.metrics, "provenance": contents.provenance})
 
 
 def _is_utf8(text: str) -> bool:
@@ -188,18 +212,6 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def _strings(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield place, value
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _strings(name, place)
-            yield from _strings(inner, f"{place}.{name}" if place else str(name))
-    elif isinstance(value, list | tuple):
-        for index, inner in enumerate(value):
-            yield from _strings(inner, f"{place}[{index}]")
-
-
 def _write_files(folder: Path, built: ReadyModel, contents: PackageContents) -> None:
     state = {
         name: (tensor.float() if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
@@ -208,7 +220,7 @@ def _write_files(folder: Path, built: ReadyModel, contents: PackageContents) -> 
     # Some networks use one layer in several places; each name gets values of its own in the file.
     places = Counter(tensor.data_ptr() for tensor in state.values())
     state = {name: tensor.clone() if places[tensor.data_ptr()] > 1 else tensor for name, tensor in state.items()}
-    write_bytes(folder / _WEIGHTS, safetensors.torch.save(state, metadata={"format": "pt"}))
+    write_bytes(folder / WEIGHTS, safetensors.torch.save(state, metadata={"format": "pt"}))
     write_json(folder / CONFIG, timm_config(built, contents.preprocessing, contents.classes))
     facts = {
         "format": FORMAT,
@@ -218,11 +230,10 @@ def _write_files(folder: Path, built: ReadyModel, contents: PackageContents) -> 
         "preprocessing": contents.preprocessing.model_dump(mode="json"),
         "metrics": dict(contents.metrics),
         "provenance": dict(contents.provenance),
-        "describes": {name: sha256_of(folder / name) for name in (CONFIG, _WEIGHTS)},
+        "describes": {name: sha256_of(folder / name) for name in (CONFIG, WEIGHTS)},
     }
     write_json(folder / FACTS, facts)
-    write_bytes(folder / _CARD, contents.card.encode())
-    seal_folder(folder)
+    write_bytes(folder / CARD, contents.card.encode())
 
 
 def timm_config(built: ReadyModel, shown: Preprocessing, classes: tuple[str, ...]) -> dict[str, Any]:

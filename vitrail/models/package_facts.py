@@ -13,7 +13,6 @@ from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.description import Description
 from vitrail.models.network_arguments import LARGEST_SIDE, MOST_CLASSES
 
-CONFIG, FACTS = "config.json", "vitrail.json"
 FORMAT = "vitrail package"
 FORMAT_VERSION = 1
 """The version that `write_package` writes, and the newest that `read_package` reads."""

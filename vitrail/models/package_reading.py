@@ -9,15 +9,8 @@ import timm
 from vitrail.basics.errors import PackageError, SettingsError
 from vitrail.basics.strict_json import strict_json
 from vitrail.models.description import Description, description_of, is_plain_architecture
-from vitrail.models.package_facts import (
-    CONFIG,
-    FACTS,
-    FORMAT,
-    FORMAT_VERSION,
-    OLDEST_VERSION,
-    PackageFacts,
-    contradiction,
-)
+from vitrail.models.package_facts import FORMAT, FORMAT_VERSION, OLDEST_VERSION, PackageFacts, contradiction
+from vitrail.models.package_files import CONFIG, FACTS
 from vitrail.models.seal import sealed_bytes
 
 _AGAIN = "take the package from where it was made again, or write it again with this vitrail"

@@ -6,11 +6,12 @@ a sealed folder says is checked like what any stranger says.
 
 import hashlib
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from vitrail.basics.errors import PackageError
-from vitrail.basics.files import sha256_of, write_bytes
+from vitrail.basics.files import atomic_file, regular_file, sha256_of, write_bytes
 from vitrail.basics.strict_json import MOST_BYTES
 from vitrail.models.plain_files import fault_of_file, memory_bytes
 from vitrail.models.weights_header import fault_of_length
@@ -70,6 +71,19 @@ def sealed_bytes(folder: Path, name: str, digest: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != digest:
         raise PackageError(f"{folder}: {name} was changed after the package was made", hint=_HINT)
     return content
+
+
+def copy_sealed(folder: Path, name: str, digest: str, target: Path) -> None:
+    """Copy a file whose digest is known, of any size; what lies at `target` then is exactly what was checked.
+
+    Raises:
+        PackageError: the file is gone or has changed since.
+    """
+    _refuse_odd_files(folder, [name])
+    with regular_file(folder / name) as source, atomic_file(target) as copy:
+        shutil.copyfileobj(source, copy, 2**20)
+    if sha256_of(target) != digest:
+        raise PackageError(f"{folder}: {name} was changed after the package was made", hint=_HINT)
 
 
 def _refuse_odd_files(folder: Path, names: Iterable[str]) -> None:

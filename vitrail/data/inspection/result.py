@@ -1,7 +1,7 @@
 """The inspection's result: the table with what was learned of every file, the findings, and a summary."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -55,6 +55,10 @@ class Inspection:
         """What is only said."""
         return tuple(finding for finding in self.findings if finding.severity == "note")
 
+    def with_finding(self, finding: Finding) -> "Inspection":
+        """The same with one finding more, behind others as severe."""
+        return replace(self, findings=_in_order((*self.findings, finding)))
+
     def as_json(self) -> dict[str, Any]:
         """Plain values: the summary, all findings in full, near duplicates across splits, and whether all is well."""
         return {
@@ -77,17 +81,21 @@ def inspection_of(
         workers: processes that read once more what looks alike.
     """
     pictures = pictures_of(table, workers=workers)
-    order = ("error", "warning", "note")
     findings = (*_findings(table, pictures, empty_classes), *passed_over_findings(passed_over))
     return Inspection(
         table=_with_clusters(table.drop_columns(list(INTERNAL)), pictures),
-        findings=tuple(sorted(findings, key=lambda finding: order.index(finding.severity))),
+        findings=_in_order(findings),
         summary={**summary_of(table), "passed_over": {label: dict(counts) for label, counts in passed_over.items()}},
         near_pairs_across_splits=tuple(
             (pictures.path[one], pictures.path[other])
             for one, other in near_pairs(pictures, lambda row: pictures.split[row])
         ),
     )
+
+
+def _in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    order = ("error", "warning", "note")
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
 
 
 def _findings(table: pa.Table, pictures: ReadablePictures, empty_classes: tuple[str, ...]) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from vitrail.evaluation.most_wrong import most_wrong_section
 from vitrail.evaluation.report import Report, write_report
 from vitrail.evaluation.section import Section, packaged_metrics
 from vitrail.models.package import PackageContents, write_package
+from vitrail.models.parts.seen import Seen
 from vitrail.workflows.fit.preparation import Prepared
 
 
@@ -91,7 +92,9 @@ def pack(fitted: Fitted, sections: Sequence[Section], folder: Path, *, seed: int
             "versions": versions(),
         },
     )
-    write_package(folder, fitted.prepared.model, contents=contents)
+    images = fitted.prepared.images
+    seen = Seen.of(images.ids("train"), seed=seed, fingerprint=fingerprint(images.rows))
+    write_package(folder, fitted.prepared.model, contents=contents, parts=[seen])
     return folder
 
 
