@@ -119,7 +119,7 @@ def test_a_predictor_computes_on_the_gpu(tmp_path):
     pixels = np.zeros((2, 48, 48, 3), dtype=np.uint8)
     with fake_gpu():
         predictor.device, predictor.model = FAKE, on_fake_gpu(predictor.model)
-        forward = predictor._running(pixels, 2)  # what follows looks at numbers, and there are none
+        forward = predictor._model_for(pixels, 2).forward  # what follows looks at numbers, and there are none
         features, logits = forward(Pixels(pixels))
         assert logits.shape == (2, 3) and {features.device, logits.device} == {CPU}
         predictor.model.patch_embed.proj.bias = torch.nn.Parameter(

@@ -48,7 +48,7 @@ def test_predict_agrees_with_the_report(ants, report, real_data, vitrail):
     ended = vitrail("predict", ants[0] / "package", real_data / "hymenoptera" / "val", "--json")
     assert ended.code == 0
     lines = [json.loads(line) for line in ended.out.splitlines()]
-    assert list(lines[0]) == ["path", "label", "probability", "probabilities"]
+    assert list(lines[0]) == ["path", "label", "probability", "probabilities", "id"]
     right = [line["path"].split("/")[-2] == line["label"] for line in lines]
     assert np.mean(right) == report["quality"]["splits"]["val"]["accuracy"]["value"]
     assert all(sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5) for line in lines)
@@ -81,7 +81,7 @@ def test_timm_reads_the_package_with_bit_equal_logits_and_the_same_pixels(ants, 
     assert (scaled - theirs).abs().max() * 0.5 <= 1 / 255
     with torch.inference_mode():
         assert torch.equal(model(theirs), predictor.model(theirs))
-    assert torch.equal(predictor.logits(ours)[1], model(scaled).detach())
+    assert np.array_equal(predictor.answers_of(ours).logits, model(scaled).detach().numpy())
 
 
 def test_the_official_split_of_covid_ct_is_judged_once_with_intervals(real_data, tmp_path):

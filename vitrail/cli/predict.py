@@ -15,7 +15,7 @@ from vitrail.cli.options import RUNTIMES
 from vitrail.cli.output import reader_may_leave, tell
 
 if TYPE_CHECKING:
-    from vitrail.prediction.predictor import Prediction
+    from vitrail.prediction.answers import Prediction
 
 
 def register(app: typer.Typer) -> None:
@@ -44,7 +44,7 @@ def predict(
 
     Answers go to stdout as they are ready; unreadable images are named on stderr and make the exit code 1.
     """
-    from vitrail.prediction.predictor import Prediction
+    from vitrail.prediction.answers import Prediction
     from vitrail.workflows.predict import predict as run_predict
 
     unreadable = []

@@ -7,19 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from vitrail.basics.errors import UnreadableImageError
-from vitrail.basics.quiet import quiet
 from vitrail.data.checked_files import content_of
 from vitrail.data.columns import AnyPlace, Place
 from vitrail.data.identity import KnownImages, image_id
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.reading import PILLOW_ERRORS, decoded_image, file_content, upright
+from vitrail.data.reading import decoded_image, file_content
 from vitrail.data.workers import map_in_workers
-
-Picture = AnyPlace | Image.Image
-"""An image in a file, one that was checked there, or one in memory."""
 
 
 def pixel_batches(
@@ -39,11 +34,10 @@ def pixel_batches(
 
 
 def pixels_or_faults(
-    pictures: Iterable[Picture], preprocessing: Preprocessing, *, workers: int
+    places: Iterable[AnyPlace], preprocessing: Preprocessing, *, workers: int
 ) -> Iterator[np.ndarray | UnreadableImageError]:
-    """Yield, for every picture in order, its uint8 pixels (H, W, C) or the error that says why there are none."""
-    decode = functools.partial(_decode_or_fault, preprocessing)
-    return map_in_workers(decode, map(_sendable, pictures), workers=workers, chunk=8)
+    """Yield, for every image in order, its uint8 pixels (H, W, C) or the error that says why there are none."""
+    return map_in_workers(functools.partial(_decode_or_fault, preprocessing), places, workers=workers, chunk=8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,32 +77,14 @@ def _stacked(pictures: Iterator[np.ndarray], batch_size: int) -> Iterator[np.nda
         yield np.stack(batch)
 
 
-def _decode(preprocessing: Preprocessing, picture: Picture) -> np.ndarray:
-    if isinstance(picture, Image.Image):
-        return preprocessing.pixels(upright(picture, tone=preprocessing.tone))
-    content = content_of(picture)
-    return preprocessing.pixels(decoded_image(content, name=picture[0], frame=picture[1], tone=preprocessing.tone))
+def _decode(preprocessing: Preprocessing, place: AnyPlace) -> np.ndarray:
+    content = content_of(place)
+    return preprocessing.pixels(decoded_image(content, name=place[0], frame=place[1], tone=preprocessing.tone))
 
 
-def _sendable(picture: Picture) -> Picture | UnreadableImageError:
-    """What a worker can be sent: a picture that was opened, but cannot be loaded, would fail on the way."""
-    if isinstance(picture, Image.Image):
-        try:
-            with quiet(module=r"PIL\."):
-                picture.load()
-        except PILLOW_ERRORS as error:
-            told = str(error) or type(error).__name__
-            return UnreadableImageError(f"image in memory: cannot be loaded: {told}", hint="open its file again")
-    return picture
-
-
-def _decode_or_fault(
-    preprocessing: Preprocessing, picture: Picture | UnreadableImageError
-) -> np.ndarray | UnreadableImageError:
-    if isinstance(picture, UnreadableImageError):
-        return picture
+def _decode_or_fault(preprocessing: Preprocessing, place: AnyPlace) -> np.ndarray | UnreadableImageError:
     try:
-        return _decode(preprocessing, picture)
+        return _decode(preprocessing, place)
     except UnreadableImageError as error:
         return error
 

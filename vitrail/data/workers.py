@@ -29,6 +29,8 @@ Result = TypeVar("Result")
 
 _pools: dict[int, Any] = {}
 """The pools that were started, so that they can be stopped."""
+_starting = threading.Lock()
+"""Held while a pool is found or started, which changes the environment for a moment."""
 
 
 def usable_cores() -> int:
@@ -153,11 +155,12 @@ def _executor(workers: int) -> Any:
     """The process pool of this process, shared by all calls; idle workers leave after a minute."""
     # The processes are the parallelism: numeric libraries inside a worker keep to one thread.
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    _start_quiet_trackers()
-    with quiet(UserWarning), _deaf_to_ctrl_c():
-        pool = loky.get_reusable_executor(
-            max_workers=workers, timeout=60, reuse=True, initializer=_begin_worker, initargs=(os.getpid(),),
-            env=one_thread,
-        )  # fmt: skip
+    with _starting:
+        _start_quiet_trackers()
+        with quiet(UserWarning), _deaf_to_ctrl_c():
+            pool = loky.get_reusable_executor(
+                max_workers=workers, timeout=60, reuse=True, initializer=_begin_worker, initargs=(os.getpid(),),
+                env=one_thread,
+            )  # fmt: skip
     _pools[id(pool)] = pool
     return pool

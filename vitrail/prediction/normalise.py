@@ -24,6 +24,10 @@ class Normalise:
         moved = values.to(self.device).permute(0, 3, 1, 2).contiguous()
         return moved.float().div_(255).sub_(self.mean).div_(self.std)
 
+    def unit(self, pixels: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """The same of pixels on the scale 0-1, on the device; gradients are kept."""
+        return pixels.sub(self.mean).div(self.std)
+
     def inputs(self, given: Inputs) -> Float[Tensor, " B *state"]:
         """What the model's chain is run on, on the device: normalised pixels, or states as they are."""
         return self(given) if isinstance(given, Pixels) else given.values.to(self.device).float()

@@ -3,85 +3,44 @@
 import contextlib
 import itertools
 import os
+import threading
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
 
 from vitrail.basics.devices import chosen_device
-from vitrail.basics.errors import InputError, PackageError, UnreadableImageError
-from vitrail.data.image_paths import image_paths
-from vitrail.data.loader import Picture, pixels_or_faults
-from vitrail.data.workers import usable_cores
-from vitrail.models.inputs import Pixels
+from vitrail.basics.errors import InputError, UnreadableImageError
+from vitrail.data.given_pictures import ReadPicture, given_pictures, pixels_of_one, read_pictures
+from vitrail.models.heads import feature_width
 from vitrail.models.package import Package, read_package
 from vitrail.models.run_package import package_of
-from vitrail.prediction.runtimes.choosing import RuntimeChoice, choose_runtime
-from vitrail.prediction.runtimes.known import LIBRARIES, known_name
-from vitrail.prediction.runtimes.runtime import Forward, Workload
+from vitrail.prediction.answers import Answers, Prediction, Predictions, Unreadable
+from vitrail.prediction.prepared import PreparedModel, prepared_model
+from vitrail.prediction.runtimes.choosing import RuntimeChoice
+from vitrail.prediction.runtimes.known import known_name
+from vitrail.prediction.runtimes.runtime import Workload
 from vitrail.prediction.runtimes.torch_runtime import EXACT
+from vitrail.prediction.sample import sample_pixels
+from vitrail.prediction.unit_pixels import logits_from_unit_pixels
 
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the model says of one image.
-
-    Attributes:
-        path: the image's file; empty for an image in memory.
-        label: the most probable class.
-        probability: its probability, 0-1.
-        probabilities: every class's probability, in the package's order; they sum to 1.
-    """
-
-    path: str
-    label: str
-    probability: float
-    probabilities: dict[str, float]
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, probabilities with seven decimals."""
-        rounded = {name: round(value, 7) for name, value in self.probabilities.items()}
-        return {
-            "path": self.path,
-            "label": self.label,
-            "probability": round(self.probability, 7),
-            "probabilities": rounded,
-        }
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """An image of which nothing can be said, and why."""
-
-    path: str
-    reason: str
-
-
-class Predictions(list[Prediction]):
-    """A list of predictions, in the order of the images, of those that could be read.
-
-    Attributes:
-        unreadable: the others, and why. Where it is not empty, place i in the list is not the i-th image: every
-            prediction says its path.
-    """
-
-    def __init__(self, predictions: Iterable[Prediction] = (), unreadable: Iterable[Unreadable] = ()) -> None:
-        super().__init__(predictions)
-        self.unreadable = tuple(unreadable)
+_MANY = 10**9
 
 
 class Predictor:
     """A package ready for use. Figures in its report were measured in exactly this way, in torch in float32.
 
-    Another runtime is compared with that on the first images it is given; `auto` is what suits this machine and so
-    many, in float32, and is kept from then on. `choice` says what was chosen and why.
+    Another runtime is compared with that on the first images it is given, or in `prepare`; `auto` is what suits this
+    machine and so many, in float32, and is kept from then on. `choice` says what was chosen and why.
+
+    **Several threads** may use it at once, and each gets, bit for bit, what it would get alone: the model is brought
+    into place once, under a lock, and calls are computed one after the other with all cores (see `callers` of
+    `prepare`), while other threads decode. The same image in a batch of another size may differ in the last digits.
 
     >>> predictor = vitrail.load("runs/ants/package")      # doctest: +SKIP
     >>> predictor.predict("photo.jpg")[0].label            # doctest: +SKIP
@@ -95,14 +54,118 @@ class Predictor:
         self.preprocessing = package.preprocessing
         self.device = chosen_device(device)
         self.model = package.load_model().to(self.device)
-        self.choice: RuntimeChoice | None = None
-        self._forward: Forward | None = None
+        self._width = feature_width(self.model)
+        self._lock = threading.Lock()
+        self._prepared: PreparedModel | None = None
         self._opened = contextlib.ExitStack()
         # Left to the garbage collector, a runtime might close when Python is half shut down, and complain.
         weakref.finalize(self, self._opened.close)
 
+    @property
+    def choice(self) -> RuntimeChoice | None:
+        """The runtime that is used, and why; None until the first image or `prepare`."""
+        return None if (prepared := self._prepared) is None else prepared.choice
+
+    def prepare(self, sample: Any = None, *, images: int = _MANY, callers: int = 1) -> "Predictor":
+        """Make ready now what the first images would wait for: choose the runtime, convert, compare, compute once.
+
+        Called again, or by several threads at once, it is done once. It costs one forward pass of the sample in torch;
+        where the model is converted, 5 to 10 s for a ViT-S/16, later milliseconds from the cache on disk.
+
+        Args:
+            sample: images as for `answers`, on which a runtime is compared with torch in float32: best 32 of those
+                that are to come. None: some that are computed from formulas.
+            images: how many are to come, for the runtime `auto`; a service has many.
+            callers: how many calls are computed at once; further ones wait. 1 uses all cores for one call. With more,
+                OpenVINO and ONNX divide the cores among them; torch gives each call as many threads as it is set to.
+
+        Raises:
+            InputError: the runtime that was asked for cannot run this model or disagrees with torch.
+            SystemFault: it is not installed.
+            UnreadableImageError: none of the sample can be read.
+        """
+        _check_sizes(images=(images, 1), callers=(callers, 1))
+        if self._prepared is None:
+            pixels = sample_pixels(sample, self.preprocessing)
+            self._model_for(pixels, images, callers=callers, warm=True)
+        return self
+
+    def close(self) -> None:
+        """Let go of the runtime and what it holds in memory; the next call prepares again."""
+        with self._lock:
+            self._prepared = None
+            self._opened.close()
+
+    def __enter__(self) -> "Predictor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def answers(self, images: Any, *, batch_size: int = 16, workers: int | None = None) -> Iterator[Answers]:
+        """What the model says of images, a batch at a time: logits, features, ids, and faults. All else is made of it.
+
+        Memory is that of a few batches, however many images there are. Decoding costs 2 to 4 ms of one core for a
+        photograph of 500 × 375, an id a tenth of that; how long a forward pass takes, the package's report tells.
+
+        Args:
+            images: files, folders, patterns, `(path, frame)`, contents of files as `bytes`, Pillow images, or uint8
+                arrays (H, W), (H, W, 3), (H, W, 4); one or many, also an iterator, which is read as answers are taken.
+            batch_size: images per forward pass.
+            workers: processes that decode; None: none for few images, else one per core; 0: this thread.
+
+        Raises:
+            InputError: a path does not exist, a size is none, or the runtime that was asked for disagrees with torch.
+            PackageError: the model's answer is not a number.
+            SystemFault: the runtime that was asked for is not installed.
+        """
+        _check_sizes(batch_size=(batch_size, 1), workers=(0 if workers is None else workers, 0))
+        given = given_pictures(images)
+        processes = given.usual_workers() if workers is None else workers
+        read = read_pictures(given, self.preprocessing, workers=processes)
+        # Of an iterator nobody knows how many it holds: as if they were few, for which the reference is used.
+        batches = iter(lambda: list(itertools.islice(read, batch_size)), [])
+        return (self._answers(batch, given.count or 0) for batch in batches)
+
+    def answers_of(
+        self, pixels: np.ndarray, *, ids: Sequence[str] | None = None, names: Sequence[str] | None = None
+    ) -> Answers:
+        """What the model says of pixels as `pixels` gives them, in one forward pass: for servers that make batches.
+
+        It adds about 0.1 ms to the forward pass, and hashes nothing.
+
+        Args:
+            pixels: uint8 (B, H, W, C) of the package's size; B may be 0.
+            ids: of the images, if they have any.
+            names: what errors and predictions call them.
+
+        Raises:
+            InputError: pixels, ids or names are not as expected.
+            PackageError: the model's answer is not a number.
+        """
+        self._refuse_other_pixels(pixels)
+        count = len(pixels)
+        for what, given in (("ids", ids), ("names", names)):
+            if given is not None and len(given) != count:
+                raise InputError(f"{len(given)} {what} were given for {count} images", hint="give one per image")
+        if not count:
+            return self._answers([], 0)
+        shown = tuple(names or (f"image {number}" for number in range(count)))
+        features, logits = self._model_for(pixels, count).answered(pixels, shown)
+        unknown = ("",) * count
+        return Answers(tuple(self.classes), tuple(ids or unknown), tuple(names or unknown), logits, features)
+
+    def pixels(self, image: Any) -> UInt8[np.ndarray, "H W C"]:
+        """One image, of any kind that `answers` takes, as the model sees it: decoded, resized, cropped, in this thread.
+
+        Raises:
+            UnreadableImageError: it cannot be read.
+            InputError: there is no such file, or these are several.
+        """
+        return pixels_of_one(image, self.preprocessing)
+
     def predict(self, images: Any, *, batch_size: int = 16, workers: int | None = None) -> Predictions:
-        """Predictions for files, folders, patterns, Pillow images or uint8 arrays (H, W), (H, W, 3); one or many.
+        """Class and probabilities of images, as for `answers`.
 
         Images that cannot be read are in `unreadable` of what is returned, and a `UserWarning` names the first;
         `stream` gives one result for every image.
@@ -113,6 +176,7 @@ class Predictor:
             PackageError: the model's answer is not a number.
             SystemFault: the runtime that was asked for is not installed.
         """
+        images = list(images) if isinstance(images, Iterator) else images  # so that it is known how many there are
         results = list(self.stream(images, batch_size=batch_size, workers=workers))
         unreadable = [result for result in results if isinstance(result, Unreadable)]
         answers = [result for result in results if isinstance(result, Prediction)]
@@ -130,57 +194,47 @@ class Predictor:
         self, images: Any, *, batch_size: int = 16, workers: int | None = None
     ) -> Iterator[Prediction | Unreadable]:
         """Like `predict`, one result at a time and in order; an unreadable image is a result too."""
-        _check_sizes(batch_size, workers)
-        names, pictures = _pictures(images)
-        processes = _processes(len(pictures)) if workers is None else workers
-        pixels = zip(names, pixels_or_faults(pictures, self.preprocessing, workers=processes), strict=True)
-        while batch := list(itertools.islice(pixels, batch_size)):
-            readable = [each for _, each in batch if isinstance(each, np.ndarray)]
-            shown = [name for name, each in batch if isinstance(each, np.ndarray)]
-            rows = iter(self._answers(np.stack(readable), len(pictures), shown) if readable else ())
-            for name, each in batch:
-                if isinstance(each, UnreadableImageError):
-                    yield Unreadable(name, each.message)
-                else:
-                    yield self._prediction(name, next(rows))
+        return itertools.chain.from_iterable(self.answers(images, batch_size=batch_size, workers=workers))
 
-    def logits(
-        self, pixels: UInt8[np.ndarray, "B H W C"]
-    ) -> tuple[Float[torch.Tensor, "B D"], Float[torch.Tensor, "B K"]]:
-        """Pooled features and logits of preprocessed pixels, in one pass.
+    def logits_from_unit_pixels(self) -> Callable[[Float[torch.Tensor, "B C H W"]], Float[torch.Tensor, "B K"]]:
+        """A function from pixels on the scale 0-1 to logits that keeps gradients; see `unit_pixels`."""
+        return logits_from_unit_pixels(self)
 
-        Raises:
-            PackageError: one of them is not a number.
-        """
-        return self._computed(pixels, len(pixels), [f"image {number}" for number in range(len(pixels))])
+    def _answers(self, batch: list[tuple[str, ReadPicture]], images: int) -> Answers:
+        """One row per image; those that were read are computed together."""
+        names, pixels = tuple(name for name, _ in batch), [each.pixels for _, each in batch]
+        faults = {row: each.message for row, each in enumerate(pixels) if isinstance(each, UnreadableImageError)}
+        rows = [row for row in range(len(batch)) if row not in faults]
+        logits = np.full((len(batch), len(self.classes)), np.nan, dtype=np.float32)
+        features = np.full((len(batch), self._width), np.nan, dtype=np.float32)
+        if rows:
+            readable = np.stack([pixels[row] for row in rows])
+            model = self._model_for(readable, images)
+            features[rows], logits[rows] = model.answered(readable, [names[row] for row in rows])
+        return Answers(tuple(self.classes), tuple(each.id for _, each in batch), names, logits, features, faults)
 
-    def _computed(self, pixels: np.ndarray, images: int, names: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        features, logits = self._running(pixels, images)(Pixels(pixels))
-        finite = torch.isfinite(features).all(dim=1) & torch.isfinite(logits).all(dim=1)
-        if not finite.all():
-            name = names[int(finite.logical_not().nonzero()[0])] or "an image in memory"
-            raise PackageError(
-                f"the model's answer to {name} is not a number (NaN or infinity): the package is not usable",
-                hint="fit again, or take an earlier package",
+    def _model_for(self, pixels: np.ndarray, images: int, *, callers: int = 1, warm: bool = False) -> PreparedModel:
+        """What was prepared; whoever comes first prepares on these pixels, and the others wait for it."""
+        prepared = self._prepared
+        if prepared is not None:
+            return prepared
+        with self._lock:
+            if self._prepared is None:
+                workload = Workload(self.model, self.preprocessing, self.device, pixels)
+                self._prepared = prepared_model(
+                    workload, self._opened, asked=self._asked, images=images, callers=callers, warm=warm
+                )
+            return self._prepared
+
+    def _refuse_other_pixels(self, pixels: np.ndarray) -> None:
+        shown = self.preprocessing
+        size = (shown.height, shown.width, shown.channels)
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != size:
+            kind = f"{getattr(pixels, 'dtype', type(pixels).__name__)} {tuple(getattr(pixels, 'shape', ()))}"
+            raise InputError(
+                f"pixels are {kind}, an array uint8 (B, {size[0]}, {size[1]}, {size[2]}) was expected",
+                hint="make them with the predictor's own `pixels`, and stack them",
             )
-        return features, logits
-
-    def _answers(self, pixels: np.ndarray, images: int, names: list[str]) -> Float[np.ndarray, "B K"]:
-        _, logits = self._computed(pixels, images, names)
-        return torch.softmax(logits.double(), dim=1).numpy()
-
-    def _running(self, pixels: np.ndarray, images: int) -> Forward:
-        if self._forward is None:
-            workload = Workload(self.model, self.preprocessing, self.device, pixels)
-            exact = self._asked in ("auto", *LIBRARIES)
-            self.choice = choose_runtime(workload, asked=self._asked, images=images, exact=exact)
-            self._forward = self._opened.enter_context(workload.applied(self.choice.runtime))
-        return self._forward
-
-    def _prediction(self, path: str, probabilities: np.ndarray) -> Prediction:
-        best = int(probabilities.argmax())
-        named = dict(zip(self.classes, map(float, probabilities), strict=True))
-        return Prediction(path, self.classes[best], float(probabilities[best]), named)
 
 
 def load(package: str | Path, *, device: str = "auto", runtime: str = EXACT.name) -> Predictor:
@@ -200,43 +254,8 @@ def load(package: str | Path, *, device: str = "auto", runtime: str = EXACT.name
     return Predictor(read_package(package_of(Path(package).expanduser())), device=device, runtime=runtime)
 
 
-def _pictures(images: Any) -> tuple[list[str], list[Picture]]:
-    one = isinstance(images, str | bytes | os.PathLike | np.ndarray | Image.Image) or not isinstance(images, Iterable)
-    several = [images] if one else images
-    names: list[str] = []
-    pictures: list[Picture] = []
-    for image in several:
-        if isinstance(image, str | os.PathLike):
-            found = image_paths([os.fspath(image)])
-            names += found
-            pictures += [(path, 0) for path in found]
-        elif isinstance(image, Image.Image | np.ndarray):
-            names.append("")
-            pictures.append(image if isinstance(image, Image.Image) else _from_array(image))
-        else:
-            raise InputError(
-                f"an image of type {type(image).__name__} is not understood",
-                hint="give a path, a Pillow image or a uint8 array (H, W) or (H, W, 3)",
-            )
-    return names, pictures
-
-
-def _from_array(array: np.ndarray) -> Image.Image:
-    grey, colour = array.ndim == 2, array.ndim == 3 and array.shape[2] in (3, 4)
-    if not array.size or array.dtype != np.uint8 or not (grey or colour):
-        raise InputError(
-            f"an array of {array.dtype} with shape {array.shape} is no picture",
-            hint="give uint8 with shape (H, W), (H, W, 3) or (H, W, 4), values 0-255",
-        )
-    return Image.fromarray(array)
-
-
-def _check_sizes(batch_size: int, workers: int | None) -> None:
-    for name, value, least in (("batch_size", batch_size, 1), ("workers", 0 if workers is None else workers, 0)):
+def _check_sizes(**sizes: tuple[int, int]) -> None:
+    """Each name has its value and the least that it may be."""
+    for name, (value, least) in sizes.items():
         if not isinstance(value, int) or value < least:
             raise InputError(f"{name} is {value!r}, a whole number from {least} on was expected", hint="leave it out")
-
-
-def _processes(images: int) -> int:
-    """Worker processes pay off for many images only."""
-    return 0 if images < 32 else min(usable_cores(), 16)

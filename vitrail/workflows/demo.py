@@ -20,7 +20,8 @@ from vitrail.measures.transfer import transfer_gain
 from vitrail.models.beginnings import SCRATCH, beginning_of
 from vitrail.models.ready import ReadyModel
 from vitrail.models.sources import STARTER
-from vitrail.prediction.predictor import Prediction, load
+from vitrail.prediction.answers import Prediction
+from vitrail.prediction.predictor import load
 from vitrail.training.scratch import scratch_logits
 from vitrail.workflows.fit.finish import FitResult
 from vitrail.workflows.fit.outcome import Fitted, fit_sections, pack, report

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.basics.events import Emit, Noted, nobody
-from vitrail.prediction.predictor import Prediction, Unreadable, load
+from vitrail.prediction.answers import Prediction, Unreadable
+from vitrail.prediction.predictor import load
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 
 

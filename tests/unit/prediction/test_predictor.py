@@ -45,8 +45,9 @@ def test_features_and_logits_come_in_one_pass_in_the_runtime_that_was_asked_for(
     runtime = "openvino float32" if "openvino float32" in NAMES else "torch bfloat16"
     predictor, exact = vitrail.load(package, device="cpu", runtime=runtime), vitrail.load(package, device="cpu")
     pixels = torch.randint(0, 256, (3, 48, 48, 3), dtype=torch.uint8).numpy()
-    for one, other in zip(predictor.logits(pixels), exact.logits(pixels), strict=True):
-        assert torch.nn.functional.cosine_similarity(one, other).min() > 0.999
+    one, other = predictor.answers_of(pixels), exact.answers_of(pixels)
+    for ours, theirs in ((one.features, other.features), (one.logits, other.logits)):
+        assert torch.nn.functional.cosine_similarity(torch.tensor(ours), torch.tensor(theirs)).min() > 0.999
     assert predictor.choice.runtime.name == runtime
 
 
@@ -117,7 +118,7 @@ def test_an_answer_that_is_no_number_is_an_error_and_never_a_probability(package
     with pytest.raises(PackageError, match=told):
         predictor.predict(images, workers=0)
     with pytest.raises(PackageError, match="the model's answer to image 0 is not a number"):
-        predictor.logits(torch.zeros((1, 48, 48, 3), dtype=torch.uint8).numpy())
+        predictor.answers_of(torch.zeros((1, 48, 48, 3), dtype=torch.uint8).numpy())
 
 
 @pytest.mark.parametrize("size", [{"batch_size": 0}, {"batch_size": -1}, {"workers": -1}])

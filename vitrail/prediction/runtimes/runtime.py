@@ -106,9 +106,9 @@ class Workload:
     pixels: UInt8[np.ndarray, "B H W C"]
     readout: Readout = FEATURES_AND_LOGITS
 
-    def applied(self, runtime: Runtime) -> AbstractContextManager[Forward]:
+    def applied(self, runtime: Runtime, *, callers: int = 1) -> AbstractContextManager[Forward]:
         """See `Runtime.applied`."""
-        return runtime.applied(self.model, self.preprocessing, self.device, readout=self.readout)
+        return runtime.applied(self.model, self.preprocessing, self.device, readout=self.readout, callers=callers)
 
 
 @contextlib.contextmanager

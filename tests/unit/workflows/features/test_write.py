@@ -372,7 +372,7 @@ def test_a_package_is_used_with_its_own_preprocessing_and_not_bent(write_images,
     store = vitrail.open_features(tmp_path / "store")
     predictor = vitrail.load(package)
     pixels = next(pixel_batches([(store.paths[0], 0)], predictor.preprocessing, batch_size=1, workers=0))
-    np.testing.assert_allclose(store.numpy()[0], predictor.logits(pixels)[0][0].numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(store.numpy()[0], predictor.answers_of(pixels).features[0], rtol=1e-4, atol=1e-5)
     assert store.manifest.weights_sha256 == predictor.package.digests["model.safetensors"]
     with pytest.raises(InputError) as refusal:
         vitrail.write_features(str(package), folder, out=tmp_path / "other", image_size=64)
