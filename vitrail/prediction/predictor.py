@@ -17,6 +17,7 @@ from PIL import Image
 
 from vitrail.basics.devices import chosen_device
 from vitrail.basics.errors import InputError, PackageError, UnreadableImageError
+from vitrail.basics.printable import printable
 from vitrail.data.image_paths import image_paths
 from vitrail.data.loader import Picture, pixels_or_faults
 from vitrail.data.workers import usable_cores
@@ -29,7 +30,7 @@ from vitrail.prediction.runtimes.runtime import Forward, Workload
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """What the model says of one image.
 
@@ -44,6 +45,12 @@ class Prediction:
     label: str
     probability: float
     probabilities: dict[str, float]
+
+    def __repr__(self) -> str:
+        """One line: class, probability, file, and the runners-up."""
+        others = sorted(self.probabilities.items(), key=lambda item: -item[1])[1:3]
+        rest = "  ".join(f"{printable(name)} {probability:.1%}" for name, probability in others)
+        return f"{printable(self.label):<24} {self.probability:>6.1%}   {printable(self.path)}   [{rest}]"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, probabilities with seven decimals."""
@@ -100,6 +107,11 @@ class Predictor:
         self._opened = contextlib.ExitStack()
         # Left to the garbage collector, a runtime might close when Python is half shut down, and complain.
         weakref.finalize(self, self._opened.close)
+
+    def __repr__(self) -> str:
+        shown, classes = self.preprocessing, f"{len(self.classes):,} classes, {', '.join(self.classes[:3])}"
+        more = ", …" if len(self.classes) > 3 else ""
+        return printable(f"predictor of {classes}{more}: {shown.height} × {shown.width} pixels, on {self.device}")
 
     def predict(self, images: Any, *, batch_size: int = 16, workers: int | None = None) -> Predictions:
         """Predictions for files, folders, patterns, Pillow images or uint8 arrays (H, W), (H, W, 3); one or many.

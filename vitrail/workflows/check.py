@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from vitrail.basics.events import Emit, nobody
+from vitrail.basics.events import Emit
 from vitrail.data.image_table import ImageTable, read_image_table
 from vitrail.data.inspection import Inspection, PendingInspection, begin_inspection
 from vitrail.data.workers import usable_cores
+from vitrail.pages.progress import sink_or_bars
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,20 @@ def begin_check(data: Any, *, workers: int | None = None) -> StartedCheck:
     return StartedCheck(images, pending, processes)
 
 
-def check(data: Any, *, workers: int | None = None, emit: Emit = nobody) -> Inspection:
-    """Everything the check finds about a data set; see `begin_check` for arguments and errors."""
-    return begin_check(data, workers=workers).pending.result(emit)
+def check(data: Any, *, workers: int | None = None, emit: Emit | None = None) -> Inspection:
+    """Look at a data set: classes, splits, unreadable files, duplicates, leaks, telltale file properties.
+
+    Args:
+        data: a folder, a CSV or Parquet file, a pyarrow table, a pandas frame, one of these with column names of its
+            own (`table`), or `"digits"`.
+        workers: processes that read images; None: one per core.
+        emit: receives progress events; None: bars on a terminal and in a notebook; `vitrail.nobody`: silence.
+
+    Returns:
+        Findings by severity, a summary, and the table with what was learned of every file; `print` shows them.
+
+    Raises:
+        InputError: there is no such data, it holds no images, or a column is missing.
+    """
+    with sink_or_bars(emit) as emit:
+        return begin_check(data, workers=workers).pending.result(emit)
