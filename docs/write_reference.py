@@ -1,5 +1,6 @@
 """Writes `docs/reference.md`: every command with its options, every setting, every exit code, from the code itself."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,7 @@ def reference() -> str:
     parts += ["## Environment", ENVIRONMENT, "## Commands"]
     for name, command in _flat(commands):
         parts += [f"### vitrail {name}", command.help or "", _options(command)]
+    parts += ["## In Python", _python()]
     for command, function, kind in (
         ("fit", "fit", FitSettings),
         ("features", "write_features", FeaturesSettings),
@@ -50,6 +52,20 @@ def reference() -> str:
         for part, owner in kind.parts().items():
             parts.append(_settings(part.strip("_"), owner, list(owner.model_fields)))
     return "\n\n".join(parts) + "\n"
+
+
+def _python() -> str:
+    """Every public function with its arguments and the first line of what it says of itself."""
+    import vitrail
+
+    lines = ["`help(vitrail.fit)` has the rest.", "", "| function | what it does |", "|---|---|"]
+    for name in vitrail.__all__:
+        function = getattr(vitrail, name)
+        arguments = [("*" * (each.kind is each.VAR_POSITIONAL) or "**" * (each.kind is each.VAR_KEYWORD)) + each.name
+                     for each in inspect.signature(function).parameters.values()]  # fmt: skip
+        first = inspect.getdoc(function).split("\n\n")[0].replace("\n", " ")
+        lines.append(f"| `vitrail.{name}({', '.join(arguments)})` | {first} |")
+    return "\n".join(lines)
 
 
 def _flat(commands, prefix: str = "") -> list:

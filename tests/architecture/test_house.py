@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 OUR_OWN = {"vitrail", "benchmarks", "tools", "tests"}
 MODULES = sorted((ROOT / "vitrail").rglob("*.py"))
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc", "manager", "core", "base"}
-LIGHT = ["vitrail", "vitrail.cli.main", "vitrail.workflows.check", "vitrail.workflows.fit.start", "vitrail.data.loader"]
+LIGHT = ["vitrail", "vitrail.cli.main", "vitrail.workflows.check", "vitrail.workflows.fit.start",
+         "vitrail.workflows.fit.call", "vitrail.data.loader"]  # fmt: skip
 
 
 def name_of(module: Path) -> str:
@@ -84,6 +85,28 @@ def test_importing_everything_warns_about_nothing_and_touches_no_accelerator():
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "True", done.stderr
+
+
+LATE = {
+    "vitrail",  # brings its names when they are asked for
+    "vitrail.workflows.fit.call",  # the images are read while torch is imported
+    "vitrail.basics.devices",
+    "vitrail.data.digits",
+}
+EXTRAS = {"pi_heif", "onnx", "onnxruntime", "onnxscript", "openvino", "mlflow", "tensorboard"}
+
+
+def late_imports(module):
+    for node in ast.walk(ast.parse(module.read_text())):
+        for each in ast.walk(node) if isinstance(node, ast.FunctionDef) else ():
+            if isinstance(each, ast.Import | ast.ImportFrom):
+                yield from [each.module] if isinstance(each, ast.ImportFrom) else [alias.name for alias in each.names]
+
+
+def test_imports_are_late_only_at_the_door_and_for_extras():
+    asked = {(name_of(m), each) for m in MODULES if "cli" not in m.parts for each in late_imports(m)}
+    unexpected = {pair for pair in asked if pair[0] not in LATE and not EXTRAS & set(pair[1].split("."))}
+    assert not unexpected
 
 
 def imported_names(file):

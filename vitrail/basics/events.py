@@ -15,6 +15,10 @@ Item = TypeVar("Item")
 class Event:
     """Base of all events."""
 
+    def line(self) -> str | None:
+        """What somebody who watches reads of it in one line; None: nothing."""
+        return None
+
 
 @dataclass(frozen=True)
 class WorkStarted(Event):

@@ -11,7 +11,7 @@ from vitrail.basics.errors import InputError
 from vitrail.basics.printable import printable
 from vitrail.cli.options import Columns, Quiet, Workers, with_columns
 from vitrail.cli.output import reader_may_leave, tell
-from vitrail.cli.progress import TerminalProgress
+from vitrail.pages.progress import ProgressBars
 
 if TYPE_CHECKING:
     from vitrail.data.inspection import Inspection
@@ -52,7 +52,7 @@ def check(
             f"--sheet {sheet}: lies in {data}, where it would be taken for one of the images",
             hint=f"write it somewhere else, e.g. --sheet {Path(data).resolve().parent / sheet.name}",
         )
-    with TerminalProgress(quiet=quiet) as progress:
+    with ProgressBars(quiet=quiet) as progress:
         inspection = run_check(with_columns(data, columns), workers=workers, against=against, emit=progress)
     with reader_may_leave():
         if as_json:

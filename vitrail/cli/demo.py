@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vitrail.cli.fit import show_result
 from vitrail.cli.output import tell
-from vitrail.cli.progress import TerminalProgress
+from vitrail.pages.progress import ProgressBars
 
 if TYPE_CHECKING:
     from vitrail.measures.intervals import Measure
@@ -26,7 +25,7 @@ def demo(
     """The whole path on built-in handwritten digits: check, train, judge, package, predict. Under two minutes."""
     from vitrail.workflows.fit.start import start_fit
 
-    with TerminalProgress(quiet=quiet) as progress:
+    with ProgressBars(quiet=quiet) as progress:
         started = start_fit("digits", out=out, overwrite=overwrite, workers=None)
         from vitrail.workflows.demo import finish_demo
 
@@ -35,7 +34,7 @@ def demo(
     for truth, prediction in zip(result.truths, result.predictions, strict=True):
         tell(f"  a {truth}: the model says {prediction.label} ({prediction.probability:.1%})")
     tell("")
-    show_result(result.fit)
+    tell(repr(result.fit))
     for line in _gain_lines(result.from_nothing, result.gain):
         tell(line)
 

@@ -2,18 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from vitrail.basics.printable import printable
 from vitrail.cli.options import RUNTIMES, AsJson, Columns, Quiet, Settings, Workers, parsed, with_columns
 from vitrail.cli.output import tell
-from vitrail.cli.progress import TerminalProgress
-
-if TYPE_CHECKING:
-    from vitrail.features.store.updates import Changes
-    from vitrail.workflows.features.write import FeaturesResult
+from vitrail.pages.progress import ProgressBars
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +57,7 @@ def features(
     those again that could not be read.
     """
     from vitrail.workflows.features.settings import FeaturesSettings
-    from vitrail.workflows.features.write import write_features
+    from vitrail.workflows.features.write import write_store
 
     values = {
         "nodes": nodes, "runtime": runtime, "dtype": dtype, "on_bad_image": on_bad_image, "batch_size": batch_size,
@@ -70,42 +66,15 @@ def features(
     }  # fmt: skip
     chosen = FeaturesSettings.gather(name=model, **values)
     folder = out or Path("features") / (Path(data).resolve().stem or "images")
-    with TerminalProgress(quiet=quiet) as progress:
-        result = write_features(
+    with ProgressBars(quiet=quiet) as progress:
+        result = write_store(
             with_columns(data, columns), chosen, out=folder, overwrite=overwrite, workers=workers, emit=progress
         )
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
     else:
-        show_result(result)
+        tell(repr(result))
     if chosen.on_bad_image == "stop":
         result.refuse_failures()
     for reason in result.first_failures():
         tell(f"left out {printable(reason)}", err=True)
-
-
-def show_result(result: "FeaturesResult") -> None:
-    """What is in the store now, and how it is opened."""
-    counted, seconds = result.counted, max(result.seconds, 1e-9)
-    for output in result.manifest.outputs:
-        tell(f"{output.name:<24}{'×'.join(map(str, output.shape)):>14}  {output.kept}")
-    rows = sum(result.manifest.shards)
-    tell(
-        f"\nrows     {rows:,}: {counted.added:,} added, {rows - counted.added:,} were there; "
-        f"{'1 image' if result.manifest.failures == 1 else f'{result.manifest.failures:,} images'} could not be read"
-    )
-    if earlier := _earlier(result.changes):
-        tell(f"earlier  {earlier}")
-    tell(f"store    {result.folder}\ntime     {seconds:.1f} s, {counted.added / seconds:,.0f} images/s in all")
-    first = result.manifest.outputs[0].name
-    tell(f"next     in Python: vitrail.open_features({str(result.folder)!r}).numpy({first!r})")
-
-
-def _earlier(changes: "Changes") -> str:
-    """What became of rows that were there, where anything did."""
-    words = {
-        "have another label or split now": changes.relabelled,
-        "replaced, the image has changed": changes.replaced,
-        "of images that are not in this data": changes.elsewhere,
-    }
-    return "; ".join(f"{count:,} {text}" for text, count in words.items() if count)

@@ -4,21 +4,13 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from vitrail.cli.options import AsJson, Columns, Quiet, Settings, Workers, parsed, with_columns
 from vitrail.cli.output import tell
-from vitrail.cli.progress import TerminalProgress
-
-if TYPE_CHECKING:
-    from vitrail.evaluation.quality import Quality
-    from vitrail.workflows.fit.finish import FitResult
-
-
-MOST_STEPS_SHOWN = 60
-"""Lines of the learning rate table of `--plan`."""
+from vitrail.pages.progress import ProgressBars
 
 
 def register(app: typer.Typer) -> None:
@@ -84,14 +76,14 @@ def fit(
     if plan:
         show_plan(table, model, workers, values, as_json=as_json, quiet=quiet)
         return
-    with TerminalProgress(quiet=quiet) as progress:
+    with ProgressBars(quiet=quiet) as progress:
         result = vitrail.fit(
             table, model=model, out=out, overwrite=overwrite, workers=workers, command=command, emit=progress, **values
         )
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
     else:
-        show_result(result)
+        tell(repr(result))
 
 
 def show_plan(
@@ -100,50 +92,10 @@ def show_plan(
     """Print what `fit` would do: the stages, then the learning rates of every layer group, step by step."""
     import vitrail
 
-    with TerminalProgress(quiet=quiet) as progress:
+    with ProgressBars(quiet=quiet) as progress:
         result = vitrail.plan(data, model=model, workers=workers, emit=progress, **values)
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
         return
-    from vitrail.training.plan_table import plan_lines
-
-    for line in plan_lines(result.stages, result.plan):
-        tell(line)
-    for remark in result.plan.remarks:
-        tell(f"warning  {remark}", colour=typer.colors.YELLOW)
-    tell("")
-    for line in rate_lines(result.learning_rates):
-        tell(line)
-
-
-def rate_lines(rows: list[dict[str, Any]]) -> list[str]:
-    """Learning rates as a table: one line per optimiser step, one column per layer group."""
-    if not rows:
-        return ["no training steps: the probe alone"]
-    names = list(rows[0]["rates"])
-    lines = ["  ".join(["stage", "epoch", " step", *(f"{name:>9}" for name in names)])]
-    shown = rows if len(rows) <= MOST_STEPS_SHOWN else rows[:: -(-len(rows) // MOST_STEPS_SHOWN)]
-    for row in shown:
-        rates = (f"{rate:9.2e}" if rate else f"{'frozen':>9}" for rate in row["rates"].values())
-        lines.append("  ".join([f"{row['stage']:<5}", f"{row['epoch']:>5}", f"{row['step']:>5}", *rates]))
-    if len(shown) < len(rows):
-        lines.append(f"{len(shown)} of {len(rows):,} steps; --json has them all")
-    return lines
-
-
-def _verdict(quality: "Quality") -> str:
-    decision = quality.verdict.decision
-    return decision if decision == "not enough evidence" else f"{decision} than that, p = {quality.verdict.p_value:.2g}"
-
-
-def show_result(result: "FitResult") -> None:
-    """The figures of a finished run and where everything is."""
-    for split, quality in result.quality.items():
-        tell(f"{split:<9}{quality.accuracy.text()}   nearest neighbours {result.neighbours[split].text()}")
-        tell(f"         always the most frequent class {quality.majority.text()}: {_verdict(quality)}")
-    if result.learning_curve is not None:
-        from vitrail.evaluation.training_section import curve_words
-
-        tell(f"training {curve_words(result.learning_curve)}")
-    tell(f"\npackage  {result.package}\nreport   {result.report}\ntime     {result.seconds:.1f} s")
-    tell(f"next     vitrail predict {shlex.quote(str(result.package))} IMAGES…")
+    for line in result.lines():
+        tell(line, colour=typer.colors.YELLOW if line.startswith("warning") else None)

@@ -1,18 +1,13 @@
 """`vitrail nodes`: what can be taken out of a model, as a tree."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from vitrail.basics.printable import printable
 from vitrail.cli.output import reader_may_leave
 
-if TYPE_CHECKING:
-    from vitrail.workflows.nodes import NodesResult
-
 _DEPTH = 2
-_SHOWN_OPERATIONS = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -39,42 +34,6 @@ def nodes(
     from vitrail.workflows.nodes import nodes as run
 
     shown = depth if depth or patterns or as_json else _DEPTH
-    result = run(model, patterns or (), depth=shown, architecture=architecture)
+    result = run(model, *(patterns or ()), depth=shown, architecture=architecture)
     with reader_may_leave():
-        typer.echo(
-            json.dumps(result.as_json(), indent=2)
-            if as_json
-            else printable(table(result, is_tree=not patterns), lines=True)
-        )
-
-
-def table(result: "NodesResult", *, is_tree: bool) -> str:
-    """The modules as text, one line each; as a tree, names are shortened to their last part and moved in."""
-    found = result.found
-    rows = [("module", "output", "parameters", "work", "calls", "kind")]
-    for node in found.modules:
-        above, _, last = node.name.rpartition(".")
-        name = "  " * (node.name.count(".")) + last if is_tree and above else node.name
-        shapes = ", ".join(f"{suffix} {'×'.join(map(str, s))}".strip() for suffix, s in node.shapes.items())
-        output = shapes or ("not a tensor" if node.calls else "never called")
-        rows.append((name, output, f"{node.parameters:,}", f"{found.share(node):.1%}", str(node.calls), node.kind))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    right = (2, 3, 4)
-    lines = [
-        "  ".join(t.rjust(w) if i in right else t.ljust(w) for i, (t, w) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ]
-    return "\n".join([*(line.rstrip() for line in lines), "", *_remarks(result)])
-
-
-def _remarks(result: "NodesResult") -> list[str]:
-    found = result.found
-    remarks = [f"{found.parameters:,} parameters, {found.multiplications / 1e9:.2f} billion multiplications an image"]
-    if result.hidden:
-        remarks.append(f"{result.hidden} modules lie deeper; --depth shows them, or a pattern such as '**.attn'")
-    if found.why_no_operations:
-        remarks.append(f"no operations: {found.why_no_operations}")
-    elif found.operations:
-        some = sorted(found.operations, key=lambda name: name.count("."))[:_SHOWN_OPERATIONS]
-        remarks.append(f"{len(found.operations)} operations can be taken too, e.g. {', '.join(some)}; --json lists all")
-    return remarks
+        typer.echo(json.dumps(result.as_json(), indent=2) if as_json else repr(result))

@@ -38,7 +38,7 @@ def with_columns(data: str, columns: str | None) -> Any:
     """
     if columns is None:
         return data
-    from vitrail.data.tables import NamedColumns
+    from vitrail.data.named_columns import NamedColumns
 
     named: dict[str, str] = {}
     for pair in columns.split(","):

@@ -96,10 +96,7 @@ def _cell(text: str) -> str:
 
 def _write_table(answers: "Iterable[Prediction]") -> None:
     for answer in answers:
-        others = sorted(answer.probabilities.items(), key=lambda item: -item[1])[1:3]
-        rest = "  ".join(f"{printable(name)} {probability:.1%}" for name, probability in others)
-        label, path = printable(answer.label), printable(answer.path)
-        print(_shown(f"{label:<24} {answer.probability:>6.1%}   {path}   [{rest}]"), flush=True)
+        print(_shown(repr(answer)), flush=True)
 
 
 def _can_be_shown(text: str) -> bool:

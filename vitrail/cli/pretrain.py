@@ -4,17 +4,14 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from vitrail.basics.printable import printable
 from vitrail.cli.options import AsJson, Quiet, Settings, parsed
 from vitrail.cli.output import tell
-from vitrail.cli.progress import TerminalProgress
-
-if TYPE_CHECKING:
-    from vitrail.workflows.pretrain.formula import PretrainResult
+from vitrail.pages.progress import ProgressBars
 
 Images = Annotated[
     Path | None, typer.Option(help="Where formula images are kept, for all runs; default: Vitrail's cache.")
@@ -59,7 +56,7 @@ def formula(
     named: dict[str, Any] = {"seed": seed, "steps": steps}
     values = {**{name: value for name, value in named.items() if value is not None}, **parsed(settings or [])}
     command = shlex.join(["vitrail", *sys.argv[1:]])
-    with TerminalProgress(quiet=quiet) as progress:
+    with ProgressBars(quiet=quiet) as progress:
         result = vitrail.pretrain_formula(
             out=out, recipe=recipe, images=images, overwrite=overwrite, workers=workers, command=command,
             emit=progress, **values,
@@ -67,7 +64,7 @@ def formula(
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
     else:
-        show_result(result)
+        tell(repr(result))
 
 
 @pretrain.command()
@@ -86,18 +83,7 @@ def replay(
     """
     from vitrail.workflows.pretrain.replay import replay_formula
 
-    with TerminalProgress(quiet=quiet) as progress:
+    with ProgressBars(quiet=quiet) as progress:
         found = replay_formula(recipe, log, steps=steps, images=images, workers=workers, emit=progress)
     typer.echo(json.dumps(found.as_json(), indent=2) if as_json else printable(found.words(), lines=True))
     raise typer.Exit(0 if found.agrees else 1)
-
-
-def show_result(result: "PretrainResult") -> None:
-    """The figures of a finished run and where everything is."""
-    last = result.last
-    tell(f"digits   {100 * last['digits_probe_accuracy']:.1f} % right with a linear probe on frozen features")
-    tell(f"formula  {100 * last['validation_accuracy']:.1f} % of held-out renderings right")
-    tell(f"\npackage  {result.package}\nsha256   {result.weights_sha256}\nreport   {result.report}")
-    tell(f"time     {result.seconds:,.0f} s of training, {result.images_seen:,} images seen")
-    folder = shlex.quote(f"local-dir:{result.package}")
-    tell(f"next     vitrail fit PHOTOS --model {folder}")

@@ -4,13 +4,16 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vitrail.basics.printable import printable
 from vitrail.cli.options import AsJson, Columns, Quiet, Settings, Workers, parsed, with_columns
-from vitrail.cli.progress import TerminalProgress
+from vitrail.pages.progress import ProgressBars
+
+if TYPE_CHECKING:
+    from vitrail.workflows.study.staged import StagedStudy
+    from vitrail.workflows.study.starter import StarterStudy
 
 study = typer.Typer(help="Measure claims of the literature on your own images.", no_args_is_help=True)
 
@@ -45,11 +48,11 @@ def staged(
 
     values = {"stages": stages, "on_bad_image": on_bad_image, **parsed(settings or [])}
     chosen = chosen_fit(model, values, run=out)
-    with TerminalProgress(quiet=quiet) as progress:
+    with ProgressBars(quiet=quiet) as progress:
         result = study_staged(
             _sources(data, columns), chosen.settings, seeds=seeds, out=out, workers=workers, emit=progress
         )
-    _tell(result.as_json(), result.lines(), as_json=as_json)
+    _tell(result, as_json=as_json)
 
 
 @study.command()
@@ -84,11 +87,11 @@ def starter(
         labels_per_class=labels_per_class, on_bad_image=on_bad_image, **parsed(settings or []),
     )  # fmt: skip
     command = shlex.join(["vitrail", *sys.argv[1:]])
-    with TerminalProgress(quiet=quiet) as progress:
+    with ProgressBars(quiet=quiet) as progress:
         result = study_starter(
             _sources(data, columns), chosen, out=out, workers=workers, command=command, emit=progress
         )
-    _tell(result.as_json(), [*result.lines(), f"report   {result.report}"], as_json=as_json)
+    _tell(result, as_json=as_json)
 
 
 def _sources(data: list[str], columns: str | None) -> list[Any]:
@@ -96,5 +99,5 @@ def _sources(data: list[str], columns: str | None) -> list[Any]:
     return [with_columns(each, columns) if Path(each).is_file() else each for each in data]
 
 
-def _tell(values: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
-    typer.echo(json.dumps(values, indent=2, ensure_ascii=False) if as_json else printable("\n".join(lines), lines=True))
+def _tell(result: "StagedStudy | StarterStudy", *, as_json: bool) -> None:
+    typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if as_json else repr(result))

@@ -14,9 +14,10 @@ from vitrail.basics.files import atomic_file, sha256_of
 from vitrail.data.columns import Place, places_of, rows
 from vitrail.data.folders import images_in_folders
 from vitrail.data.image_table import ImageTable, located, what_was_there
+from vitrail.data.named_columns import NamedColumns
 from vitrail.data.passed_over import PassedOver
 from vitrail.data.table_shards import batches_from_shards, shards_in
-from vitrail.data.tables import NamedColumns, batches_from_file, batches_from_frame
+from vitrail.data.tables import batches_from_file, batches_from_frame
 from vitrail.data.written_names import writable_name
 
 SCHEMA = pa.schema(

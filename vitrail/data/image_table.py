@@ -16,8 +16,9 @@ from vitrail.basics.files import irregular_kind
 from vitrail.data.digits import digits_folder
 from vitrail.data.folder_layout import instead_of_images
 from vitrail.data.folders import rows_from_folder
+from vitrail.data.named_columns import NamedColumns
 from vitrail.data.table_shards import rows_from_shards, shards_in
-from vitrail.data.tables import NamedColumns, rows_from_file, rows_from_frame
+from vitrail.data.tables import rows_from_file, rows_from_frame
 from vitrail.data.written_names import writable_name
 
 BUILT_IN = {"digits": digits_folder}

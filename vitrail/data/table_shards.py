@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from vitrail.basics.errors import InputError
 from vitrail.data.columns import SPLIT_NAMES
-from vitrail.data.tables import NamedColumns, batches_from_file, rows_from_file
+from vitrail.data.named_columns import NamedColumns
+from vitrail.data.tables import batches_from_file, rows_from_file
 
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?\.parquet")
 

@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 
 from vitrail.basics.errors import InputError
+from vitrail.basics.printable import printable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """What the model says of one image.
 
@@ -29,6 +30,12 @@ class Prediction:
     probability: float
     probabilities: dict[str, float]
     id: str = ""
+
+    def __repr__(self) -> str:
+        """One line: class, probability, file, and the runners-up."""
+        others = sorted(self.probabilities.items(), key=lambda item: -item[1])[1:3]
+        rest = "  ".join(f"{printable(name)} {probability:.1%}" for name, probability in others)
+        return f"{printable(self.label):<24} {self.probability:>6.1%}   {printable(self.path)}   [{rest}]"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, probabilities with seven decimals."""

@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 
 from vitrail.basics.devices import chosen_device
 from vitrail.basics.errors import InputError, UnreadableImageError
+from vitrail.basics.printable import printable
 from vitrail.data.given_pictures import ReadPicture, given_pictures, pixels_of_one, read_pictures
 from vitrail.models.heads import feature_width
 from vitrail.models.package import Package, read_package
@@ -163,6 +164,11 @@ class Predictor:
             InputError: there is no such file, or these are several.
         """
         return pixels_of_one(image, self.preprocessing)
+
+    def __repr__(self) -> str:
+        shown, classes = self.preprocessing, f"{len(self.classes):,} classes, {', '.join(self.classes[:3])}"
+        more = ", …" if len(self.classes) > 3 else ""
+        return printable(f"predictor of {classes}{more}: {shown.height} × {shown.width} pixels, on {self.device}")
 
     def predict(self, images: Any, *, batch_size: int = 16, workers: int | None = None) -> Predictions:
         """Class and probabilities of images, as for `answers`.

@@ -14,6 +14,9 @@ from vitrail.training.schedule import rate_at
 from vitrail.training.settings import TrainingSettings
 from vitrail.training.stages import Stage
 
+MOST_STEPS_SHOWN = 60
+"""Lines of the table of learning rates."""
+
 LONG_SECONDS = 3600
 """Estimated training time from which on shorter ways are named."""
 
@@ -118,6 +121,21 @@ def learning_rate_rows(
                     rates[name] = stage.learning_rate * share * scale
             rows.append({"stage": stage.name, "step": step + 1, "epoch": epoch + 1, "rates": rates})
     return rows
+
+
+def rate_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Learning rates as a table: one line per optimiser step, one column per layer group; see `learning_rate_rows`."""
+    if not rows:
+        return ["no training steps: the probe alone"]
+    names = list(rows[0]["rates"])
+    lines = ["  ".join(["stage", "epoch", " step", *(f"{name:>9}" for name in names)])]
+    shown = rows if len(rows) <= MOST_STEPS_SHOWN else rows[:: -(-len(rows) // MOST_STEPS_SHOWN)]
+    for row in shown:
+        rates = (f"{rate:9.2e}" if rate else f"{'frozen':>9}" for rate in row["rates"].values())
+        lines.append("  ".join([f"{row['stage']:<5}", f"{row['epoch']:>5}", f"{row['step']:>5}", *rates]))
+    if len(shown) < len(rows):
+        lines.append(f"{len(shown)} of {len(rows):,} steps; --json has them all")
+    return lines
 
 
 def _trained_words(stage: Stage, chain: Chain) -> str:

@@ -1,5 +1,6 @@
 """What training tells those who watch: small read-only records, without torch."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -71,3 +72,21 @@ class EpochDone(Event):
         own = asdict(self)
         figures, also = own.pop("figures"), own.pop("also")
         return {"kind": "epoch", **own, **figures, **also}
+
+    def line(self) -> str:
+        """The epoch in one line."""
+        loss = "no finite loss" if self.training_loss is None else f"loss {self.training_loss:.3f}"
+        also = "".join(f", {name.replace('_', ' ')} {100 * value:.1f} %" for name, value in self.also.items())
+        place = f"{self.stage} {self.epoch_in_stage}/{self.epochs_in_stage}"
+        return f"epoch    {place:<12}{loss}   {_figures(self.figures)}{also}   from {self.trained_from}"
+
+
+def _figures(figures: Mapping[str, float | int]) -> str:
+    """Losses as numbers, accuracies as shares that are right, and on how many images."""
+    return ", ".join(_figure(name, value) for name, value in figures.items())
+
+
+def _figure(name: str, value: float | int) -> str:
+    if name == "n":
+        return f"n = {value:,.0f}"
+    return f"{100 * value:.1f} % right" if name.endswith("accuracy") else f"{name.replace('_', ' ')} {value:.3f}"

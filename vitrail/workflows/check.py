@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitrail.basics.events import Emit, nobody
+from vitrail.basics.events import Emit
 from vitrail.data.image_table import ImageTable, read_image_table
 from vitrail.data.inspection import Inspection, PendingInspection, begin_inspection
 from vitrail.data.inspection.trained_on import trained_on_finding
@@ -12,6 +12,7 @@ from vitrail.data.workers import usable_cores
 from vitrail.models.package_parts import sealed_files
 from vitrail.models.parts.seen import Seen
 from vitrail.models.run_package import package_of
+from vitrail.pages.progress import sink_or_bars
 
 
 @dataclass(frozen=True)
@@ -42,22 +43,28 @@ def begin_check(data: Any, *, workers: int | None = None) -> StartedCheck:
 
 
 def check(
-    data: Any, *, workers: int | None = None, against: str | Path | None = None, emit: Emit = nobody
+    data: Any, *, workers: int | None = None, against: str | Path | None = None, emit: Emit | None = None
 ) -> Inspection:
-    """Everything the check finds about a data set; see `begin_check` for arguments and errors.
+    """Look at a data set: classes, splits, unreadable files, duplicates, leaks, telltale file properties.
 
     Args:
-        data: see there.
-        workers: see there.
+        data: a folder, a CSV or Parquet file, a pyarrow table, a pandas frame, one of these with column names of its
+            own (`table`), or `"digits"`.
+        workers: processes that read images; None: one per core.
         against: a package, or the run that made it: a finding says which images it was trained on.
-        emit: receives progress.
+        emit: receives progress events; None: bars on a terminal and in a notebook; `vitrail.nobody`: silence.
+
+    Returns:
+        Findings by severity, a summary, and the table with what was learned of every file; `print` shows them.
 
     Raises:
+        InputError: there is no such data, it holds no images, or a column is missing.
         PackageError: `against` is no package, is damaged, or does not know what it was trained on.
     """
-    if against is None:
-        return begin_check(data, workers=workers).pending.result(emit)
-    seen = sealed_files(package_of(Path(against).expanduser())).part(Seen)
-    inspection = check(data, workers=workers, emit=emit)
+    seen = None if against is None else sealed_files(package_of(Path(against).expanduser())).part(Seen)
+    with sink_or_bars(emit) as emit:
+        inspection = begin_check(data, workers=workers).pending.result(emit)
+    if seen is None:
+        return inspection
     trained_on = seen.overlap(inspection.table["id"].to_pylist())
     return inspection.with_finding(trained_on_finding(inspection.table, trained_on, of=len(seen)))

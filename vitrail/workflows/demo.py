@@ -23,9 +23,9 @@ from vitrail.models.sources import STARTER
 from vitrail.prediction.answers import Prediction
 from vitrail.prediction.predictor import load
 from vitrail.training.scratch import scratch_logits
-from vitrail.workflows.fit.finish import FitResult
 from vitrail.workflows.fit.outcome import Fitted, fit_sections, pack, report
 from vitrail.workflows.fit.preparation import Prepared
+from vitrail.workflows.fit.result import FitResult
 from vitrail.workflows.fit.settings import FitSettings
 from vitrail.workflows.fit.start import StartedFit
 from vitrail.workflows.study.starter_settings import StarterStudySettings

@@ -1,21 +1,24 @@
 """`vitrail nodes`: what can be taken out of a model."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vitrail.features.looking_inside import GivenModel, as_deep_as, looked_into
+from vitrail.features.node_table import node_remarks, node_table
 from vitrail.features.nodes import Inside
+from vitrail.pages.shown_as_text import ShownAsText
 
 
-@dataclass(frozen=True)
-class NodesResult:
+@dataclass(frozen=True, repr=False)
+class NodesResult(ShownAsText):
     """What is inside a model, as far as it was asked for."""
 
     model: str
     found: Inside
     hidden: int
     """Modules that lie deeper than asked for."""
+    is_tree: bool
+    """Whether they are all, but for deeper ones."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `--json`."""
@@ -39,16 +42,22 @@ class NodesResult:
             "why_no_operations": self.found.why_no_operations,
         }
 
+    def lines(self) -> list[str]:
+        """The modules as a table, and what there is to say of them."""
+        remarks = node_remarks(self.found, hidden=self.hidden)
+        return [*node_table(self.found, is_tree=self.is_tree), "", *remarks]
+
 
 def nodes(
     model: GivenModel,
-    patterns: Sequence[str] = (),
-    *,
+    *patterns: str,
     example: Any = None,
     depth: int | None = None,
     architecture: str | None = None,
 ) -> NodesResult:
-    """Look inside a model; without network, because its weights do not matter here.
+    """Look inside a model: modules with output shape, parameters, share of the work and calls, and operations.
+
+    Without network, because its weights do not matter here.
 
     Args:
         model: a module of PyTorch, or what `fit` takes: timm name, hub name, folder, weights file.
@@ -58,6 +67,9 @@ def nodes(
         depth: most parts that a name may have; None: any.
         architecture: timm name, for a bare weights file.
 
+    Returns:
+        What was found; `print` shows it as a table.
+
     Raises:
         InputError: no such model, no module matches, the example is missing or does not fit, or the model is compiled
             or scripted.
@@ -65,4 +77,4 @@ def nodes(
     found = looked_into(model, patterns, example=example, architecture=architecture)
     shown = as_deep_as(found, depth)
     name = model if isinstance(model, str) else type(model).__name__
-    return NodesResult(name, shown, hidden=len(found.modules) - len(shown.modules))
+    return NodesResult(name, shown, hidden=len(found.modules) - len(shown.modules), is_tree=not patterns)

@@ -15,10 +15,10 @@ LIKE_A_FIT = """
 import sys, typer
 from vitrail.basics.events import Noted
 from vitrail.cli import main
-from vitrail.cli.progress import TerminalProgress
+from vitrail.pages.progress import ProgressBars
 
 def fit():
-    with TerminalProgress() as progress:
+    with ProgressBars() as progress:
         for number in range(300):
             progress(Noted("probe    70.1–100.0 × ≥ …"))
     print("computed", file=open(sys.argv[1], "w"))

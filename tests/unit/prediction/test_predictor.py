@@ -159,3 +159,15 @@ def test_a_runtime_is_closed_with_its_predictor_and_not_by_the_garbage_collector
     del predictor
     gc.collect()
     assert closed
+
+
+def test_predictor_and_prediction_show_themselves_in_a_line(package, tmp_path):
+    predictor = vitrail.load(package, device="cpu")
+    shown = predictor.preprocessing
+    classes = ", ".join(predictor.classes)
+    assert repr(predictor) == (
+        f"predictor of {len(predictor.classes)} classes, {classes}: {shown.height} × {shown.width} pixels, on cpu"
+    )
+    picture(0).save(path := tmp_path / "bell\a.png")
+    (answer,) = predictor.predict(path, workers=0)
+    assert repr(answer).startswith(f"{answer.label:<24} {answer.probability:>6.1%}   {tmp_path}/bell\\x07.png   [")

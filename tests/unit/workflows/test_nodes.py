@@ -192,3 +192,13 @@ def test_a_graph_that_does_not_take_the_example_has_no_operations_and_says_why()
     assert found.operations == ()
     assert found.why_no_operations is not None
     assert found.why_no_operations.startswith("the graph of Masked does not take this example: TypeError: ")
+
+
+def test_what_is_inside_a_model_is_printed_as_a_table():
+    shown = repr(vitrail.nodes(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)),
+                               example=torch.zeros(1, 4)))  # fmt: skip
+    assert shown.splitlines()[:3] == [
+        "module  output  parameters    work  calls  kind",
+        "0       1×4              0    0.0%      1  Flatten",
+        "1       1×2             10  100.0%      1  Linear",
+    ]

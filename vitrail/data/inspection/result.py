@@ -17,10 +17,11 @@ from vitrail.data.inspection.structure import empty_folder_findings, structure_f
 from vitrail.data.inspection.summary import summary_of
 from vitrail.data.inspection.telltale import telltale_findings
 from vitrail.data.inspection.words import inspection_words
+from vitrail.pages.shown_as_text import ShownAsText
 
 
 @dataclass(frozen=True, repr=False)
-class Inspection:
+class Inspection(ShownAsText):
     """What the inspection of a data set tells.
 
     Attributes:
@@ -37,8 +38,9 @@ class Inspection:
     summary: dict[str, Any]
     near_pairs_across_splits: tuple[tuple[str, str], ...]
 
-    def __repr__(self) -> str:
-        return inspection_words(self)
+    def lines(self) -> list[str]:
+        """Summary, findings and verdict."""
+        return inspection_words(self).split("\n")
 
     @property
     def errors(self) -> tuple[Finding, ...]:

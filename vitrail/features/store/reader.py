@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Shaped
 
 from vitrail.basics.errors import InputError, did_you_mean
+from vitrail.basics.printable import printable
 from vitrail.data.columns import split_word
 from vitrail.features.store.failures import read_failures
 from vitrail.features.store.manifest import UNFINISHED, Manifest, Output
@@ -55,6 +56,11 @@ class FeatureStore:
         self.manifest = manifest
         self._shards = shards
         self._only = only
+
+    def __repr__(self) -> str:
+        which = "" if self._only is None else f" of split {self._only}"
+        shapes = (f"{each.name} {'×'.join(map(str, each.shape))} {each.kept}" for each in self.manifest.outputs)
+        return printable(f"feature store {self.folder}: {len(self):,} rows{which}; {', '.join(shapes)}")
 
     @property
     def outputs(self) -> dict[str, Output]:

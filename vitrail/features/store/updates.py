@@ -37,6 +37,15 @@ class Changes:
     replaced: int = 0
     elsewhere: int = 0
 
+    def words(self) -> str:
+        """The counts in text, where there are any."""
+        counts = {
+            "have another label or split now": self.relabelled,
+            "replaced, the image has changed": self.replaced,
+            "of images that are not in this data": self.elsewhere,
+        }
+        return "; ".join(f"{count:,} {text}" for text, count in counts.items() if count)
+
 
 def stored_images(folder: Path, shards: Iterable[int]) -> Iterator[tuple[Place, str]]:
     """Place and id of every row of some shards."""

@@ -23,14 +23,16 @@ from vitrail.features.store.size import tell_size
 from vitrail.features.store.store_pass import Counted, store_pass
 from vitrail.features.store.updates import Changes
 from vitrail.features.store.writer import StoreWriter
+from vitrail.pages.progress import sink_or_bars
+from vitrail.pages.shown_as_text import ShownAsText
 from vitrail.prediction.runtimes.known import known_name
 from vitrail.workflows.features.settings import FeaturesSettings
 
 _SHOWN_FAILURES = 3
 
 
-@dataclass(frozen=True)
-class FeaturesResult:
+@dataclass(frozen=True, repr=False)
+class FeaturesResult(ShownAsText):
     """What a call of `vitrail features` did.
 
     Attributes:
@@ -62,6 +64,25 @@ class FeaturesResult:
             "seconds": round(self.seconds, 2),
         }
 
+    def lines(self) -> list[str]:
+        """What is in the store now, and how it is opened."""
+        counted, seconds = self.counted, max(self.seconds, 1e-9)
+        shapes = {each.name: "×".join(map(str, each.shape)) for each in self.manifest.outputs}
+        outputs = [f"{each.name:<24}{shapes[each.name]:>14}  {each.kept}" for each in self.manifest.outputs]
+        rows, failures = sum(self.manifest.shards), self.manifest.failures
+        missing = "1 image" if failures == 1 else f"{failures:,} images"
+        earlier = self.changes.words()
+        return [
+            *outputs,
+            "",
+            f"rows     {rows:,}: {counted.added:,} added, {rows - counted.added:,} were there; "
+            f"{missing} could not be read",
+            *([f"earlier  {earlier}"] if earlier else []),
+            f"store    {self.folder}",
+            f"time     {seconds:.1f} s, {counted.added / seconds:,.0f} images/s in all",
+            f"next     in Python: vitrail.open_features({str(self.folder)!r}).numpy({self.manifest.outputs[0].name!r})",
+        ]
+
     def refuse_failures(self) -> None:
         """Raise when images are missing from the store.
 
@@ -85,6 +106,44 @@ class FeaturesResult:
 
 
 def write_features(
+    model: str,
+    data: Any,
+    *,
+    out: str | Path,
+    overwrite: bool = False,
+    workers: int | None = None,
+    emit: Emit | None = None,
+    **settings: Any,
+) -> FeaturesResult:
+    """Write what a model makes of every image into a feature store; what `vitrail features` does.
+
+    Args:
+        model: a package, or as for `fit`.
+        data: as for `check`; labels may be missing, and images may lie in a folder without classes.
+        out: the store's folder. A store that stands there is continued, or added to; images that are in it keep the
+            labels and splits they were added with.
+        overwrite: replace a store that was made in another way, or is finished.
+        workers: processes that read images; None: one per core.
+        emit: receives progress events; None: bars on a terminal and in a notebook; `vitrail.nobody`: silence.
+        settings: any of `FeaturesSettings`' names, e.g. `nodes="blocks.3=cls,norm=mean"`, `dtype="float16"`.
+
+    Returns:
+        What is in the store now, and what became of every image; `print` shows it.
+
+    Raises:
+        FindingsError: images could not be read, and `on_bad_image="skip"` was not given; all others are in the store.
+        InputError: data, model or settings are not as expected, or the store there was made in another way.
+        SystemFault: disk, permission or network.
+    """
+    chosen = FeaturesSettings.gather(name=model, **settings)
+    with sink_or_bars(emit) as emit:
+        result = write_store(data, chosen, out=Path(out), overwrite=overwrite, workers=workers, emit=emit)
+    if chosen.on_bad_image == "stop":
+        result.refuse_failures()
+    return result
+
+
+def write_store(
     data: Any, settings: FeaturesSettings, *, out: Path, overwrite: bool = False, workers: int | None = None,
     emit: Emit = nobody,
 ) -> FeaturesResult:  # fmt: skip

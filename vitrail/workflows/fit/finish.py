@@ -1,76 +1,23 @@
 """`vitrail fit`: from a data set that is being checked to a packaged classifier and a report."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
 from vitrail.basics.events import Emit, nobody
 from vitrail.basics.run_folder import RunFolder
 from vitrail.evaluation.judging import judge_splits
-from vitrail.evaluation.quality import Quality
-from vitrail.evaluation.section import Section
 from vitrail.evaluation.training_section import trained_words, training_section
 from vitrail.features.heads import learn_heads, probe_sentence, probe_words, tell_first_figures
 from vitrail.features.split_features import compute_features
-from vitrail.measures.intervals import Measure
 from vitrail.training.arm import trained_arm
 from vitrail.training.sinks import Watchers
 from vitrail.workflows.fit.model import ChosenFit
 from vitrail.workflows.fit.outcome import Fitted, fit_sections, pack, report
 from vitrail.workflows.fit.preparation import prepare, refuse_other_data
+from vitrail.workflows.fit.result import FitResult
 from vitrail.workflows.fit.scratch import gained_by_pretraining
 from vitrail.workflows.fit.splits import EarlierSplits, keep_split
 from vitrail.workflows.fit.start import StartedFit
 
 
-@dataclass(frozen=True)
-class FitResult:
-    """What a fit leaves behind.
-
-    Attributes:
-        run: the run folder.
-        package: the folder that `vitrail.load` and timm read.
-        report: the page to read.
-        quality: figures of the kept model by split, each measured on images that neither trained nor chose it.
-        neighbours: accuracy of nearest neighbours on the same features, by split.
-        seconds: from the start of the fit until everything was on disk.
-        passed_over: files that were not used because of their names, by class and kind; see `ImageTable`.
-        sections: the parts of the report by name, e.g. `sections["training"].figures["curve"]`.
-    """
-
-    run: Path
-    package: Path
-    report: Path
-    quality: dict[str, Quality]
-    neighbours: dict[str, Measure]
-    seconds: float
-    passed_over: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    sections: Mapping[str, Section] = field(default_factory=dict)
-
-    @property
-    def learning_curve(self) -> Mapping[str, Any] | None:
-        """What the course of training tells, as in `report.json`; None where nothing but the probe was trained."""
-        training = self.sections.get("training")
-        return None if training is None else training.figures["curve"]
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for `--json`."""
-        return {
-            "run": str(self.run),
-            "package": str(self.package),
-            "report": str(self.report),
-            "quality": {split: quality.as_json() for split, quality in self.quality.items()},
-            "neighbours": {split: measure.as_json() for split, measure in self.neighbours.items()},
-            "passed_over": {label: dict(kinds) for label, kinds in self.passed_over.items()},
-            "learning_curve": None if self.learning_curve is None else dict(self.learning_curve),
-            "seconds": round(self.seconds, 2),
-        }
-
-
-def finish_fit(
-    started: StartedFit, chosen: ChosenFit, *, command: str = "vitrail.fit(...)", emit: Emit = nobody
-) -> FitResult:
+def finish_fit(started: StartedFit, chosen: ChosenFit, *, command: str, emit: Emit = nobody) -> FitResult:
     """Fit a probe on frozen pretrained features, train beyond it, keep the better one; judge, package and report it.
 
     Args:

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.basics.events import Emit, nobody
+from vitrail.pages.shown_as_text import ShownAsText
 from vitrail.training.plan import TrainingPlan, training_plan
-from vitrail.training.plan_table import learning_rate_rows, stage_rows
+from vitrail.training.plan_table import learning_rate_rows, plan_lines, rate_lines, stage_rows
 from vitrail.workflows.fit.preparation import prepare
 from vitrail.workflows.fit.settings import FitSettings
 from vitrail.workflows.fit.start import StartedFit
 
 
-@dataclass(frozen=True)
-class PlanResult:
+@dataclass(frozen=True, repr=False)
+class PlanResult(ShownAsText):
     """A plan.
 
     Attributes:
@@ -37,6 +38,11 @@ class PlanResult:
             "remarks": list(self.plan.remarks),
             "learning_rates": self.learning_rates,
         }
+
+    def lines(self) -> list[str]:
+        """The stages, what to know of them, and the learning rates of every layer group, step by step."""
+        remarks = [f"warning  {remark}" for remark in self.plan.remarks]
+        return [*plan_lines(self.stages, self.plan), *remarks, "", *rate_lines(self.learning_rates)]
 
 
 def finish_plan(started: StartedFit, settings: FitSettings, *, emit: Emit = nobody) -> PlanResult:

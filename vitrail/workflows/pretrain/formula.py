@@ -1,25 +1,30 @@
 """`vitrail pretrain formula`: weights that were learned without a single photograph, for fits to start from."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitrail.basics.events import Emit, Noted, nobody
+from vitrail.basics.calls import call_text
+from vitrail.basics.events import Emit, Noted
 from vitrail.basics.files import sha256_of
 from vitrail.basics.run_folder import RunFolder
 from vitrail.basics.stopwatch import Stopwatch
 from vitrail.evaluation.pretraining_facts import Pretrained
 from vitrail.models.pretrained_folder import WEIGHTS
+from vitrail.pages.progress import sink_or_bars
+from vitrail.pages.shown_as_text import ShownAsText
 from vitrail.training.formula_steps import step_plan
 from vitrail.training.loop import train
 from vitrail.training.pretraining import plan_words, pretraining_job
 from vitrail.workflows.pretrain.outcome import keep_weights, report
 from vitrail.workflows.pretrain.preparation import begin
+from vitrail.workflows.pretrain.recipe import recipe_values
 from vitrail.workflows.pretrain.settings import PretrainSettings
 
 
-@dataclass(frozen=True)
-class PretrainResult:
+@dataclass(frozen=True, repr=False)
+class PretrainResult(ShownAsText):
     """What a pretraining run leaves behind.
 
     Attributes:
@@ -48,25 +53,68 @@ class PretrainResult:
             "seconds": round(self.seconds, 1),
         }  # fmt: skip
 
+    def lines(self) -> list[str]:
+        """The figures, where everything is, and the next command."""
+        return [
+            f"digits   {100 * self.last['digits_probe_accuracy']:.1f} % right with a linear probe on frozen features",
+            f"formula  {100 * self.last['validation_accuracy']:.1f} % of held-out renderings right",
+            "",
+            f"package  {self.package}",
+            f"sha256   {self.weights_sha256}",
+            f"report   {self.report}",
+            f"time     {self.seconds:,.0f} s of training, {self.images_seen:,} images seen",
+            f"next     vitrail fit PHOTOS --model {shlex.quote(f'local-dir:{self.package}')}",
+        ]
+
 
 def pretrain_formula(
-    settings: PretrainSettings, *, out: Path, images: Path | None = None, overwrite: bool = False,
-    workers: int | None = None, command: str = "vitrail.pretrain_formula(...)", emit: Emit = nobody,
-) -> PretrainResult:  # fmt: skip
-    """Pretrain a ViT to tell classes of formula images apart, and keep it without its classifier.
+    *,
+    out: str | Path = "runs/formula",
+    recipe: str | Path | None = None,
+    images: str | Path | None = None,
+    overwrite: bool = False,
+    workers: int | None = None,
+    command: str | None = None,
+    emit: Emit | None = None,
+    **settings: Any,
+) -> PretrainResult:
+    """Pretrain a ViT on images computed from formulas; `fit` starts from it with `model="local-dir:OUT/package"`.
 
     Args:
-        settings: everything that can be chosen.
         out: the run folder; an interrupted run with the same settings is continued.
-        images: where formula images are kept; None: in Vitrail's cache.
+        recipe: settings of another run: its `settings.json`, or the `pretraining.json` of its weights.
+        images: where formula images are kept, for all runs; None: in Vitrail's cache.
         overwrite: replace a run that stands there.
         workers: processes that render images; None: one per core.
-        command: how the user called it, for the report.
-        emit: receives progress.
+        command: how the run is described in its report; None: as this call.
+        emit: receives progress events; None: bars on a terminal and in a notebook; `vitrail.nobody`: silence.
+        settings: any of `PretrainSettings`' names, e.g. `steps=20_000`, `classes=1000`, `width=192`; they stand above
+            the recipe's.
+
+    Returns:
+        The weights' folder, their digest, the report and the last epoch's figures; `print` shows them.
 
     Raises:
-        VitrailError: see the parts. Whatever happens, the same call continues where it was.
+        InputError: settings are not as expected, or another run stands there.
+        SystemFault: disk or permission.
+        TrainingFault: the loss is no longer finite.
     """
+    chosen = PretrainSettings.gather(**{**({} if recipe is None else recipe_values(Path(recipe))), **settings})
+    call = command or call_text(
+        pretrain_formula, out=out, recipe=recipe, images=images, overwrite=overwrite, workers=workers, **settings
+    )
+    with sink_or_bars(emit) as emit:
+        return _pretrained(
+            chosen, Path(out), images=None if images is None else Path(images), overwrite=overwrite, workers=workers,
+            command=call, emit=emit,
+        )  # fmt: skip
+
+
+def _pretrained(
+    settings: PretrainSettings, out: Path, *, images: Path | None, overwrite: bool, workers: int | None, command: str,
+    emit: Emit,
+) -> PretrainResult:  # fmt: skip
+    """The recipe: tell classes of formula images apart, and keep the network without its classifier."""
     watch = Stopwatch()
     with RunFolder.open(out, settings.model_dump(mode="json"), overwrite=overwrite) as run:
         emit = run.journaled(emit)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.basics.errors import InputError
-from vitrail.data.tables import NamedColumns
+from vitrail.data.named_columns import NamedColumns
 
 
 def named_data_sets(data: Sequence[Any]) -> dict[str, Any]:

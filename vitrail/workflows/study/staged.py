@@ -20,6 +20,7 @@ from vitrail.features.heads import learn_heads
 from vitrail.features.split_features import compute_features
 from vitrail.measures.paired import PairedComparison
 from vitrail.models.seeded import seeded_classifier
+from vitrail.pages.shown_as_text import ShownAsText
 from vitrail.training.arm import Arm, trained_arm
 from vitrail.workflows.check import begin_check
 from vitrail.workflows.fit.preparation import prepare
@@ -33,8 +34,8 @@ CLAIM = (0.10, 0.15)
 ARMS = ("probe", "staged", "one-shot")
 
 
-@dataclass(frozen=True)
-class StagedStudy:
+@dataclass(frozen=True, repr=False)
+class StagedStudy(ShownAsText):
     """What came out, by data set: `arms` (accuracy and AUC by seed), `gain` (staged minus one-shot, in accuracy, each
     image's mean over seeds, bootstrapped over images or groups) and `verdict` on the claim."""
 

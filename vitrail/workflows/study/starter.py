@@ -29,6 +29,7 @@ from vitrail.evaluation.study_sections import starter_study_sections
 from vitrail.models.beginnings import MIMETIC, REFERENCE, SCRATCH, beginning_of
 from vitrail.models.ready import ReadyModel
 from vitrail.models.sources import STARTER
+from vitrail.pages.shown_as_text import ShownAsText
 from vitrail.training.scratch import scratch_logits
 from vitrail.workflows.check import begin_check
 from vitrail.workflows.study.data_sets import named_data_sets
@@ -40,8 +41,8 @@ FIGURES = {"accuracy": ("accuracy", "{:+.1f}", 100, " points"), "auc": ("AUC", "
 """In which figures arms are compared, and how a difference is told: name, format, scale, unit."""
 
 
-@dataclass(frozen=True)
-class StarterStudy:
+@dataclass(frozen=True, repr=False)
+class StarterStudy(ShownAsText):
     """What came out.
 
     Attributes:
@@ -56,7 +57,8 @@ class StarterStudy:
 
     def lines(self) -> list[str]:
         """The outcome as text."""
-        return [line for name, found in self.by_data.items() for line in _lines(name, found)]
+        figures = [line for name, found in self.by_data.items() for line in _lines(name, found)]
+        return [*figures, f"report   {self.report}"]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `--json`."""

@@ -380,3 +380,11 @@ def test_a_package_is_used_with_its_own_preprocessing_and_not_bent(write_images,
         f"{package} is a package, which is used as it is; image_size was given beside it\n"
         "hint: leave it out, or name the model that the package was made from"
     )
+
+
+def test_a_store_and_what_was_done_to_it_tell_what_is_in_it_and_how_it_is_opened(write_images, tmp_path):
+    folder, out = write_images({"a": 2, "b": 2}), tmp_path / "store"
+    done = write(folder, out)
+    assert f"rows     4: 4 added, 0 were there; 0 images could not be read\nstore    {out}" in repr(done)
+    assert repr(done).splitlines()[-1] == f"next     in Python: vitrail.open_features({str(out)!r}).numpy('pooled')"
+    assert repr(vitrail.open_features(out)) == f"feature store {out}: 4 rows; pooled 64 float32"

@@ -99,6 +99,21 @@ def test_fewer_folds_than_usual_are_told(table, tmp_path):
     )
 
 
+def test_a_fit_in_python_says_which_call_made_it_what_came_out_and_what_to_type_next(table, tmp_path):
+    run = tmp_path / "a run"
+    result = vitrail.fit(table("ab" * 10), **TINY, out=run, workers=0)
+    assert json.loads((run / "report.json").read_text())["command"] == (
+        f'vitrail.fit(<DataFrame of 20 rows>, model="test_vit", out="{run}", workers=0, pretrained=False, '
+        'image_size=32, preset="quick", thumbnails=False)'
+    )
+    accuracy, *_, package, report, _, following = repr(result).splitlines()
+    assert accuracy.startswith(f"val      {result.quality['val'].accuracy.text()}   nearest neighbours ")
+    assert package == f"package  {run}/package" and report == f"report   {run}/report.html"
+    assert following == f"next     vitrail predict '{run}/package' IMAGES…"
+    page = result._repr_html_()
+    assert "&#x27;" in page and f'<a href="{run}/report.html" target="_blank">report</a>' in page
+
+
 def test_a_fit_names_how_many_images_changed_sides_since_the_last_run_of_the_same_data(table, tmp_path):
     labels = "ab" * 20
     data = table(labels)

@@ -1,16 +1,45 @@
-"""Progress on the terminal: bars with the time left on stderr, nothing at all where nobody looks."""
+"""Progress: bars with the time left on a terminal's stderr or in a notebook, nothing at all where nobody looks."""
 
 import contextlib
+import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from vitrail.basics.events import Event, Noted, WorkAdvanced, WorkDescribed, WorkEnded, WorkStarted
+from vitrail.basics.events import (
+    Emit,
+    Event,
+    Noted,
+    WorkAdvanced,
+    WorkDescribed,
+    WorkEnded,
+    WorkStarted,
+    nobody,
+)
 from vitrail.basics.printable import printable
-from vitrail.training.records import EpochDone
+
+
+@contextlib.contextmanager
+def sink_or_bars(emit: Emit | None) -> Iterator[Emit]:
+    """The sink that a caller handed in; where none was, bars as long as the block runs, if somebody looks."""
+    if emit is not None:
+        yield emit
+    elif _somebody_looks():
+        with ProgressBars() as bars:
+            yield bars
+    else:
+        yield nobody
+
+
+def _somebody_looks() -> bool:
+    return _is_terminal() or _PatientConsole().is_jupyter
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 class _PatientConsole(Console):
@@ -21,8 +50,8 @@ class _PatientConsole(Console):
         self.quiet = True
 
 
-class TerminalProgress:
-    """A sink of events that draws bars while it is open; notes are printed as lines.
+class ProgressBars:
+    """A sink of events that draws bars while it is open; what events say is printed as lines.
 
     Args:
         quiet: draw nothing and print warnings only.
@@ -40,11 +69,11 @@ class TerminalProgress:
             TextColumn("{task.fields[words]}", markup=False),
             console=self._console,
             transient=True,
-            disable=quiet or not sys.stderr.isatty(),
+            disable=quiet or not self._can_draw(),
         )
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> "TerminalProgress":
+    def __enter__(self) -> "ProgressBars":
         self._progress.start()
         return self
 
@@ -67,35 +96,21 @@ class TerminalProgress:
                 self._advance(self._tasks[work], by)
             case WorkDescribed(work, text):
                 self._progress.update(self._tasks[work], words=printable(text))
-            case EpochDone() if not self._quiet:
-                self._console.print(printable(_epoch_line(event)), markup=False)
             case WorkEnded(work):
                 self._progress.remove_task(self._tasks.pop(work))
             case Noted(text, level) if level == "warning" or not self._quiet:
                 style = "yellow" if level == "warning" else None
                 self._console.print(printable(text, lines=True), style=style, markup=False)
+            case _ if not self._quiet and (line := event.line()) is not None:
+                self._console.print(printable(line), markup=False)
+
+    def _can_draw(self) -> bool:
+        if self._console.is_jupyter:  # without ipywidgets rich draws nothing there, and warns at every refresh
+            return importlib.util.find_spec("ipywidgets") is not None
+        return _is_terminal()
 
     def _advance(self, task: TaskID, by: int) -> None:
         self._progress.advance(task, by)
         shown = self._progress.tasks[self._progress.task_ids.index(task)]
         rate = f"{shown.speed:,.0f} {shown.fields['unit']}/s" if shown.speed else ""
         self._progress.update(task, rate=rate)
-
-
-def _epoch_line(record: EpochDone) -> str:
-    """One epoch in one line."""
-    loss = "no finite loss" if record.training_loss is None else f"loss {record.training_loss:.3f}"
-    also = "".join(f", {name.replace('_', ' ')} {100 * value:.1f} %" for name, value in record.also.items())
-    place = f"{record.stage} {record.epoch_in_stage}/{record.epochs_in_stage}"
-    return f"epoch    {place:<12}{loss}   {_figures(record.figures)}{also}   from {record.trained_from}"
-
-
-def _figures(figures: Mapping[str, float | int]) -> str:
-    """Losses as numbers, accuracies as shares that are right, and on how many images."""
-    return ", ".join(_figure(name, value) for name, value in figures.items())
-
-
-def _figure(name: str, value: float | int) -> str:
-    if name == "n":
-        return f"n = {value:,.0f}"
-    return f"{100 * value:.1f} % right" if name.endswith("accuracy") else f"{name.replace('_', ' ')} {value:.3f}"
