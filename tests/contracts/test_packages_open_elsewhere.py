@@ -15,6 +15,7 @@ from vitrail.models.catalogue import build_model
 from vitrail.models.heads import feature_width, set_linear_head
 from vitrail.models.model_settings import ModelSettings
 from vitrail.models.package import read_package, write_package
+from vitrail.models.parts.seen import Seen
 from vitrail.models.plain_vit import PlainVitSettings, plain_vit
 from vitrail.models.pretrained_folder import write_pretrained
 
@@ -53,7 +54,7 @@ def test_hugging_face_and_timm_open_a_package_and_give_its_answers(model: str, t
     set_linear_head(built.model, torch.randn(3, feature_width(built.model)), torch.randn(3))
     shown = built.preprocessing.model_copy(update={"mean": (0.1, 0.2, 0.3), "std": (0.3, 0.4, 0.5)})
     folder = tmp_path / "package"
-    write_package(folder, built, contents=contents(shown))
+    write_package(folder, built, contents=contents(shown), parts=[Seen.of(["0" * 32], seed=0, fingerprint="x")])
 
     image = picture(1, size=(90, 70))
     theirs = AutoModelForImageClassification.from_pretrained(folder).eval()

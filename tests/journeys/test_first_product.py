@@ -59,6 +59,18 @@ def test_predict_agrees_with_the_report(ants, report, real_data, vitrail):
         assert found["probability"] == pytest.approx(wrong["probability"], abs=1e-4)
 
 
+def test_the_package_knows_its_training_images_and_no_others(ants, real_data):
+    train, held_out = (
+        library.check(real_data / "hymenoptera" / split, against=ants[0], workers=0) for split in ("train", "val")
+    )
+    (known,), (unknown,) = (
+        [finding for finding in found.findings if finding.code.endswith("trained-on-by-package")]
+        for found in (train, held_out)
+    )
+    assert known.title.startswith("245 of 245 images are among the 245 training images of the package")
+    assert unknown.title == "none of 153 images is among the 245 training images of the package"
+
+
 def test_the_python_words_are_those_of_the_command(ants, real_data):
     predictor = library.load(ants[0] / "package")
     path = str(sorted((real_data / "hymenoptera" / "val" / "bees").iterdir())[0])

@@ -6,19 +6,16 @@ import numpy as np
 from jaxtyping import Float, Int
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit, nobody, watched
 from vitrail.basics.quiet import quiet
 from vitrail.basics.settings import Settings
+from vitrail.features.folds import MANY_CLASSES, Fold, stratified_folds
+from vitrail.measures.calibration import log_losses
 
-Fold = tuple[np.ndarray, np.ndarray]
-"""Positions of the images that are fitted on, and of those that are held out."""
-
-
-_MANY_CLASSES = "The number of unique classes"
-"""How scikit-learn begins to wonder whether hundreds of classes might be a regression."""
+_LEAST_PROBABILITY = 1e-6
+"""One certain mistake must not decide on the strength."""
 
 
 class ProbeSettings(Settings):
@@ -112,12 +109,7 @@ def _folds(
         count = min(count, len(set(names)))
     if count < 2:
         return []
-    if grouped:
-        splitter, of_groups = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32), names
-    else:
-        splitter, of_groups = StratifiedKFold(count, shuffle=True, random_state=seed % 2**32), None
-    with quiet(message="The least populated class"), quiet(message=_MANY_CLASSES):
-        pairs = list(splitter.split(np.zeros(len(chosen)), labels[chosen], of_groups))
+    pairs = stratified_folds(labels[chosen], count, groups=names if grouped else None, seed=seed)
     # A fold without images, or that leaves one class to fit on, tells nothing.
     return [
         (chosen[train], chosen[held_out])
@@ -143,7 +135,8 @@ def _cross_validated_losses(
     for strength, (train, held_out) in watched(tasks, emit, work="choosing the probe", total=len(tasks), unit="fits"):
         weight, bias = _fitted(scaled[train], labels[train], strength, classes=int(labels.max()) + 1)
         logits = scaled[held_out] @ weight.T + bias
-        losses[strength] += _summed_log_loss(logits, labels[held_out]) / judged
+        each = np.minimum(log_losses(logits, labels[held_out]), -np.log(_LEAST_PROBABILITY))
+        losses[strength] += float(each.sum()) / judged
     return losses
 
 
@@ -158,7 +151,7 @@ def _fitted(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weight (K, D) and bias (K,); a class without images gets a logit that no other falls below."""
     # At the optimum there is nothing to gain, and a step more or less is far below the choice of strength.
-    with quiet(message="Line Search failed"), quiet(ConvergenceWarning), quiet(message=_MANY_CLASSES):
+    with quiet(message="Line Search failed"), quiet(ConvergenceWarning), quiet(message=MANY_CLASSES):
         # Newton's method needs some ten steps here where L-BFGS needs a hundred: ten times as fast, measured.
         regression = LogisticRegression(C=strength, solver="newton-cg", tol=1e-6, max_iter=200).fit(scaled, labels)
     weight, bias = regression.coef_, regression.intercept_
@@ -169,10 +162,3 @@ def _fitted(
     all_weights, all_biases = np.zeros((total, scaled.shape[1])), np.full(total, -1e4)
     all_weights[regression.classes_], all_biases[regression.classes_] = weight, bias
     return all_weights, all_biases
-
-
-def _summed_log_loss(logits: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> float:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_probability = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    true = log_probability[np.arange(len(labels)), labels]
-    return float(-np.maximum(true, np.log(1e-6)).sum())

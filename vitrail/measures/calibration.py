@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import brentq
+from scipy.special import log_softmax
 
 from vitrail.measures.intervals import Measure, affordable_resamples, bootstrapped, cluster_bootstrap
 
@@ -37,9 +38,7 @@ MOST_SOFTENED = 20.0
 
 def log_losses(logits: Float[np.ndarray, "*M N K"], labels: Int[np.ndarray, "N"]) -> Float[np.ndarray, "*M N"]:
     """Negative log probability of the true class of each image, in nats, of one model or of several."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return -log_probabilities[..., np.arange(len(labels)), labels]
+    return -log_softmax(logits.astype(np.float64), axis=-1)[..., np.arange(len(labels)), labels]
 
 
 def fitted_temperature(logits: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> tuple[float, float]:

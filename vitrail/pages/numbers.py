@@ -51,10 +51,24 @@ def duration(seconds: float | int) -> str:
         return f"{1000 * seconds:.0f} ms"
     if seconds < 59.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return _minutes(round(seconds))
+
+
+def rough_duration(seconds: float | int | None) -> str:
+    """An estimated time span, in no more than whole seconds; `?` where there is no estimate.
+
+    >>> [rough_duration(s) for s in (0.4, 8.25, 75, None)]
+    ['0 s', '8 s', '1 min 15 s', '?']
+    """
+    if seconds is None:
+        return "?"
+    return f"{seconds:.0f} s" if seconds < 60 else _minutes(round(seconds))
+
+
+def _minutes(seconds: int) -> str:
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
 def p_value(p: float | int) -> str:

@@ -6,10 +6,9 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from vitrail.basics.quiet import quiet
 from vitrail.basics.seeds import derived_seed
+from vitrail.features.folds import Fold, stratified_folds
 from vitrail.measures.calibration import fitted_temperature, log_losses
 from vitrail.measures.paired import Decision, PairedComparison, compare_losses, decision_between
 from vitrail.training.state import TrainingState
@@ -107,7 +106,7 @@ def cross_fitted_epochs(candidates: Candidates) -> Float[np.ndarray, "N K"]:
     return _chosen_by_others(candidates, _folds(candidates))
 
 
-def _chosen_by_others(candidates: Candidates, folds: list[tuple[np.ndarray, np.ndarray]]) -> Float[np.ndarray, "N K"]:
+def _chosen_by_others(candidates: Candidates, folds: list[Fold]) -> Float[np.ndarray, "N K"]:
     epoch, temperature = _best_epoch(candidates, np.arange(len(candidates.labels)))
     logits = candidates.logits[epoch] / np.float32(temperature)
     for chosen_on, judged in folds:
@@ -127,7 +126,7 @@ def _best_epoch(candidates: Candidates, images: Int[np.ndarray, " n"]) -> tuple[
     return epoch, temperature
 
 
-def _folds(candidates: Candidates) -> list[tuple[np.ndarray, np.ndarray]]:
+def _folds(candidates: Candidates) -> list[Fold]:
     """Pairs of images that choose and images that are judged; a group stands on one side."""
     labels, groups = candidates.labels, candidates.groups
     units = np.arange(len(labels)) if groups is None else groups
@@ -139,7 +138,5 @@ def _folds(candidates: Candidates) -> list[tuple[np.ndarray, np.ndarray]]:
         return [
             (np.flatnonzero(part_of[units] != part), np.flatnonzero(part_of[units] == part)) for part in range(count)
         ]
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    with quiet(message="The least populated class"):
-        pairs = kind(count, shuffle=True, random_state=state).split(np.zeros(len(labels)), labels, groups)
-        return [(chosen_on, judged) for chosen_on, judged in pairs if len(judged) and len(chosen_on)]
+    pairs = stratified_folds(labels, count, groups=groups, seed=state)
+    return [(chosen_on, judged) for chosen_on, judged in pairs if len(judged) and len(chosen_on)]

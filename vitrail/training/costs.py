@@ -61,19 +61,5 @@ def fitted_to_time(
     return ()
 
 
-def rough_duration(seconds: float | int | None) -> str:
-    """Seconds in the words of a kitchen clock.
-
-    >>> rough_duration(75)
-    '1 min 15 s'
-    """
-    if seconds is None:
-        return "?"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
 def _scaled(stages: tuple[Stage, ...], factor: float) -> tuple[Stage, ...]:
     return tuple(dataclasses.replace(stage, epochs=max(1, round(stage.epochs * factor))) for stage in stages)

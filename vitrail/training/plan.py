@@ -14,7 +14,8 @@ from vitrail.data.split_images import SplitImages
 from vitrail.features.memory_map import Storage
 from vitrail.models.chain import Chain
 from vitrail.models.ready import ReadyModel
-from vitrail.training.costs import Costs, fitted_to_time, rough_duration
+from vitrail.pages.numbers import rough_duration
+from vitrail.training.costs import Costs, fitted_to_time
 from vitrail.training.precision import FLOAT32, TrainingPrecision, named_precision
 from vitrail.training.settings import TrainingSettings
 from vitrail.training.stage_caches import affordable_caches

@@ -7,7 +7,8 @@ from vitrail.basics.events import Emit, Noted
 from vitrail.data.split_images import SplitImages
 from vitrail.models.chain import Chain
 from vitrail.models.ready import ReadyModel
-from vitrail.training.costs import Costs, rough_duration
+from vitrail.pages.numbers import rough_duration
+from vitrail.training.costs import Costs
 from vitrail.training.parameter_groups import parameter_groups
 from vitrail.training.plan import TrainingPlan
 from vitrail.training.schedule import rate_at

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vitrail.basics.devices import computes_in_bfloat16
+from vitrail.models.fused_attention import written_out_attention
 from vitrail.models.heads import features_and_logits
 from vitrail.prediction.runtimes.agreement import Agreement, agreement_of
 from vitrail.prediction.runtimes.runtime import in_evaluation
@@ -38,16 +39,9 @@ class TrainingPrecision:
     @contextlib.contextmanager
     def applied(self, model: nn.Module, device: torch.device) -> Iterator[None]:
         """In this block `model` computes in this way; afterwards it is as it was."""
-        modules: list[Any] = [module for module in model.modules() if getattr(module, "fused_attn", False)]
-        switched = modules if self.plain_attention else []
-        for module in switched:
-            module.fused_attn = False
-        try:
-            with torch.autocast(device.type, self._dtype, enabled=self.products != "float32"):
-                yield
-        finally:
-            for module in switched:
-                module.fused_attn = True
+        attention = written_out_attention(model) if self.plain_attention else contextlib.nullcontext()
+        with attention, torch.autocast(device.type, self._dtype, enabled=self.products != "float32"):
+            yield
 
     def loss_scale(self, device: torch.device) -> NoLossScale:
         """By what losses are multiplied, as a run begins."""

@@ -11,6 +11,10 @@ from vitrail.models.package_parts import PackagePart, PartContent
 
 _SALT_BYTES = 16
 _NUMBERS = np.dtype("<u8")
+_ABOUT = (
+    "salted and shortened hashes of the files that the model was trained on: whoever holds a file can ask whether it "
+    "was trained on; nobody can list them"
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class Seen(PackagePart):
 
     def content(self) -> PartContent:
         """What the package keeps: 8 bytes an image."""
-        return PartContent({"salt": self.salt.hex(), "images": len(self)}, {"numbers": self.numbers})
+        facts = {"about": _ABOUT, "salt": self.salt.hex(), "images": len(self)}
+        return PartContent(facts, {"numbers": self.numbers})
 
     @classmethod
     def from_content(cls, content: PartContent, *, version: int) -> "Seen":

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vitrail.data.preprocessing import Preprocessing
+from vitrail.models.fused_attention import write_out_attention
 from vitrail.models.inputs import Inputs
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.runtime import FEATURES_AND_LOGITS, Forward, Readout, in_evaluation
@@ -71,9 +72,8 @@ class TorchRuntime:
         runner = copy.deepcopy(model)
         if self.precision == "bfloat16":
             runner = runner.bfloat16()
-        for module in runner.modules():
-            if self.plain_attention and hasattr(module, "fused_attn"):
-                module.fused_attn = False  # type: ignore[assignment]
+        if self.plain_attention:
+            write_out_attention(runner)
         return runner
 
 

@@ -6,9 +6,9 @@ from vitrail.evaluation.gain import gain_section
 from vitrail.evaluation.judged_images import headline_split
 from vitrail.evaluation.section import Section
 from vitrail.models.seeded import seeded_classifier
+from vitrail.pages.numbers import rough_duration
 from vitrail.prediction.runtimes.runtime import Runtime
 from vitrail.training.arm import Arm, trained_arm
-from vitrail.training.costs import rough_duration
 from vitrail.training.plan import training_plan
 from vitrail.training.plan_table import stage_rows
 from vitrail.workflows.fit.preparation import Prepared
