@@ -20,13 +20,14 @@ class Normalise:
     def __call__(self, pixels: Pixels) -> Float[Tensor, "B C H W"]:
         """The model's input, on the device."""
         values = pixels.values
-        values = torch.from_numpy(np.ascontiguousarray(values)) if isinstance(values, np.ndarray) else values
+        if isinstance(values, np.ndarray):  # one that may not be written to (a decoded picture's) would make torch warn
+            values = torch.from_numpy(np.require(values, requirements=("C", "W")))
         moved = values.to(self.device).permute(0, 3, 1, 2).contiguous()
         return moved.float().div_(255).sub_(self.mean).div_(self.std)
 
     def unit(self, pixels: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """The same of pixels on the scale 0-1, on the device; gradients are kept."""
-        return pixels.sub(self.mean).div(self.std)
+        return pixels.contiguous().sub(self.mean).div(self.std)
 
     def inputs(self, given: Inputs) -> Float[Tensor, " B *state"]:
         """What the model's chain is run on, on the device: normalised pixels, or states as they are."""

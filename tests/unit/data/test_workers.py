@@ -1,8 +1,10 @@
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -122,3 +124,18 @@ def test_workers_that_are_stopped_amid_cancelled_work_print_nothing(capfd):
     results.close()
     stop_workers()
     assert capfd.readouterr() == ("", "")
+
+
+def test_threads_that_start_workers_at_once_leave_the_environment_as_it_was(monkeypatch):
+    find = importlib.import_module
+
+    def find_slowly(name):
+        time.sleep(0.05)
+        return find(name)
+
+    monkeypatch.delenv("PYTHONWARNINGS", raising=False)
+    monkeypatch.setattr(importlib, "import_module", find_slowly)
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda start: list(map_in_workers(slow_square, [start], workers=1)), range(3)))
+    assert found == [[0], [1], [4]]
+    assert "PYTHONWARNINGS" not in os.environ

@@ -1,9 +1,13 @@
 import gc
 import io
+import itertools
 import os
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,9 +16,13 @@ import vitrail
 from tests.conftest import picture
 from tests.unit.models.test_package import built_model, contents
 from vitrail.basics.errors import InputError, PackageError, UnreadableImageError
+from vitrail.data.given_pictures import FEW
+from vitrail.data.identity import image_id
 from vitrail.models.catalogue import build_model
 from vitrail.models.model_settings import ModelSettings
 from vitrail.models.package import write_package
+from vitrail.prediction import prepared
+from vitrail.prediction.answers import Prediction, Unreadable
 from vitrail.prediction.runtimes.known import is_installed, named_runtime
 
 ASKED = ("auto", "torch bfloat16", "openvino float32", "openvino bfloat16")
@@ -39,6 +47,39 @@ def test_predictions_are_the_same_in_every_runtime_and_it_says_which_was_used(pa
         assert one.probabilities == pytest.approx(other.probabilities, abs=tolerance)
     assert predictor.choice.runtime.name == runtime or runtime == "auto"
     assert predictor.choice.runtime.exact or "bfloat16" in runtime
+    (whole,) = predictor.answers([*images[:2], b"no image", *images[2:]], workers=0)
+    assert (whole.classes, whole.names, list(whole.faults)) == (("ant", "bee", "wasp"), ("",) * 6, [2])
+    read = [row for row in range(6) if row != 2]
+    assert whole.probabilities[read] == pytest.approx(
+        np.array([list(e.probabilities.values()) for e in exact]), abs=0.1
+    )
+    assert (whole.logits.dtype, whole.features.dtype, whole.features.shape) == (np.float32, np.float32, (6, 192))
+
+
+@pytest.mark.parametrize("runtime", NAMES)
+def test_a_predictor_is_prepared_once_however_many_threads_ask_for_it(package, runtime, monkeypatch):
+    chosen, started = [], threading.Barrier(4)
+
+    def choose_runtime(*given, **options):
+        chosen.append(choose(*given, **options))
+        return chosen[-1]
+
+    choose = prepared.choose_runtime
+    monkeypatch.setattr(prepared, "choose_runtime", choose_runtime)
+    predictor = vitrail.load(package, device="cpu", runtime=runtime)
+    pixels = np.stack([predictor.pixels(picture(seed)) for seed in range(4)])
+
+    def ask(number):
+        started.wait()
+        if number % 2:
+            predictor.prepare(images=5, callers=2)
+        return predictor.answers_of(pixels).logits.tobytes()
+
+    with ThreadPoolExecutor(4) as pool:
+        said = list(pool.map(ask, range(4)))
+    assert (len(chosen), predictor.choice) == (1, chosen[0])
+    assert set(said) == {predictor.prepare().answers_of(pixels).logits.tobytes()}
+    assert len(chosen) == 1
 
 
 def test_features_and_logits_come_in_one_pass_in_the_runtime_that_was_asked_for(package):
@@ -171,3 +212,122 @@ def test_predictor_and_prediction_show_themselves_in_a_line(package, tmp_path):
     picture(0).save(path := tmp_path / "bell\a.png")
     (answer,) = predictor.predict(path, workers=0)
     assert repr(answer).startswith(f"{answer.label:<24} {answer.probability:>6.1%}   {tmp_path}/bell\\x07.png   [")
+
+
+def test_an_unreadable_image_keeps_its_row_and_moves_no_other(package, tmp_path):
+    images = folder_with(tmp_path, "a.png", "c.png", "d.png", broken=("b.png",))
+    (images / "empty.png").touch()
+    predictor = vitrail.load(package, device="cpu")
+    (whole,) = predictor.answers(images, workers=0)
+    (without,) = predictor.answers([images / name for name in ("a.png", "c.png", "d.png")], workers=0)
+    assert [Path(name).name for name in whole.names] == ["a.png", "b.png", "c.png", "d.png", "empty.png"]
+    assert {row: Path(reason).name for row, reason in whole.faults.items()} == {
+        1: "b.png: is not an image, and of no kind that is known here", 4: "empty.png: is empty (0 bytes)",
+    }  # fmt: skip
+    assert [each.id for each in whole] == [image_id((images / name).read_bytes()) if name != "empty.png" else ""
+                                           for name in ("a.png", "b.png", "c.png", "d.png", "empty.png")]  # fmt: skip
+    for ours, theirs in ((whole.logits, without.logits), (whole.features, without.features)):
+        assert np.isnan(ours[[1, 4]]).all()
+        assert np.array_equal(ours[[0, 2, 3]], theirs)
+    assert [each for each in whole if isinstance(each, Prediction)] == list(without) == predictor.predict(without.names)
+    assert whole[-1] == Unreadable(whole.names[4], whole.faults[4])
+
+
+def test_memory_is_that_of_a_few_batches_because_an_iterator_is_read_as_answers_are_taken(package):
+    given = itertools.count()
+    endless = (picture(next(given) % 5) for _ in itertools.count())
+    answers = vitrail.load(package, device="cpu").answers(endless, batch_size=4, workers=0)
+    assert [len(next(answers)) for _ in range(9)] == [4] * 9
+    assert next(given) <= 36 + 4
+    in_workers = vitrail.load(package, device="cpu").answers(endless, batch_size=4, workers=1)
+    before = next(given)
+    next(in_workers)
+    assert next(given) - before <= FEW + 4 + 4
+
+
+def test_contents_of_files_are_images_with_the_answer_and_the_id_of_the_file(package, tmp_path):
+    images = folder_with(tmp_path, "a.png", "c.png")
+    predictor = vitrail.load(package, device="cpu")
+    contents = [(images / name).read_bytes() for name in ("a.png", "c.png")]
+    (files,), (bytes_,) = (
+        predictor.answers(each, workers=0) for each in (images, [memoryview(contents[0]), contents[1]])
+    )
+    assert bytes_.ids == files.ids
+    assert np.array_equal(bytes_.logits, files.logits)
+    assert predictor.predict(contents[0])[0].label == files[0].label
+    (broken,) = predictor.answers([b"", contents[0][:90], contents[1]], workers=0)
+    assert list(broken.faults) == [0, 1]
+    assert broken.faults[0] == "image in memory: is empty (0 bytes)"
+    assert broken.faults[1].startswith("image in memory: is truncated")
+    assert broken.ids[2] == files.ids[1]
+
+
+def test_a_frame_of_a_file_is_named_by_a_pair(package, tmp_path):
+    pages = [picture(seed) for seed in range(2)]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    predictor = vitrail.load(package, device="cpu")
+    second = str(tmp_path / "pages.tif"), 1
+    (answers,) = predictor.answers([second, pages[1]])
+    assert (answers.names[0], answers.ids[0][-2:], answers.ids[1]) == (second[0], ":1", "")
+    assert np.array_equal(answers.logits[0], answers.logits[1])
+    assert np.array_equal(predictor.pixels(second), predictor.pixels(pages[1]))
+
+
+def test_pixels_that_are_not_what_the_model_sees_are_refused_with_what_was_expected(package):
+    predictor = vitrail.load(package, device="cpu")
+    good = np.zeros((2, 48, 48, 3), dtype=np.uint8)
+    for wrong, told in (
+        (good[0], r"uint8 \(48, 48, 3\)"), (good.astype(np.float32), r"float32 \(2, 48, 48, 3\)"),
+        (good[:, :40], r"uint8 \(2, 40, 48, 3\)"), (good.transpose(0, 3, 1, 2), r"uint8 \(2, 3, 48, 48\)"),
+    ):  # fmt: skip
+        with pytest.raises(
+            InputError, match=rf"^pixels are {told}, an array uint8 \(B, 48, 48, 3\) was expected\nhint"
+        ):
+            predictor.answers_of(wrong)
+    with pytest.raises(InputError, match=r"^1 ids were given for 2 images\nhint: give one per image"):
+        predictor.answers_of(good, ids=["a"])
+    nothing = predictor.answers_of(good[:0])
+    assert (len(nothing), nothing.logits.shape, nothing.features.shape) == (0, (0, 3), (0, 192))
+    named = predictor.answers_of(good, ids=["a", "b"], names=["x", "y"])
+    assert [(each.id, each.path) for each in named] == [("a", "x"), ("b", "y")]
+
+
+def test_one_picture_becomes_pixels_or_says_why_not(package, tmp_path):
+    images = folder_with(tmp_path, "a.png", "c.png", broken=("b.png",))
+    predictor = vitrail.load(package, device="cpu")
+    one = predictor.pixels(images / "a.png")
+    assert np.array_equal(one, predictor.pixels((images / "a.png").read_bytes()))
+    assert np.array_equal(predictor.answers_of(one[None]).logits, next(predictor.answers(images / "a.png")).logits)
+    with pytest.raises(UnreadableImageError, match=r"b\.png: is not an image, .* here\nhint: remove it"):
+        predictor.pixels(images / "b.png")
+    with pytest.raises(InputError, match=r"^3 images were given, one was expected\nhint: ask for one after the other"):
+        predictor.pixels(images)
+
+
+def test_preparing_needs_no_image_and_closing_leaves_a_predictor_that_can_be_used_again(package):
+    with vitrail.load(package, device="cpu", runtime="torch bfloat16") as predictor:
+        assert predictor.choice is None
+        assert predictor.prepare().choice.trials[-1].agreement.suffices(exact=False)
+        first = predictor.answers_of(np.zeros((2, 48, 48, 3), dtype=np.uint8))
+    assert predictor.choice is None
+    again = predictor.answers_of(np.zeros((2, 48, 48, 3), dtype=np.uint8))
+    assert np.array_equal(first.logits, again.logits)
+
+
+def test_a_sample_without_an_image_prepares_nothing_and_says_so(package, tmp_path):
+    predictor = vitrail.load(package, device="cpu")
+    with pytest.raises(InputError, match=r"^the sample holds no images\nhint: leave it out"):
+        predictor.prepare([])
+    with pytest.raises(UnreadableImageError, match=r"b\.png"):
+        predictor.prepare(folder_with(tmp_path, broken=("b.png",)))
+    with pytest.raises(InputError, match=r"^callers is 0, a whole number from 1 on was expected"):
+        predictor.prepare(callers=0)
+    assert predictor.choice is None
+
+
+def test_what_is_no_image_is_refused_before_any_answer_also_among_many(package, tmp_path):
+    predictor = vitrail.load(package, device="cpu")
+    for wrong, told in ((3, "an image of type int is not understood"), (np.zeros((4, 4)), "an array of float64"),
+                        (tmp_path / "gone.png", ".*there is no such file")):  # fmt: skip
+        with pytest.raises(InputError, match=f"^{told}"):
+            predictor.answers([picture(0), wrong])
