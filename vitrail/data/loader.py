@@ -13,9 +13,11 @@ from vitrail.basics.errors import UnreadableImageError
 from vitrail.basics.quiet import quiet
 from vitrail.data.checked_files import content_of
 from vitrail.data.columns import AnyPlace, Place
+from vitrail.data.file_contents import file_content
 from vitrail.data.identity import KnownImages, image_id
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.reading import PILLOW_ERRORS, decoded_image, file_content, upright
+from vitrail.data.readers.photographs.faults import PILLOW_ERRORS
+from vitrail.data.reading import decoded_image, upright
 from vitrail.data.workers import map_in_workers
 
 Picture = AnyPlace | Image.Image

@@ -17,6 +17,7 @@ from PIL import Image
 
 from vitrail.basics.devices import chosen_device
 from vitrail.basics.errors import InputError, PackageError, UnreadableImageError
+from vitrail.data.frames import places_in
 from vitrail.data.image_paths import image_paths
 from vitrail.data.loader import Picture, pixels_or_faults
 from vitrail.data.workers import usable_cores
@@ -207,9 +208,9 @@ def _pictures(images: Any) -> tuple[list[str], list[Picture]]:
     pictures: list[Picture] = []
     for image in several:
         if isinstance(image, str | os.PathLike):
-            found = image_paths([os.fspath(image)])
-            names += found
-            pictures += [(path, 0) for path in found]
+            found = [place for path in image_paths([os.fspath(image)]) for place in places_in(path)]
+            names += [path for path, _ in found]
+            pictures += found
         elif isinstance(image, Image.Image | np.ndarray):
             names.append("")
             pictures.append(image if isinstance(image, Image.Image) else _from_array(image))
