@@ -6,8 +6,8 @@ from vitrail.basics.errors import ChangedImageError, UnreadableImageError
 from vitrail.basics.files import Stamp
 from vitrail.basics.printable import printable
 from vitrail.data.columns import AnyPlace, CheckedPlace
+from vitrail.data.file_contents import file_content, stamped_content
 from vitrail.data.identity import image_id
-from vitrail.data.reading import file_content, stamped_content
 
 
 def checked_places(rows: pa.Table) -> list[CheckedPlace]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vitrail.data.folder_names import is_like_a_tool, is_ours, is_passed_over
 from vitrail.data.passed_over import kind_of
-from vitrail.data.reading import IMAGE_EXTENSIONS
+from vitrail.data.readers.known import is_named_like_an_image, is_taken_for_an_image
 
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
 
@@ -25,8 +25,8 @@ def images_left_out(root: Path, names: list[str] | None = None) -> Counter[str]:
     found: Counter[str] = Counter()
     for name in names:
         if not is_passed_over(name) and _is_left_out(root / name):
-            files = (file for _, _, files in os.walk(root / name) for file in files)
-            found[f"images in {name}/"] = sum(_is_image(file) for file in files if not file.startswith("."))
+            files = (file for _, _, files in os.walk(root / name) for file in files if not file.startswith("."))
+            found[f"images in {name}/"] = sum(map(is_named_like_an_image, files))
     return +found
 
 
@@ -39,11 +39,7 @@ def _is_of_a_tool(folder: Path) -> bool:
     if not is_like_a_tool(folder.name):
         return False
     inner = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-    return not inner or not all(entry.is_file() and _is_image(entry.name) for entry in inner)
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS
+    return not inner or not all(entry.is_file() and is_named_like_an_image(entry.name) for entry in inner)
 
 
 def _is_ours(folder: Path, depth: int = 3) -> bool:
@@ -88,7 +84,8 @@ def images_below(folder: Path, ignored: Counter[str], *, deep: bool = True) -> I
         for name in sorted(files):
             if name.startswith(".") or name.lower() in _SYSTEM_FILES:
                 continue
-            if _is_image(name):
-                yield os.path.join(here, name)
+            path = os.path.join(here, name)
+            if is_taken_for_an_image(path):
+                yield path
             else:
-                ignored[kind_of(os.path.join(here, name))] += 1
+                ignored[kind_of(path)] += 1

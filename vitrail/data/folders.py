@@ -29,7 +29,7 @@ class FoundInFolders:
 def rows_from_folder(folder: Path) -> FoundInFolders:
     """Everything below `folder`; the rows are sorted by path.
 
-    A file is taken for an image by its extension (`reading.IMAGE_EXTENSIONS`); whether it can be read is the
+    A file is taken for an image by its extension (`readers.known`); whether it can be read is the
     inspection's business. Hidden files and folders are passed over. Links to folders are followed once.
 
     Raises:

@@ -15,10 +15,12 @@ from vitrail.basics.errors import InputError, UnreadableImageError
 from vitrail.basics.quiet import quiet
 from vitrail.data.checked_files import content_of
 from vitrail.data.columns import AnyPlace, CheckedPlace
+from vitrail.data.frames import places_in
 from vitrail.data.identity import image_id
 from vitrail.data.image_paths import image_paths
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.reading import PILLOW_ERRORS, decoded_image, upright
+from vitrail.data.readers.photographs.faults import PILLOW_ERRORS
+from vitrail.data.reading import decoded_image, upright
 from vitrail.data.workers import map_in_workers, usable_cores
 
 Picture = AnyPlace | bytes | Image.Image | np.ndarray
@@ -139,7 +141,7 @@ def _expanded(image: Any) -> list[tuple[str, Picture]]:
         path = os.fspath(image[0])
         return [(path, (path, image[1]))]
     if isinstance(image, str | os.PathLike):
-        return [(path, (path, 0)) for path in image_paths([os.fspath(image)])]
+        return [(path, place) for path in image_paths([os.fspath(image)]) for place in places_in(path)]
     if isinstance(image, bytes | bytearray | memoryview):
         return [("", bytes(image))]
     if isinstance(image, np.ndarray):

@@ -13,6 +13,7 @@ from vitrail.basics.errors import InputError
 from vitrail.basics.files import atomic_file, sha256_of
 from vitrail.data.columns import Place, places_of, rows
 from vitrail.data.folders import images_in_folders
+from vitrail.data.frames import with_what_headers_say
 from vitrail.data.image_table import ImageTable, located, what_was_there
 from vitrail.data.named_columns import NamedColumns
 from vitrail.data.passed_over import PassedOver
@@ -106,8 +107,9 @@ def _from_folder(folder: Path, ignored: PassedOver) -> Iterator[pa.Table]:
     found = images_in_folders(folder, ignored, labels_needed=False)
     while piece := list(itertools.islice(found, _PIECE)):
         paths, labels, splits = (list(column) for column in zip(*piece, strict=True))
-        yield rows(
+        listed = rows(
             path=[writable_name(path) for path in paths],
             label=[label and writable_name(label) for label in labels],
             split=splits,
         )
+        yield with_what_headers_say(listed, each_frame=True)

@@ -1,14 +1,13 @@
 """Files, folders and patterns, as people type them, to a list of image files."""
 
 import glob
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from vitrail.basics.errors import InputError
 from vitrail.data.folder_walk import images_below
-from vitrail.data.reading import IMAGE_EXTENSIONS
+from vitrail.data.readers.known import is_taken_for_an_image
 
 
 def image_paths(places: Iterable[str | Path]) -> list[str]:
@@ -44,7 +43,7 @@ def _expanded(place: str) -> list[str]:
         files = [
             file for match in matches for file in (_images_below(Path(match)) if Path(match).is_dir() else [match])
         ]
-        files = [file for file in files if _is_image(file)]
+        files = [file for file in files if is_taken_for_an_image(file)]
     if not files:
         raise InputError(f"{place}: no images there", hint="expected files such as .jpg, .png, .tif")
     return files
@@ -52,7 +51,3 @@ def _expanded(place: str) -> list[str]:
 
 def _images_below(folder: Path) -> list[str]:
     return list(images_below(folder, Counter()))
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS

@@ -1,6 +1,8 @@
 """What can be set about which images of a data set are used, and on which scale they are seen."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from vitrail.basics.settings import Settings
 
@@ -12,5 +14,14 @@ class ImageSettings(Settings):
     """Whether unreadable images stop the run after the check, or are left out, named and counted."""
     normalization: Literal["weights", "domain"] = "weights"
     """Mean and standard deviation of the input: those the pretrained weights were made with, or your images' own."""
+    tone_black: Annotated[float, Field(ge=-1e300, le=1e300)] | None = None
+    """The value that is shown as black, in images of more than 8 bits; None: measured on the training images."""
+    tone_white: Annotated[float, Field(ge=-1e300, le=1e300)] | None = None
+    """The value that is shown as white, in images of more than 8 bits; None: measured on the training images."""
+    tone_window: Literal["scale", "own"] = "scale"
+    """`own`: each image of more than 8 bits is shown on the window that its file asks for, where it asks for one;
+    `scale`: all on one scale, so that a value is one grey level in all of them."""
+    tone_inverted: bool = False
+    """Whether bright becomes dark, in all images."""
     class_names: Literal["checked", "as-written"] = "checked"
     """Whether classes that differ by case or spaces only stop a fit, or are kept apart as they are written."""

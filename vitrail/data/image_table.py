@@ -5,7 +5,7 @@ like, or null), then any attributes. The inspection adds `id`, the content hash 
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from vitrail.basics.files import irregular_kind
 from vitrail.data.digits import digits_folder
 from vitrail.data.folder_layout import instead_of_images
 from vitrail.data.folders import rows_from_folder
+from vitrail.data.frames import with_what_headers_say
 from vitrail.data.named_columns import NamedColumns
 from vitrail.data.table_shards import rows_from_shards, shards_in
 from vitrail.data.tables import rows_from_file, rows_from_frame
@@ -35,6 +36,7 @@ class ImageTable:
         ignored: files that were passed over because they are no images, counted by extension.
         passed_over: the same files by class, then by kind; see `passed_over.PassedOver`.
         empty_classes: class folders that hold no image.
+        is_of_folders: whether the images were found in folders, not named in a table.
     """
 
     rows: pa.Table
@@ -42,6 +44,7 @@ class ImageTable:
     ignored: dict[str, int] = field(default_factory=dict)
     passed_over: dict[str, dict[str, int]] = field(default_factory=dict)
     empty_classes: tuple[str, ...] = ()
+    is_of_folders: bool = False
 
     @property
     def classes(self) -> list[str]:
@@ -52,7 +55,7 @@ class ImageTable:
         return self.rows.num_rows
 
 
-def read_image_table(data: Any) -> ImageTable:
+def read_image_table(data: Any, *, workers: int = 0) -> ImageTable:
     """Read the image table from a folder, a CSV or Parquet file, a table in memory, or a built-in name.
 
     Args:
@@ -60,6 +63,7 @@ def read_image_table(data: Any) -> ImageTable:
             `.csv`, `.tsv` or `.parquet` file or a folder of the parts of one (columns `path`, `label`, optional
             `split`, `group`, attributes; paths relative to the file); a pyarrow table or a pandas frame with the same
             columns; such a table with `NamedColumns`; or `"digits"`.
+        workers: processes that read headers, where files are of a kind whose headers say something (see `readers`).
 
     Raises:
         InputError: the data is none of these, is empty, or lacks a column; files that do not exist are listed.
@@ -81,7 +85,8 @@ def read_image_table(data: Any) -> ImageTable:
             hint=instead_of_images(place)
             or "expected one folder per class with images inside, e.g. DATA/cats/1.jpg and DATA/dogs/1.jpg",
         )
-    return table
+    rows = with_what_headers_say(table.rows, each_frame=table.is_of_folders, workers=workers)
+    return replace(table, rows=rows)
 
 
 def _from_place(named: NamedColumns) -> ImageTable:
@@ -135,7 +140,7 @@ def _short(data: str | Path) -> str:
 def _from_folder(folder: Path, name: str) -> ImageTable:
     found = rows_from_folder(folder)
     by_class = {label: dict(counts) for label, counts in found.ignored.by_class.items()}
-    return ImageTable(found.rows, name, dict(found.ignored), by_class, found.empty_classes)
+    return ImageTable(found.rows, name, dict(found.ignored), by_class, found.empty_classes, True)
 
 
 def what_was_there(ignored: Counter[str]) -> str:

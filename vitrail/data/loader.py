@@ -11,9 +11,10 @@ import numpy as np
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.data.checked_files import content_of
 from vitrail.data.columns import AnyPlace, Place
+from vitrail.data.file_contents import file_content
 from vitrail.data.identity import KnownImages, image_id
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.reading import decoded_image, file_content
+from vitrail.data.reading import decoded_image
 from vitrail.data.workers import map_in_workers
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from vitrail.basics.errors import InputError
-from vitrail.data.reading import IMAGE_EXTENSIONS
+from vitrail.data.readers.known import is_named_like_an_image
 
 _LOOKED_AT = 50
 """Missing files whose cause is looked for: they nearly always share it."""
@@ -126,14 +126,14 @@ def _extension(path: str, base: str) -> Cause | None:
     stem, written = os.path.splitext(path)
     for found in _beside(path, base):
         begin, extension = os.path.splitext(found)
-        if extension.lower() not in IMAGE_EXTENSIONS:
+        if not is_named_like_an_image(found):
             continue
         if begin == os.path.basename(path):
             return Cause(
                 f"are written without the extension: {found} is there",
                 f"add it, {_IN_PYTHON}table['path'] + '{extension}'",
             )
-        if begin == os.path.basename(stem) and written.lower() in IMAGE_EXTENSIONS:
+        if begin == os.path.basename(stem) and is_named_like_an_image(path):
             return Cause(
                 f"have another extension: {found} is there",
                 f"correct it, {_IN_PYTHON}table['path'].str.replace('{written}', '{extension}')",
@@ -213,8 +213,7 @@ def _other_folder(path: str, base: str) -> Cause | None:
 
 
 def _is_named(file: str, path: str) -> bool:
-    stem, extension = os.path.splitext(file)
-    return stem == os.path.basename(path) and extension.lower() in IMAGE_EXTENSIONS
+    return os.path.splitext(file)[0] == os.path.basename(path) and is_named_like_an_image(file)
 
 
 def _ending_that_is_there(path: str, base: str) -> str | None:

@@ -4,7 +4,7 @@ import os
 from collections import Counter, defaultdict
 
 from vitrail.basics.files import regular_file
-from vitrail.data.heic import is_heic
+from vitrail.data.readers.photographs.heic import is_heic
 
 INSIDE = " inside"
 """With what the kind of a file ends that holds an image although its name does not say so, e.g. `.jpg_large, JPEG`."""

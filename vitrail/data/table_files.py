@@ -16,7 +16,7 @@ import pyarrow.parquet
 from vitrail.basics.errors import InputError
 from vitrail.basics.files import regular_file
 from vitrail.data.cells import distinct_names
-from vitrail.data.reading import IMAGE_EXTENSIONS
+from vitrail.data.readers.known import is_named_like_an_image
 
 _BEGINNING = 1 << 20
 _BLOCK = 1 << 24  # a row must fit into a block
@@ -102,7 +102,7 @@ def _instead_of(file: Path, extension: str) -> str:
         return f"{how}, then give {folder}" if command else f"unpack it, and give what is inside instead of {file.name}"
     if extension in _SHEETS:
         return "save the sheet as CSV (UTF-8) and give that"
-    if extension in IMAGE_EXTENSIONS:
+    if is_named_like_an_image(file.name):
         return "that is a single image; give its folder, with a folder for each class"
     return "give a folder of class folders, or a table with the columns path and label"
 

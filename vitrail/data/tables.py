@@ -14,7 +14,7 @@ from vitrail.data.columns import FIXED, rows, split_word
 from vitrail.data.embedded_images import holds_images, one_embedding, written_images
 from vitrail.data.missing_files import refuse_missing_files
 from vitrail.data.named_columns import NamedColumns
-from vitrail.data.reading import IMAGE_EXTENSIONS
+from vitrail.data.readers.known import is_named_like_an_image
 from vitrail.data.table_files import TableFile, opened_table
 
 _IN_PIECES = ("path", "frame", "label", "split")
@@ -222,7 +222,7 @@ def _refuse_missing(needed: Sequence[str], there: list[str], source: str) -> Non
     if not missing:
         return
     message = f"{source}: no column {' and no column '.join(map(repr, missing))}; it has {', '.join(there)}"
-    if any(os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS for name in there):
+    if any(is_named_like_an_image(name) for name in there):
         raise InputError(
             message, hint="the first line names an image already: write the columns' names above it, e.g. path,label"
         )

@@ -1,22 +1,28 @@
 """Tone: how values of more than 8 bits become grey levels, by one scale for all images of a data set."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
 
 from vitrail.basics.settings import Settings
 
 _MOST = 1e300  # beyond, differences could not be counted
 _ROWS_AT_ONCE = 256  # bounds the memory of the arithmetic, whatever the picture's size
+_WRITTEN_IF_USED = ("window", "inverted")  # so that packages that need none of them stay what they were
+
+Range = tuple[int | float, int | float]
+"""A least and a greatest value."""
 
 
 class Tone(Settings):
     """From the values that a picture stores to what is shown: a part of the preprocessing, kept in the package.
 
-    Pictures of 8 bits are shown as they are; nothing here changes them. What lies outside the scale is black or white,
-    and so is what is infinite; what is not a number is black.
+    The order is fixed: values in their unit (readers rescale them), then scale or window, then inversion, all before
+    anything is rounded to 8 bits. Pictures of 8 bits are shown as they are, or inverted; no scale changes them. What
+    lies outside the scale is black or white, and so is what is infinite; what is not a number is black.
 
     >>> Tone(black=-1000, white=400).levels(np.array([[-1024, -1000, -300, 400, 3071]])).tolist()
     [[0, 0, 128, 255, 255]]
@@ -32,6 +38,11 @@ class Tone(Settings):
     colours: Literal["values", "upper byte"] = "upper byte"
     """Whether colours of 16 bits are brought onto the scale, or only their upper 8 bits are looked at, as Pillow does
     where no scale was measured."""
+    window: Literal["scale", "own"] = "scale"
+    """`scale`: one value is one grey level in all pictures. `own`: each picture is shown on the window that its file
+    asks for (a radiologist's), where it asks for one."""
+    inverted: bool = False
+    """Whether bright becomes dark, in all pictures; what a file says of itself (low values are white) comes on top."""
 
     @model_validator(mode="after")
     def _is_a_scale(self) -> "Tone":
@@ -44,40 +55,71 @@ class Tone(Settings):
         """Whether the scale is that of a data set."""
         return self.floats != "each"
 
+    @model_serializer(mode="wrap")
+    def _written(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        plain, fields = handler(self), type(self).model_fields
+        unused = {name for name in _WRITTEN_IF_USED if getattr(self, name) == fields[name].default}
+        return {name: value for name, value in plain.items() if name not in unused}
+
     def words(self) -> str:
         """The scale in a few words."""
-        return f"black {self.black:,.6g}, white {self.white:,.6g}"
+        scale = f"black {self.black:,.6g}, white {self.white:,.6g}"
+        own = ", or the window that a file asks for" if self.window == "own" else ""
+        return f"{scale}{own}{', inverted' if self.inverted else ''}"
 
-    def levels(self, values: np.ndarray) -> UInt8[np.ndarray, " ..."]:
-        """Grey levels 0-255 of integers or floating-point numbers of any size and shape."""
-        if not np.issubdtype(values.dtype, np.floating):
-            return _spread(values, self.black, self.white)
-        if self.floats == "values":
-            return _spread(values, self.black, self.white)
-        return _spread(values, 0.0, 1.0) if self.floats == "shares" else _stretched(values)
+    def levels(
+        self,
+        values: np.ndarray,
+        *,
+        window: Range | None = None,
+        value_range: Range | None = None,
+        inverted: bool = False,
+    ) -> UInt8[np.ndarray, " ..."]:
+        """Grey levels 0-255 of integers or floating-point numbers of any size and shape.
+
+        Args:
+            values: in the unit of the scale.
+            window: the values that the file wants shown as black and white.
+            value_range: the least and greatest value that the file can hold: the scale where none was measured.
+            inverted: whether the file says that low values are bright.
+        """
+        scale = self._scale(np.issubdtype(values.dtype, np.floating), window, value_range)
+        inverts = inverted != self.inverted
+        return _spread(values, *scale, inverts=inverts) if scale else _stretched(values, inverts=inverts)
+
+    def _scale(self, is_floating: bool, window: Range | None, value_range: Range | None) -> Range | None:
+        """Black and white; None where each picture has its own."""
+        if self.window == "own" and window is not None:
+            return window
+        if not self.is_measured and value_range is not None:
+            return value_range
+        if is_floating and self.floats != "values":
+            return (0.0, 1.0) if self.floats == "shares" else None
+        return self.black, self.white
 
 
-def _spread(values: np.ndarray, black: float, white: float) -> UInt8[np.ndarray, " ..."]:
+def _spread(values: np.ndarray, black: float, white: float, *, inverts: bool) -> UInt8[np.ndarray, " ..."]:
     if values.dtype in (np.uint16, np.int16):
         every = np.arange(65536, dtype=np.uint16).view(values.dtype)
-        return _of_block(every, black, white)[values.view(np.uint16)]
+        return _of_block(every, black, white, inverts=inverts)[values.view(np.uint16)]
     found = np.empty(values.shape, np.uint8)
     for start in range(0, len(values), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
-        found[part] = _of_block(values[part], black, white)
+        found[part] = _of_block(values[part], black, white, inverts=inverts)
     return found
 
 
-def _of_block(values: np.ndarray, black: float, white: float) -> UInt8[np.ndarray, " ..."]:
+def _of_block(values: np.ndarray, black: float, white: float, *, inverts: bool) -> UInt8[np.ndarray, " ..."]:
     """Levels, rounded half up, as integers would be."""
     numbers = np.nan_to_num(values.astype(np.float64), nan=black, posinf=white, neginf=black)
     share = (np.clip(numbers, black, white) - black) * 255 / (white - black)
-    return np.floor(share + 0.5).astype(np.uint8)
+    return np.floor((255 - share if inverts else share) + 0.5).astype(np.uint8)
 
 
-def _stretched(values: np.ndarray) -> UInt8[np.ndarray, " ..."]:
+def _stretched(values: np.ndarray, *, inverts: bool) -> UInt8[np.ndarray, " ..."]:
     numbers = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = (numbers.min(), numbers.max()) if numbers.size else (0.0, 1.0)
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    return np.rint((numbers - low) * (255 / max(high - low, 1e-300))).astype(np.uint8)
+    share = (numbers - low) * (255 / max(high - low, 1e-300))
+    return np.rint(255 - share if inverts else share).astype(np.uint8)

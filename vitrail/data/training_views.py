@@ -12,8 +12,10 @@ from PIL import Image
 from vitrail.data.augmentation import REDUCING_GAP, AugmentationSettings, augmented_pixels
 from vitrail.data.checked_files import content_of
 from vitrail.data.columns import AnyPlace
+from vitrail.data.opened_pictures import opened_picture
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.reading import decoded_image, opened_image, upright
+from vitrail.data.readers.reader import Size, Wanted
+from vitrail.data.reading import decoded_image
 from vitrail.data.workers import map_in_workers
 
 View = tuple[AnyPlace, int]
@@ -62,17 +64,17 @@ def _read(place: AnyPlace, preprocessing: Preprocessing, settings: AugmentationS
     """As `read_image`, but large JPEG files are decoded at 1/2, 1/4 or 1/8 of their size where no crop needs more.
 
     Twice the pixels of the view remain, in either direction, of the smallest crop that can be drawn.
-
-    Source: Pillow's `Image.thumbnail`, which drafts in the same way before it reduces.
     """
     content, path, frame = content_of(place), place[0], place[1]
     if settings.smallest_crop == 1:
         return decoded_image(content, name=path, frame=frame, tone=preprocessing.tone)
-    with opened_image(content, name=path, frame=frame) as image:
-        spare = math.floor(_shortest_side(image.size, preprocessing, settings) / REDUCING_GAP)
-        if spare > 1:
-            image.draft(None, (image.width // spare, image.height // spare))
-        return upright(image, tone=preprocessing.tone, content=content)
+
+    def least(size: Size) -> Size | None:
+        spare = math.floor(_shortest_side(size, preprocessing, settings) / REDUCING_GAP)
+        return (size[0] // spare, size[1] // spare) if spare > 1 else None
+
+    with opened_picture(content, name=path, frame=frame, wanted=Wanted(least=least)) as picture:
+        return picture.seen(preprocessing.tone)
 
 
 def _shortest_side(size: tuple[int, int], preprocessing: Preprocessing, settings: AugmentationSettings) -> float:

@@ -23,6 +23,8 @@ from loky.process_executor import TerminatedWorkerError
 
 from vitrail.basics.errors import SystemFault
 from vitrail.basics.quiet import quiet
+from vitrail.data.readers.known import other_readers, use_readers
+from vitrail.data.readers.reader import Reader
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -88,7 +90,7 @@ def _in_order(executor: Any, function: Callable, chunks: Iterator[list], waiting
 def _submitted(executor: Any, function: Callable, chunks: Iterator[list], most: int) -> Iterator[Future]:
     for part in itertools.islice(chunks, most):
         with _deaf_to_ctrl_c():  # a worker may begin here, also in the place of one that left
-            future = executor.submit(_apply, function, part)
+            future = executor.submit(_apply, other_readers(), function, part)
         yield future
 
 
@@ -106,7 +108,11 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
+def _apply(
+    readers: tuple[Reader, ...], function: Callable[[Item], Result], items: list[Item]
+) -> list[Result]:  # fmt: skip
+    """In a worker, which knows none of the readers that were registered in its caller."""
+    use_readers(readers)
     return [function(item) for item in items]
 
 

@@ -34,8 +34,8 @@ def begin_check(data: Any, *, workers: int | None = None) -> StartedCheck:
     Raises:
         InputError: there are no images, or the table is not as expected.
     """
-    images = read_image_table(data)
     processes = min(usable_cores(), 16) if workers is None else workers
+    images = read_image_table(data, workers=processes)
     pending = begin_inspection(
         images.rows, workers=processes, empty_classes=images.empty_classes, passed_over=images.passed_over
     )

@@ -10,11 +10,11 @@ from vitrail.basics.errors import ChangedImageError, UnreadableImageError
 from vitrail.data.augmentation import AugmentationSettings
 from vitrail.data.checked_files import checked_places, content_of
 from vitrail.data.columns import rows
+from vitrail.data.file_contents import stamped_content
 from vitrail.data.inspection.examine import examine
 from vitrail.data.inspection.file_columns import FactColumns
 from vitrail.data.loader import pixel_batches, pixels_or_faults
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.reading import stamped_content
 from vitrail.data.training_views import view_batches
 
 SMALL = Preprocessing(height=16, width=16)

@@ -13,9 +13,10 @@ from PIL import Image, ImageCms
 from tests.conftest import picture
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.basics.printable import printable
-from vitrail.data.heic import HEIC_EXTENSIONS
 from vitrail.data.inspection.examine import examine
-from vitrail.data.reading import IMAGE_EXTENSIONS, read_image, upright
+from vitrail.data.readers.photographs.heic import HEIC_EXTENSIONS
+from vitrail.data.readers.photographs.reader import EXTENSIONS
+from vitrail.data.reading import read_image, upright
 from vitrail.data.tone import Tone
 from vitrail.data.written_names import name_fault
 
@@ -221,9 +222,9 @@ def test_a_picture_is_whole_after_its_file_is_gone(tmp_path):
 def test_what_counts_as_an_image_is_what_pillow_opens():
     Image.init()
     opened = {name for name, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    assert opened >= IMAGE_EXTENSIONS - HEIC_EXTENSIONS  # which need an extra
-    assert {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp"} <= IMAGE_EXTENSIONS
-    assert not {".eps", ".ps", ".mpg", ".h5", ".pdf", ".txt"} & IMAGE_EXTENSIONS
+    assert opened >= EXTENSIONS - HEIC_EXTENSIONS  # which need an extra
+    assert {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp"} <= EXTENSIONS
+    assert not {".eps", ".ps", ".mpg", ".h5", ".pdf", ".txt"} & EXTENSIONS
 
 
 def refusal(path: Path | bytes, **options) -> str:

@@ -9,11 +9,13 @@ from jaxtyping import Float, Int8
 from PIL import Image
 
 from vitrail.basics.errors import UnreadableImageError
+from vitrail.data.file_contents import file_content
 from vitrail.data.inspection.value_range import tone_of_one, value_facts
-from vitrail.data.reading import file_content, opened_image, upright
-from vitrail.data.stored_values import stored_values
+from vitrail.data.opened_pictures import opened_picture
+from vitrail.data.readers.reader import Wanted
 
 SIDE = 64
+_WANTED = Wanted(grey=True, least=lambda size: (2 * SIDE, 2 * SIDE))
 _BLUR = 4
 _BLOCKS = 4
 
@@ -34,11 +36,9 @@ def details_of(place: tuple[str, int]) -> Int8[np.ndarray, "64 64"] | None:
     path, frame = place
     try:
         content = file_content(path)
-        with opened_image(content, name=path, frame=frame) as image:
-            image.draft("L", (2 * SIDE, 2 * SIDE))
-            values = stored_values(image, content)
-            tone = tone_of_one(value_facts(values) if values is not None else {})
-            grey = upright(image, tone=tone, values=values).convert("L")
+        with opened_picture(content, name=path, frame=frame, wanted=_WANTED) as picture:
+            values = picture.values()
+            grey = picture.seen(tone_of_one(value_facts(values) if values is not None else {})).convert("L")
     except UnreadableImageError:
         return None
     small = grey.resize((SIDE, SIDE), Image.Resampling.BOX)

@@ -1,18 +1,19 @@
 """One look at one file: everything the inspection needs to know, from a single read of its bytes."""
 
-import contextlib
 import dataclasses
+import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.basics.printable import printable
+from vitrail.data.file_contents import stamped_content
 from vitrail.data.identity import image_id
 from vitrail.data.inspection.value_range import tone_of_one, value_facts
-from vitrail.data.reading import PILLOW_ERRORS, opened_image, stamped_content, upright
-from vitrail.data.stored_values import stored_values
+from vitrail.data.opened_pictures import header_of, opened_picture
+from vitrail.data.readers.reader import Header, Picture, Wanted
 
 GRID = 32
 """Side of the grey thumbnail, in pixels, from which the perceptual facts are computed."""
@@ -20,8 +21,8 @@ GRID = 32
 _FREQUENCIES = 8
 _COSINES = np.cos(np.pi / (2 * GRID) * np.arange(_FREQUENCIES)[:, None] * (2 * np.arange(GRID) + 1)[None, :])
 
-# Further pictures in these files are previews, gain maps or layers, not frames of a series.
-_ONE_PICTURE = {"MPO", "PSD"}
+# A JPEG is decoded at a fraction of its size, which is fast; all its bytes are read all the same.
+_WANTED = Wanted(grey=True, least=lambda size: (2 * GRID, 2 * GRID))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,59 +94,37 @@ def examine(path: str, frame: int = 0) -> FileFacts:
     try:
         content, stamp = stamped_content(path)
         facts = FileFacts(image_id(content, frame), **stamp._asdict())
-        with opened_image(content, name=path, frame=frame) as image:
-            return _with_picture(facts, image, content)
+        with opened_picture(content, name=path, frame=frame, wanted=_WANTED) as picture:
+            found = _with_picture(facts, picture)
+            header = picture.header() or header_of(io.BytesIO(content), name=path)
+        return _with_header(found, header)
     except UnreadableImageError as error:
         fault = error.message.removeprefix(f"{printable(path)}: ").removeprefix("image: ")
         return dataclasses.replace(facts, fault=fault)
 
 
-def _with_picture(facts: FileFacts, image: Image.Image, content: bytes) -> FileFacts:
-    mode, stated = image.mode, image.size
-    # A JPEG is decoded at a fraction of its size, which is fast; all its bytes are read all the same.
-    image.draft("L", (2 * GRID, 2 * GRID))
-    decoded = image.size
-    values = stored_values(image, content)
+def _with_picture(facts: FileFacts, picture: Picture) -> FileFacts:
+    values = picture.values()
     depth = value_facts(values) if values is not None else {}
-    picture = upright(image, tone=tone_of_one(depth), values=values)
-    turned = picture.size == decoded[::-1]
-    width, height = stated[::-1] if turned else stated if picture.size == decoded else picture.size
-    thumbnail = np.asarray(picture.convert("L").resize((GRID, GRID), Image.Resampling.BOX))
+    seen = picture.seen(tone_of_one(depth))
+    thumbnail = np.asarray(seen.convert("L").resize((GRID, GRID), Image.Resampling.BOX))
     bits, sketch = _perceptual(thumbnail)
-    tags = _tags(image)
     return dataclasses.replace(
-        facts,
-        format=image.format or "",
-        mode=mode,
-        width=width,
-        height=height,
-        frames=_frames(image),
-        camera=f"{tags['Make']} {tags['Model']}".strip(),
-        software=tags["Software"],
-        **depth,
-        perceptual_hash=bits,
-        sketch=sketch,
-        dominant_share=_dominant_share(thumbnail),
+        facts, **depth, perceptual_hash=bits, sketch=sketch, dominant_share=_dominant_share(thumbnail)
     )
 
 
-def _frames(image: Image.Image) -> int:
-    if image.format in _ONE_PICTURE:
-        return 1
-    # A series that breaks off later still shows its first picture.
-    with contextlib.suppress(*PILLOW_ERRORS):
-        return int(getattr(image, "n_frames", 1))
-    return 1
-
-
-def _tags(image: Image.Image) -> dict[str, str]:
-    found = dict.fromkeys(("Make", "Model", "Software"), "")
-    with contextlib.suppress(*PILLOW_ERRORS):
-        exif = image.getexif()
-        for name in found:
-            value = exif.get(ExifTags.Base[name], image.info.get(name, ""))
-            found[name] = value.strip("\0 ")[:64] if isinstance(value, str) else ""
-    return found
+def _with_header(facts: FileFacts, header: Header) -> FileFacts:
+    return dataclasses.replace(
+        facts,
+        format=header.format,
+        mode=header.mode or f"{header.bits} bits",
+        width=header.width,
+        height=header.height,
+        frames=header.frames,
+        camera=header.camera,
+        software=header.software,
+    )
 
 
 def _perceptual(thumbnail: np.ndarray) -> tuple[int, bytes]:

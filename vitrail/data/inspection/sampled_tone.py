@@ -4,17 +4,15 @@ import contextlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from vitrail.basics.errors import UnreadableImageError
 from vitrail.basics.files import regular_file
-from vitrail.basics.quiet import quiet
 from vitrail.data.columns import places_of, rows
 from vitrail.data.image_list import ImageList
 from vitrail.data.inspection.examine import examine_place
 from vitrail.data.inspection.file_columns import FactColumns
 from vitrail.data.inspection.value_range import measured_tone
-from vitrail.data.reading import PILLOW_ERRORS
-from vitrail.data.stored_values import holds_more_than_8_bits
+from vitrail.data.opened_pictures import header_of
 from vitrail.data.tone import Tone
 from vitrail.data.workers import map_in_workers
 
@@ -41,11 +39,6 @@ def sampled_tone(images: ImageList, *, workers: int) -> Tone:
 
 
 def _is_deep(path: str | Path) -> bool:
-    with (
-        contextlib.suppress(*PILLOW_ERRORS),
-        quiet(module=r"PIL\."),
-        regular_file(path) as file,
-        Image.open(file) as image,
-    ):
-        return holds_more_than_8_bits(image)
+    with contextlib.suppress(OSError, ValueError, UnreadableImageError), regular_file(path) as file:
+        return header_of(file, name=str(path)).bits > 8
     return False

@@ -55,7 +55,7 @@ def prepare(started: StartedFit, settings: FitSettings, *, before: SplitMemory |
     inspection, workers = started.check.pending.result(emit), started.check.workers
     rows = usable_rows(inspection, settings.images, settings.split, seed=settings.seed, before=before, emit=emit)
     findings = (*told_findings(inspection, settings.images), *drawn_split_findings(inspection, rows, emit=emit))
-    shown = adapted_preprocessing(model.preprocessing, rows, settings.images.normalization, workers=workers)
+    shown = adapted_preprocessing(model.preprocessing, rows, settings.images, workers=workers)
     model = model.seen_through(shown, chosen_device(settings.device))
     return Prepared(model, SplitImages.of(rows, workers=workers), findings)
 

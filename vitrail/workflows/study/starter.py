@@ -125,7 +125,7 @@ def _one_set(
     ]
     first = SplitImages.of(by_seed[0], workers=started.workers)
     weights_own = _begun(STARTER, settings, classes=len(first.classes), seed=0).preprocessing
-    shown = adapted_preprocessing(weights_own, first.rows, "weights", workers=started.workers)
+    shown = adapted_preprocessing(weights_own, first.rows, use, workers=started.workers)
     pictures = read_pictures(first.rows, shown, workers=started.workers)
     study = _Set(pictures, settings, folder / _key(arms, settings, fingerprint(first.rows)), emit)
     rates = {arm: study.rate(arm, _drawn(first, settings, seed=0)) for arm in arms}

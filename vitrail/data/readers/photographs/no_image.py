@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from vitrail.data.tiff_kinds import tiff_kind
+from vitrail.data.readers.photographs.tiff_kinds import tiff_kind
 
 _OTHER_KINDS = (
     (b"<!doctype html", "text (a web page)"), (b"<html", "text (a web page)"), (b"<?xml", "text (XML)"),

@@ -2,11 +2,12 @@ import sys
 
 import pytest
 
-from tests.unit.data.heic_sample import HEIC
+from tests.unit.data.readers.photographs.heic_sample import HEIC
 from vitrail.basics.errors import UnreadableImageError
-from vitrail.data.heic import HEIC_EXTENSIONS, is_heic
 from vitrail.data.inspection.examine import examine
-from vitrail.data.reading import IMAGE_EXTENSIONS, read_image
+from vitrail.data.readers.photographs.heic import HEIC_EXTENSIONS, is_heic
+from vitrail.data.readers.photographs.reader import EXTENSIONS
+from vitrail.data.reading import read_image
 
 
 def test_heic_is_read_where_its_extra_is_installed(tmp_path):
@@ -30,7 +31,7 @@ def test_without_the_extra_heic_is_no_broken_file_but_names_what_reads_it(monkey
 
 
 def test_heic_is_never_passed_over_and_avif_is_not_taken_for_it():
-    assert HEIC_EXTENSIONS <= IMAGE_EXTENSIONS
+    assert HEIC_EXTENSIONS <= EXTENSIONS
     assert is_heic(HEIC)
     assert is_heic(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic")
     assert not is_heic(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf")

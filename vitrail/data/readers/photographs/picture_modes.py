@@ -5,7 +5,8 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
-from vitrail.data.stored_values import GREY_MODES, mode_values, stored_values
+from vitrail.data.readers.eight_bits import on_white, toned
+from vitrail.data.readers.photographs.stored_values import GREY_MODES, mode_values, stored_values
 from vitrail.data.tone import Tone
 
 _PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
@@ -32,24 +33,14 @@ def as_seen(image: Image.Image, *, tone: Tone = _AS_STORED, values: np.ndarray |
     if values is None and image.mode in GREY_MODES:
         values = mode_values(image)
     if values is not None:
-        return _toned(values, tone)
+        return toned(values, tone.levels)
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
     if image.mode in ("CMYK", "LAB"):
         return _through_profile(image)
     if image.has_transparency_data:
-        return _on_white(image)
+        return on_white(image)
     return image.convert("L" if image.mode in ("1", "LA") else "RGB")
-
-
-def _toned(values: np.ndarray, tone: Tone) -> Image.Image:
-    if values.ndim == 2:
-        return Image.fromarray(tone.levels(values))
-    layers = [tone.levels(np.ascontiguousarray(values[..., layer])) for layer in range(values.shape[2])]
-    if len(layers) == 3:
-        return Image.fromarray(np.stack(layers, axis=-1))
-    opaque = (values[..., -1] >> 8).astype(np.uint8)
-    return _on_white(Image.fromarray(np.stack([*layers[:-1], opaque], axis=-1)))
 
 
 def _through_profile(image: Image.Image) -> Image.Image:
@@ -66,15 +57,3 @@ def _through_profile(image: Image.Image) -> Image.Image:
         return ImageCms.applyTransform(image, transform) or image
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return image.convert("RGB")
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    grey = image.mode in ("1", "L", "LA")
-    layered = image.convert("LA" if grey else "RGBA")
-    alpha = layered.getchannel("A")
-    colours = layered.convert("L" if grey else "RGB")
-    if alpha.getextrema() == (255, 255):
-        return colours
-    background = Image.new(colours.mode, colours.size, "white")
-    background.paste(colours, mask=alpha)
-    return background
