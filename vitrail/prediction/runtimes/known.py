@@ -19,7 +19,7 @@ CONVERTED: tuple[ConvertedRuntime, ...] = (
 )
 RUNTIMES: tuple[Runtime, ...] = (*EAGER, COMPILED, *CONVERTED)
 
-LIBRARIES = ("torch", "openvino", "onnx")
+LIBRARIES = tuple(dict.fromkeys(runtime.library for runtime in RUNTIMES))
 
 
 def named_runtime(name: str) -> Runtime:
