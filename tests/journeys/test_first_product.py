@@ -5,12 +5,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
 from PIL import Image
 
 import vitrail as library
+from vitrail.prediction.answers import gathered_answers
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +82,26 @@ def test_the_python_words_are_those_of_the_command(ants, real_data):
     assert from_path.path == path
     assert from_path.probabilities == from_picture.probabilities == from_array.probabilities
     assert predictor.classes == ["ants", "bees"]
+
+
+def test_answers_of_photographs_belong_to_their_ids_with_a_damaged_file_in_their_midst(ants, real_data, tmp_path):
+    shown = sorted((real_data / "hymenoptera" / "val" / "bees").iterdir())[:9]
+    for path in shown:
+        (tmp_path / path.name).write_bytes(path.read_bytes()[: 9000 if path == shown[4] else None])
+    predictor = library.load(ants[0] / "package").prepare(shown[:2])
+    streamed = list(predictor.answers(tmp_path, batch_size=4, workers=1))
+    assert [len(part) for part in streamed] == [4, 4, 1]
+    answers = gathered_answers(streamed)
+    assert list(answers.faults) == [4] and "truncated" in answers.faults[4]
+    judged = pq.read_table(ants[0] / "answers.parquet").to_pydict()
+    known = [each for each in answers.ids if each in judged["id"]]
+    joined, rows = answers.of(known), [judged["id"].index(each) for each in known]
+    assert len(known) == len(shown) - 1, "all but the damaged one, whose content is another"
+    for number, label in enumerate(answers.classes):
+        said = np.array(judged[f"p_{label}"])[rows]
+        np.testing.assert_allclose(joined.probabilities[:, number], said, rtol=1e-4, atol=1e-5)
+    sent = predictor.predict([path.read_bytes() for path in shown if path != shown[4]])
+    assert [(each.id, each.label) for each in sent] == [(each.id, each.label) for each in joined]
 
 
 def test_timm_reads_the_package_with_bit_equal_logits_and_the_same_pixels(ants, real_data):

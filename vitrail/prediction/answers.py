@@ -71,7 +71,7 @@ class Predictions(list[Prediction]):
         self.unreadable = tuple(unreadable)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Answers:
     """What a model said of N images, one row each, in the order in which they were given.
 
@@ -122,6 +122,10 @@ class Answers:
             self.features[chosen],
             {new: self.faults[row] for new, row in enumerate(chosen) if row in self.faults},
         )
+
+    def __repr__(self) -> str:
+        unread = f", {len(self.faults):,} of which could not be read" if self.faults else ""
+        return f"answers about {len(self):,} images{unread}: {len(self.classes):,} classes"
 
     def __len__(self) -> int:
         return len(self.ids)

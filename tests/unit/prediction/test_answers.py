@@ -46,6 +46,7 @@ def test_rows_are_found_by_id_in_the_order_that_is_asked_for():
 def test_the_answers_of_a_stream_are_gathered_with_their_faults_in_place():
     whole = gathered_answers(iter([answers(["a", "b"], faults=(1,)), answers(["c"]), answers(["d", "e"], faults=(0,))]))
     assert whole.ids == ("a", "b", "c", "d", "e")
+    assert repr(whole) == "answers about 5 images, 2 of which could not be read: 2 classes"
     assert list(whole.faults) == np.flatnonzero(np.isnan(whole.logits[:, 0])).tolist() == [1, 3]
     assert [isinstance(each, Prediction) for each in whole] == [True, False, True, False, True]
     with pytest.raises(InputError, match=r"^no answers were given"):
