@@ -80,7 +80,7 @@ def _with_frames(rows: pa.Table, told: list[_Told]) -> pa.Table:
 
 
 def _with_columns(rows: pa.Table, told: list[_Told]) -> pa.Table:
-    names = dict.fromkeys(name for each in told for name in each.columns if name not in _OURS)
+    names = dict.fromkeys(name for each in told for name in each.columns if str(name) not in _OURS)
     for name in names:
         found = [each.columns.get(name) for each in told]
         if name == "group":
@@ -89,7 +89,7 @@ def _with_columns(rows: pa.Table, told: list[_Told]) -> pa.Table:
                       for one, other in zip(mine, found, strict=True)]  # fmt: skip
             rows = rows.set_column(rows.column_names.index(name), name, pa.array(filled, pa.string()))
         elif name not in rows.column_names:
-            rows = rows.append_column(name, _column(found))
+            rows = rows.append_column(str(name), _column(found))
     return rows
 
 

@@ -67,7 +67,7 @@ def named_faults(name: str, reader: Reader) -> Iterator[None]:
             raise
         if isinstance(error, VitrailError):  # an extra that is not installed, say
             raise fault(name, f"cannot be read: {error.message}", error.hint) from error
-        told = " ".join(f"{type(error).__name__}: {error}".split())
+        told = printable(" ".join(f"{type(error).__name__}: {error}".split()))
         what = f"is broken, or its reader is: {told[:500]}"
         raise fault(name, what, "fetch the file again, or remove it") from error
 

@@ -96,8 +96,8 @@ def examine(path: str, frame: int = 0) -> FileFacts:
         facts = FileFacts(image_id(content, frame), **stamp._asdict())
         with opened_picture(content, name=path, frame=frame, wanted=_WANTED) as picture:
             found = _with_picture(facts, picture)
-            header = picture.header() or header_of(io.BytesIO(content), name=path)
-        return _with_header(found, header)
+            header = picture.header()
+        return _with_header(found, header or header_of(io.BytesIO(content), name=path))
     except UnreadableImageError as error:
         fault = error.message.removeprefix(f"{printable(path)}: ").removeprefix("image: ")
         return dataclasses.replace(facts, fault=fault)

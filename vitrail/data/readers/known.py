@@ -10,6 +10,7 @@ import importlib.metadata
 import os
 import pkgutil
 from pathlib import Path
+from typing import Any
 
 from vitrail.basics.errors import SystemFault
 from vitrail.basics.files import regular_file
@@ -24,10 +25,13 @@ _of_caller: list[tuple[Reader, ...]] = []
 """In a worker process: what its caller knows."""
 
 
-def register_reader(reader: Reader) -> None:
+def register_reader(reader: Any) -> None:
     """Have files of another kind opened, in this process and in all worker processes that it starts or has.
 
     It goes before the readers that were there, the latest first. Registering an equal one again changes nothing.
+
+    Args:
+        reader: see `readers.Reader`.
 
     Raises:
         TypeError: it lacks something that a reader has.
@@ -60,7 +64,7 @@ def reader_of(beginning: bytes, name: str) -> Reader:
     """The reader of a file, from its first bytes and its name; that of photographs where no other knows it."""
     others = other_readers()
     begins = beginning[:BEGINNING_BYTES]
-    known = next((reader for reader in others if reader.begins_like(begins)), None)
+    known = next((reader for reader in others if _begins_like(reader, begins)), None)
     if known is not None or not others:
         return known or PHOTOGRAPHS
     extension = _extension(name)
@@ -89,6 +93,13 @@ def is_named_like_an_image(name: str) -> bool:
 def is_taken_for_an_image(path: str) -> bool:
     """Whether a file in a folder is an image, by its extension or, but for photographs, by its first bytes."""
     return is_named_like_an_image(path) or other_reader_of(path) is not None
+
+
+def _begins_like(reader: Reader, beginning: bytes) -> bool:
+    try:
+        return bool(reader.begins_like(beginning))
+    except Exception:  # noqa: BLE001 — a stranger's: what it cannot even look at is not its own
+        return False
 
 
 def _extension(name: str) -> str:
