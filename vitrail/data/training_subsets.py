@@ -55,6 +55,16 @@ def _ranks(labels: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarr
     return rank, size
 
 
-def with_held_out(training: pa.Table, rows: pa.Table, split: str) -> pa.Table:
-    """These training images, and all of a split of `rows`."""
-    return pa.concat_tables([training, in_split(rows, split)])
+def few_of_every_class(rows: pa.Table, *, train: int, val: int, seed: int) -> pa.Table:
+    """So many training and validation images of every class, and no others.
+
+    Args:
+        rows: images with labels.
+        train: training images of a class; all where it has no more.
+        val: validation images of a class.
+        seed: of the draw.
+    """
+    rank, _ = _ranks(np.array(rows["label"].to_pylist()), np.random.default_rng(derived_seed(seed, "few")))
+    splits = pa.array(np.where(rank < train, "train", "val"), pa.string())
+    placed = rows.drop_columns(["split"]) if "split" in rows.column_names else rows
+    return placed.append_column("split", splits).filter(pa.array(rank < train + val))

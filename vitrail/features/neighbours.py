@@ -3,11 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Float, Int
-
-from vitrail.data.columns import labels_of
-from vitrail.data.pictures_in_memory import PicturesInMemory
 
 _ROWS_AT_ONCE = 1024
 
@@ -89,9 +85,3 @@ def _vote(labels: np.ndarray, similarity: np.ndarray, classes: int) -> np.ndarra
     rows = np.arange(len(labels))[:, None]
     np.add.at(votes, (rows, labels), 1.0 + 1e-4 * np.clip(similarity, -1, 1))
     return votes.argmax(axis=1)
-
-
-def pixel_neighbours(pictures: PicturesInMemory, rows: tuple[pa.Table, pa.Table]) -> Int[np.ndarray, "M"]:
-    """What nearest neighbours on raw pixels among the first table's images say of the second's, as class numbers."""
-    flat = [pictures.of(part).reshape(part.num_rows, -1).astype(np.float32) for part in rows]
-    return fit_neighbours(flat[0], labels_of(rows[0], pictures.classes)).predict(flat[1])

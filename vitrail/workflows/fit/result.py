@@ -60,10 +60,17 @@ class FitResult(ShownAsText):
         """The figures, where everything is, and the next command."""
         figures = [line for split in self.quality for line in self._figures(split)]
         curve = [] if self.learning_curve is None else [f"training {curve_words(self.learning_curve)}"]
+        gain = self.sections["gain"].sentences if "gain" in self.sections else ()
         return [
-            *figures, *curve, "", f"package  {self.package}", f"report   {self.report}",
-            f"time     {self.seconds:.1f} s", f"next     vitrail predict {shlex.quote(str(self.package))} IMAGES…",
-        ]  # fmt: skip
+            *figures,
+            *curve,
+            *(f"gain     {each.text}" for each in gain),
+            "",
+            f"package  {self.package}",
+            f"report   {self.report}",
+            f"time     {self.seconds:.1f} s",
+            f"next     vitrail predict {shlex.quote(str(self.package))} IMAGES…",
+        ]
 
     def _figures(self, split: str) -> list[str]:
         quality = self.quality[split]

@@ -30,7 +30,7 @@ from vitrail.models.beginnings import MIMETIC, REFERENCE, SCRATCH, beginning_of
 from vitrail.models.ready import ReadyModel
 from vitrail.models.sources import STARTER
 from vitrail.pages.shown_as_text import ShownAsText
-from vitrail.training.scratch import scratch_logits
+from vitrail.training.memory_training import trained_logits
 from vitrail.workflows.check import begin_check
 from vitrail.workflows.study.data_sets import named_data_sets
 from vitrail.workflows.study.starter_settings import StarterStudySettings
@@ -197,7 +197,7 @@ class _Set:
 
     def _logits(self, arm: str, rows: tuple[Any, Any], *, rate: float, seed: int) -> Any:
         model = _begun(arm, self.settings, classes=len(self.pictures.classes), seed=seed)
-        return scratch_logits(model, self.pictures, rows, self.settings.scratch(rate), seed=seed, emit=self.emit)
+        return trained_logits(model, self.pictures, rows, self.settings.training(rate), seed=seed, emit=self.emit)
 
 
 def _merged(runs: list[dict[str, Any]], part: str) -> dict[str, Any]:

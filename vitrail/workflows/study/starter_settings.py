@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from vitrail.basics.settings import Settings
 from vitrail.models.sources import STARTER
-from vitrail.training.scratch import ScratchSettings
+from vitrail.training.memory_training import MemoryTraining
 
 
 def _as_rates(value: Any) -> Any:
@@ -35,7 +35,7 @@ class StarterStudySettings(Settings):
     """Peak learning rates of AdamW; where there are several, every arm takes the one that answers best about a fifth of
     its training images, trained on the others with seed 0."""
     weight_decay: float = Field(default=0.05, ge=0)
-    """Decay of matrices."""
+    """Decay of matrices, positions and tokens."""
     train: int | None = Field(default=None, ge=2)
     """Training images that are used, drawn anew with every seed, all classes in proportion; None: all."""
     labels_per_class: int | None = Field(default=None, ge=1)
@@ -45,12 +45,11 @@ class StarterStudySettings(Settings):
     on_bad_image: Literal["stop", "skip"] = "stop"
     """Whether unreadable images stop the study, or are left out."""
 
-    def scratch(self, rate: float) -> ScratchSettings:
+    def training(self, rate: float) -> MemoryTraining:
         """How a network is trained with this peak learning rate."""
-        return ScratchSettings(
-            epochs=self.epochs, batch_size=self.batch_size, learning_rate=rate, weight_decay=self.weight_decay,
-            most_shift_pixels=self.image_size // 16, bfloat16=self.bfloat16,
-        )  # fmt: skip
+        return MemoryTraining(
+            self.epochs, self.batch_size, rate, self.weight_decay, self.image_size // 16, self.bfloat16
+        )
 
     @model_validator(mode="after")
     def _few_in_one_way(self) -> "StarterStudySettings":
