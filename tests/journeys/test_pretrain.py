@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import vitrail as package
+from tests.documents.scripts import script
 from tests.processes import running
 from tests.processes import vitrail as vitrail_command
 from vitrail.basics.checks import read_lines
@@ -145,31 +147,29 @@ def test_the_recipe_that_the_weights_keep_makes_the_same_weights_again(undisturb
     assert outcome(run) == outcome(undisturbed[0])
 
 
+def replay_starter(*typed: Any) -> None:
+    """The script of the documents, in a process that does nothing else."""
+    sys.exit(script("replay_starter").main([*map(str, typed)]))
+
+
 def test_the_first_steps_are_replayed_and_compared_with_the_log(undisturbed, rendered, tmp_path):
     run = undisturbed[0]
-    replay = [
-        "pretrain",
-        "replay",
-        run / "settings.json",
-        "--steps",
-        "9",
-        "--images",
-        rendered,
-        "--quiet",
-        "--workers",
-        "0",
-    ]
-    code, printed = on_one_thread(*replay, run / "metrics.jsonl", printed=tmp_path / "same")
+    how = ["--steps", "9", "--images", rendered, "--workers", "0"]
+    code, printed = _ended(
+        replay_starter, run / "settings.json", run / "metrics.jsonl", *how, printed=tmp_path / "same"
+    )
     assert (code, printed) == (0, "the losses of all 9 steps are the same, bit for bit\n")
     other = tmp_path / "log"
     lines = read_lines(run / "metrics.jsonl").values
     lines[0]["losses"][0] *= 1.5
     other.write_text("\n".join(map(json.dumps, lines)))
-    code, printed = on_one_thread(*replay, other, printed=tmp_path / "other")
+    code, printed = _ended(replay_starter, run / "settings.json", other, *how, printed=tmp_path / "other")
     assert code == 1
     assert printed == (
         "the losses of 9 steps differ by up to 33.33% (allowed: 2%; the first 0 are the same bit for bit)\n"
     )
+    code, printed = _ended(replay_starter, run / "nowhere", other, *how, printed=tmp_path / "none")
+    assert code == 2 and printed.startswith(f"error: {run}/nowhere: there is no such file\nhint: ")
 
 
 def test_a_fit_starts_from_the_weights(undisturbed, tmp_path, vitrail):

@@ -8,14 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from vitrail.basics.printable import printable
 from vitrail.cli.options import AsJson, Quiet, Settings, parsed
 from vitrail.cli.output import tell
 from vitrail.pages.progress import ProgressBars
-
-Images = Annotated[
-    Path | None, typer.Option(help="Where formula images are kept, for all runs; default: Vitrail's cache.")
-]
 
 pretrain = typer.Typer(help="Make weights to start from.", no_args_is_help=True)
 
@@ -37,7 +32,9 @@ def formula(
         Path | None, typer.Option(help="Settings of another run: its settings.json, or its weights' pretraining.json.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of the run, rounded up to whole epochs.")] = None,
-    images: Images = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Where formula images are kept, for all runs; default: Vitrail's cache.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of weights, order and views; default: the recipe's, or 0.")
     ] = None,
@@ -65,25 +62,3 @@ def formula(
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
     else:
         tell(repr(result))
-
-
-@pretrain.command()
-def replay(
-    recipe: Annotated[Path, typer.Argument(help="settings.json of the run, or pretraining.json of its weights.")],
-    log: Annotated[Path, typer.Argument(help="metrics.jsonl of the run.")],
-    steps: Annotated[int, typer.Option(min=1, help="Steps that are done again.")] = 200,
-    images: Images = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that render; default: one per core.")] = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Do the first steps of a pretraining run again and compare their losses with its log; exit code 1 if they differ.
-
-    On a processor of the same kind, with the same versions and number of threads, they are the same bit for bit.
-    """
-    from vitrail.workflows.pretrain.replay import replay_formula
-
-    with ProgressBars(quiet=quiet) as progress:
-        found = replay_formula(recipe, log, steps=steps, images=images, workers=workers, emit=progress)
-    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else printable(found.words(), lines=True))
-    raise typer.Exit(0 if found.agrees else 1)

@@ -1,10 +1,16 @@
+"""`docs/replay_starter.py`: whether the log of a pretraining tells the truth."""
+
 import json
 
 import pytest
 
+from tests.documents.scripts import script
 from vitrail.basics.checks import append_line
 from vitrail.basics.errors import InputError
-from vitrail.training.replay import logged_losses, replay_of
+from vitrail.workflows.pretrain.settings import PretrainSettings
+
+replay = script("replay_starter")
+logged_losses, replay_of = replay.logged_losses, replay.replay_of
 
 
 def written(path, content) -> object:
@@ -50,3 +56,25 @@ def test_a_log_in_which_a_digit_changed_is_an_error(tmp_path):
     log.write_bytes(log.read_bytes().replace(b"[2.0]", b"[2.4]"))
     with pytest.raises(InputError, match="line 2 is not what was written\nhint: take an undamaged copy"):
         logged_losses(log)
+
+
+def recipe(folder, **changed):
+    settings = PretrainSettings.gather(**{"classes": 4, "training_precision": "float32", **changed})
+    return written(folder / "settings.json", json.dumps(settings.model_dump(mode="json")))
+
+
+def test_a_log_that_is_too_short_is_an_error(tmp_path):
+    log = written(tmp_path / "log", '{"kind": "steps", "losses": [3.0, 2.0]}')
+    with pytest.raises(InputError) as fault:
+        replay.replayed(recipe(tmp_path), log, steps=3)
+    assert str(fault.value) == f"{log} holds 2 steps, not 3\nhint: ask for --steps 2"
+
+
+def test_a_recipe_that_leaves_the_precision_open_is_an_error(tmp_path):
+    open_recipe = recipe(tmp_path, training_precision="auto")
+    with pytest.raises(InputError) as fault:
+        replay.replayed(open_recipe, tmp_path / "log")
+    assert str(fault.value) == (
+        f"{open_recipe} leaves the precision of the steps to each machine, so a replay could take another one\n"
+        "hint: give the run --set training_precision=bfloat16 or float32"
+    )
