@@ -30,12 +30,13 @@ check: install
 
 # A file's tests share a process: one trained run, one browser, one conversion serve all that only look.
 # One thread per process: four that wait for each other on two cores take many times as long as two that do not.
+# Compiled bytecode is kept: without it every process of every test would compile the libraries again.
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 quick: install
 	$(BIN)/ruff check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m 'not slow' -q $$($(BIN)/python -m tools.touched_tests $(BASE))
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m 'not slow' -q $$($(BIN)/python -m tools.touched_tests $(BASE))
 
 docs: install
 	$(BIN)/python docs/write_reference.py
