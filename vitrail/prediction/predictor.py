@@ -110,8 +110,9 @@ class Predictor:
         core to decode (docs/speed.md), and its id 0.06 ms for 100 kB.
 
         Args:
-            images: files, folders, patterns, `(path, frame)`, contents of files as `bytes`, Pillow images, or uint8
-                arrays (H, W), (H, W, 3), (H, W, 4); one or many, also an iterator, which is read as answers are taken.
+            images: files, folders, patterns, `(path, frame)`, contents of files as `bytes` (their first frame), Pillow
+                images, or uint8 arrays (H, W), (H, W, 3), (H, W, 4); one or many, also an iterator, which is read as
+                answers are taken.
             batch_size: images per forward pass.
             workers: processes that decode; None: none for few images, else one per core; 0: this thread.
 
