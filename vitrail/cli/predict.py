@@ -26,7 +26,9 @@ def register(app: typer.Typer) -> None:
 def predict(
     package: Annotated[str, typer.Argument(help="A package folder, or a run folder, e.g. runs/ants.")],
     images: Annotated[list[str], typer.Argument(help="Image files, folders or patterns.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per line; `id` is the hash of the content.")
+    ] = False,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="CSV with a column per class; `'` before what a spreadsheet would compute.")
     ] = False,

@@ -115,7 +115,7 @@ def pixels_of_one(image: Any, preprocessing: Preprocessing) -> np.ndarray:
     """
     named = list(given_pictures(image).named)
     if len(named) != 1:
-        raise InputError(f"{len(named)} images were given, one was expected", hint="ask for one after the other")
+        raise InputError(f"{len(named)} images were given, one was expected", hint="name one: a file, or (file, frame)")
     found = _read(preprocessing, _sendable(named[0][1])).pixels
     if isinstance(found, UnreadableImageError):
         raise found

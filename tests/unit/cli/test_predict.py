@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from tests.conftest import picture
 from tests.unit.models.test_package import contents
 from vitrail.cli.main import app
+from vitrail.data.identity import image_id
 from vitrail.models.catalogue import build_model
 from vitrail.models.heads import feature_width, set_linear_head
 from vitrail.models.model_settings import ModelSettings
@@ -34,6 +35,7 @@ def test_columns_of_classes_stand_in_the_order_in_which_people_count(package, tm
     assert header == ["path", "label", "probability", "1", "2", "10"]
     said = CliRunner().invoke(app, ["predict", str(package), str(tmp_path / "a.png"), "--json"])
     probabilities = json.loads(said.stdout)["probabilities"]
+    assert json.loads(said.stdout)["id"] == image_id((tmp_path / "a.png").read_bytes())
     assert list(probabilities) == ["1", "10", "2"], "the package's own order"
     assert [float(each) for each in row[3:]] == [probabilities[name] for name in ("1", "2", "10")]
 

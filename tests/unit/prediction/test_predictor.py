@@ -300,7 +300,7 @@ def test_one_picture_becomes_pixels_or_says_why_not(package, tmp_path):
     assert np.array_equal(predictor.answers_of(one[None]).logits, next(predictor.answers(images / "a.png")).logits)
     with pytest.raises(UnreadableImageError, match=r"b\.png: is not an image, .* here\nhint: remove it"):
         predictor.pixels(images / "b.png")
-    with pytest.raises(InputError, match=r"^3 images were given, one was expected\nhint: ask for one after the other"):
+    with pytest.raises(InputError, match=r"^3 images were given, one was expected\nhint: name one: a file, or"):
         predictor.pixels(images)
 
 

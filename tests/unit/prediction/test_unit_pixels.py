@@ -66,6 +66,18 @@ def test_the_weights_are_the_models_own_and_are_seen_when_they_change():
     assert torch.allclose(view(before), first + 1, atol=1e-5)
 
 
+def test_a_view_on_another_device_moves_neither_the_model_nor_its_modes():
+    ready = built_model()
+    ready.model.train()
+    elsewhere = ready.seen_through(ready.preprocessing, torch.device("meta"))
+    pixels = unit(WHOLE).requires_grad_()
+    logits = logits_from_unit_pixels(elsewhere)(pixels)
+    assert (logits.device.type, logits.shape, logits.requires_grad) == ("meta", (2, 3), True)
+    assert {each.device.type for each in ready.model.state_dict().values()} == {"cpu"}
+    assert all(module.training for module in ready.model.modules())
+    assert all(each.requires_grad for each in ready.model.parameters())
+
+
 def test_a_package_is_looked_at_while_it_predicts_in_other_threads(tmp_path):
     write_package(tmp_path / "package", built_model(), contents=contents())
     predictor = vitrail.load(tmp_path / "package", device="cpu").prepare()

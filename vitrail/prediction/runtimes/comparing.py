@@ -1,6 +1,5 @@
 """How near runtimes come to torch in float32, on the user's own images. No clock is read: see `choosing`."""
 
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vitrail.basics.errors import InputError, SystemFault, VitrailError
+from vitrail.basics.quiet import quiet
 from vitrail.models.inputs import Pixels
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.runtimes.agreement import Agreement, agreement_of
@@ -61,10 +61,9 @@ class Comparison:
         """Floating-point operations of one image; what torch cannot count is left out."""
         load = self._workload
         with (
-            in_evaluation(load.model, load.device), without_gradients(load.model), warnings.catch_warnings(),
+            in_evaluation(load.model, load.device), without_gradients(load.model), quiet(),
             FlopCounterMode(display=False) as counted,
         ):  # fmt: skip
-            warnings.simplefilter("ignore")
             load.readout(load.model)(Normalise(load.preprocessing, load.device)(Pixels(load.pixels[:1])))
         return float(counted.get_total_flops())
 

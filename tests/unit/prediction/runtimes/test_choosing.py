@@ -1,7 +1,9 @@
 import contextlib
 import math
 import sys
+import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from tests.conftest import picture
 from tests.unit.prediction.runtimes.small_model import CPU, SMALL, batch, small_model
 from vitrail.basics import devices
 from vitrail.basics.errors import InputError, SystemFault
+from vitrail.basics.quiet import quiet
 from vitrail.prediction.runtimes import choosing
 from vitrail.prediction.runtimes.agreement import Agreement
 from vitrail.prediction.runtimes.choosing import choose_runtime, first_faithful
@@ -290,3 +293,22 @@ def test_bfloat16_is_refused_on_a_processor_without_it(monkeypatch):
         "this processor does not compute in bfloat16, which openvino bfloat16 needs\n"
         "hint: use the runtime 'openvino float32'"
     )
+
+
+def test_counting_operations_leaves_no_warning_filter_behind_while_other_threads_are_quiet():
+    inside, go_on, before = threading.Event(), threading.Event(), list(warnings.filters)
+
+    def waiting(batch):
+        inside.set()
+        go_on.wait(60)
+        return (batch,)
+
+    counting = threading.Thread(
+        target=lambda: Comparison(workload(readout=Readout("waiting", lambda _: waiting))).operations
+    )
+    counting.start()
+    inside.wait(60)
+    with quiet():
+        go_on.set()
+        counting.join()
+    assert list(warnings.filters) == before

@@ -1,0 +1,22 @@
+"""A package of random weights, as fast as one of trained ones."""
+
+from pathlib import Path
+
+import torch
+
+from vitrail.models.catalogue import build_model
+from vitrail.models.heads import feature_width
+from vitrail.models.model_settings import ModelSettings
+from vitrail.models.package import PackageContents, write_package
+
+CLASSES = tuple(f"class {number}" for number in range(10))
+
+
+def written_package(folder: Path, model: str) -> Path:
+    """A package of this network in `folder`."""
+    torch.manual_seed(0)
+    ready = build_model(ModelSettings(name=model, pretrained=False))
+    ready.set_head(torch.randn(len(CLASSES), feature_width(ready.model)), torch.randn(len(CLASSES)))
+    contents = PackageContents(CLASSES, ready.preprocessing, "# Random weights\n")
+    write_package(folder / "package", ready, contents=contents)
+    return folder / "package"
