@@ -4,14 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.contracts.test_readers import FAMILY, Plain, registered  # noqa: F401 — a fixture
+from tests.plain_reader import Plain
 from vitrail.data.frames import places_in
 from vitrail.data.image_list import ImageList
 from vitrail.data.image_table import read_image_table
 from vitrail.data.inspection import begin_inspection
 from vitrail.data.split import SplitSettings, split_rows
-
-PLAIN = FAMILY["plain"][2]
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ def folder(tmp_path, files: int = 2):
     return tmp_path
 
 
-def test_a_folder_has_a_row_for_every_frame_that_is_an_image(registered, tmp_path):  # noqa: F811
+def test_a_folder_has_a_row_for_every_frame_that_is_an_image(registered, tmp_path):
     registered(Plain())
     rows = read_image_table(folder(tmp_path)).rows
     assert rows["frame"].to_pylist() == [0, 1, 2] * 4
@@ -45,7 +43,7 @@ def test_a_folder_has_a_row_for_every_frame_that_is_an_image(registered, tmp_pat
     assert places_in(f"{tmp_path}/cat/00.plain") == [(f"{tmp_path}/cat/00.plain", frame) for frame in range(3)]
 
 
-def test_a_table_names_the_frames_that_it_means(registered, tmp_path):  # noqa: F811
+def test_a_table_names_the_frames_that_it_means(registered, tmp_path):
     registered(Plain())
     paths = [f"{folder(tmp_path)}/cat/00.plain", f"{tmp_path}/dog/00.plain"]
     assert read_image_table(pa.table({"path": paths, "label": ["a", "b"]})).rows["frame"].to_pylist() == [0, 0]
@@ -53,7 +51,7 @@ def test_a_table_names_the_frames_that_it_means(registered, tmp_path):  # noqa: 
     assert read_image_table(named).rows["frame"].to_pylist() == [2, 1]
 
 
-def test_frames_of_one_file_stay_on_one_side_of_a_split(registered, tmp_path):  # noqa: F811
+def test_frames_of_one_file_stay_on_one_side_of_a_split(registered, tmp_path):
     registered(Plain())
     table = read_image_table(folder(tmp_path, files=6)).rows
     rows = split_rows(begin_inspection(table, workers=0).result().table, SplitSettings(), seed=0)
@@ -63,7 +61,7 @@ def test_frames_of_one_file_stay_on_one_side_of_a_split(registered, tmp_path):  
     assert {len(each) for each in sides.values()} == {1} and len(set(rows["split"].to_pylist())) > 1
 
 
-def test_what_a_header_says_becomes_columns_and_the_table_goes_before(registered, tmp_path):  # noqa: F811
+def test_what_a_header_says_becomes_columns_and_the_table_goes_before(registered, tmp_path):
     says = {"group": "ann", "side": "left", "window_centre": 40, "label": "x", "dose": 1.5}
     registered(Telling(says=(("columns", says), ("frames_are_images", False))))
     rows = read_image_table(folder(tmp_path)).rows
@@ -77,7 +75,7 @@ def test_what_a_header_says_becomes_columns_and_the_table_goes_before(registered
 
 
 @pytest.mark.parametrize("frames", [0, -1, 10**9])
-def test_a_header_that_lies_about_its_frames_is_told_and_no_table_is_made_of_it(frames, registered, tmp_path):  # noqa: F811
+def test_a_header_that_lies_about_its_frames_is_told_and_no_table_is_made_of_it(frames, registered, tmp_path):
     registered(Telling(says=(("frames", frames),)))
     rows = read_image_table(folder(tmp_path)).rows
     assert rows.num_rows == 4
@@ -85,7 +83,7 @@ def test_a_header_that_lies_about_its_frames_is_told_and_no_table_is_made_of_it(
     assert faults == [f"states {frames} frames"] * 4
 
 
-def test_frames_that_are_stated_and_not_there_are_unreadable(registered, tmp_path):  # noqa: F811
+def test_frames_that_are_stated_and_not_there_are_unreadable(registered, tmp_path):
     registered(Telling(says=(("frames", 5),)))
     table = begin_inspection(read_image_table(folder(tmp_path)).rows, workers=0).result().table
     assert table["readable"].to_pylist() == [True, True, True, False, False] * 4
