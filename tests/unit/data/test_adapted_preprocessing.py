@@ -23,7 +23,7 @@ def inspected(folder, *, kind) -> pa.Table:
 
 
 def tone(rows: pa.Table, **settings) -> Tone:
-    images = FitSettings.gather(**settings).images
+    images = FitSettings.gather(name="starter", **settings).images
     return adapted_preprocessing(Preprocessing(), rows, images, workers=0).tone
 
 
