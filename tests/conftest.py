@@ -45,6 +45,20 @@ def picture(seed: int, *, size: tuple[int, int] = (40, 32), hue: int = 0) -> Ima
 
 
 @pytest.fixture
+def registered(request: pytest.FixtureRequest):
+    """Registers readers of image files for the duration of a test."""
+
+    def register(reader):
+        from vitrail.data.readers.known import forget_reader, register_reader
+
+        register_reader(reader)
+        request.addfinalizer(lambda: forget_reader(reader))
+        return reader
+
+    return register
+
+
+@pytest.fixture
 def write_images(tmp_path: Path):
     """Writes `{class: count}` into class folders below a name, and returns that folder."""
 

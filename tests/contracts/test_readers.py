@@ -10,39 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.plain_reader import PLAIN_FILE, VALUES, Plain
 from vitrail.basics.errors import UnreadableImageError, missing_extra
 from vitrail.data.inspection.examine import examine
 from vitrail.data.opened_pictures import header_of
-from vitrail.data.readers import Header, Reader, StoredPicture, register_reader
-from vitrail.data.readers.known import PHOTOGRAPHS, forget_reader, other_readers, reader_of
+from vitrail.data.readers import Reader, StoredPicture
+from vitrail.data.readers.known import PHOTOGRAPHS, other_readers, reader_of
 from vitrail.data.reading import read_image
 from vitrail.data.tone import Tone
 from vitrail.data.workers import map_in_workers
 
 SCALE = Tone(black=1000, white=5000, floats="values", colours="values")
-VALUES = np.random.default_rng(1).integers(0, 4096, (3, 20, 24), dtype=np.uint16)
-
-
-@dataclass(frozen=True)
-class Plain:
-    """A mark, then frames of 20 × 24 numbers of 16 bits: the least that a reader can be."""
-
-    window: tuple[int, int] | None = None
-    inverted: bool = False
-    extensions = frozenset({".plain"})
-
-    def begins_like(self, beginning):
-        return beginning.startswith(b"PLAIN")
-
-    def header(self, file):
-        length = file.seek(0, io.SEEK_END)
-        return Header(24, 20, max(1, (length - 5) // 960), frames_are_images=True, format="PLAIN", bits=12)
-
-    def picture(self, file, frame, wanted):
-        wanted.refuse_giant(24, 20)
-        file.seek(5 + 960 * frame)
-        values = np.frombuffer(file.read(960), "<u2").reshape(20, 24)
-        return StoredPicture(values, window=self.window, value_range=(0, 4095), inverted=self.inverted)
 
 
 def tiff_of(frames: np.ndarray) -> bytes:
@@ -53,21 +31,9 @@ def tiff_of(frames: np.ndarray) -> bytes:
 
 FAMILY: dict[str, tuple[Reader, str, bytes]] = {
     "photographs": (PHOTOGRAPHS, ".tif", tiff_of(VALUES)),
-    "plain": (Plain(), ".plain", b"PLAIN" + VALUES.astype("<u2").tobytes()),
+    "plain": (Plain(), ".plain", PLAIN_FILE),
 }
 """A reader of each kind, an extension, and a file of three frames that hold `VALUES`."""
-
-
-@pytest.fixture
-def registered(request):
-    """Register readers for the duration of a test."""
-
-    def register(reader):
-        register_reader(reader)
-        request.addfinalizer(lambda: forget_reader(reader))
-        return reader
-
-    return register
 
 
 @pytest.fixture(params=FAMILY)
@@ -186,6 +152,6 @@ FAULTS = {
 @pytest.mark.parametrize(("answer", "words"), FAULTS.items())
 def test_what_a_reader_throws_or_gives_makes_the_file_unreadable_and_nothing_else(answer, words, registered, tmp_path):
     registered(Faulty(answer=answer))
-    (tmp_path / "a.plain").write_bytes(FAMILY["plain"][2])
+    (tmp_path / "a.plain").write_bytes(PLAIN_FILE)
     assert refusal(tmp_path / "a.plain").startswith(f"{tmp_path}/a.plain: {words}")
     assert examine(f"{tmp_path}/a.plain").fault.startswith(words.partition("\n")[0])

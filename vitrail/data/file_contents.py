@@ -1,10 +1,13 @@
 """The bytes of an image file, or an error that says why there are none."""
 
+import contextlib
+from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
 
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.basics.files import IrregularFileError, Stamp, regular_file
+from vitrail.data.identity import image_id
 from vitrail.data.opened_pictures import fault, header_of
 from vitrail.data.written_names import name_fault, original_name
 
@@ -55,6 +58,42 @@ def stamped_content(path: Path | str) -> tuple[bytes, Stamp]:
     if not content:
         raise fault(path, "is empty (0 bytes)", "fetch the file again, or remove it")
     return content, stamp
+
+
+def identified_content(path: str, frame: int) -> tuple[bytes, Stamp, str]:
+    """A file's bytes, its stamp and the image's id; see `stamped_content` for the errors.
+
+    Rows of a file's frames follow each other: from the second on, they share one reading while the stamp stays.
+    """
+    if frame and _read_last and _read_last[0].is_still(path):
+        last = _read_last[0]
+        return last.content, last.stamp, f"{last.identity}:{frame}"
+    _read_last.clear()
+    content, stamp = stamped_content(path)
+    identity = image_id(content)
+    if not frame:
+        return content, stamp, identity
+    _read_last.append(_ReadFile(path, content, stamp, identity))
+    return content, stamp, f"{identity}:{frame}"
+
+
+@dataclass(frozen=True)
+class _ReadFile:
+    path: str
+    content: bytes
+    stamp: Stamp
+    identity: str
+
+    def is_still(self, path: str) -> bool:
+        if path != self.path:
+            return False
+        with contextlib.suppress(OSError, ValueError), regular_file(path) as file:
+            return Stamp.of(file) == self.stamp
+        return False
+
+
+_read_last: list[_ReadFile] = []
+"""The file whose frames are being read, at most one."""
 
 
 def _refuse_giant(path: Path | str, size: int, file: BufferedIOBase) -> None:

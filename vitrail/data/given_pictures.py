@@ -15,6 +15,7 @@ from vitrail.basics.errors import InputError, UnreadableImageError
 from vitrail.basics.quiet import quiet
 from vitrail.data.checked_files import content_of
 from vitrail.data.columns import AnyPlace, CheckedPlace
+from vitrail.data.file_contents import identified_content
 from vitrail.data.frames import places_in
 from vitrail.data.identity import image_id
 from vitrail.data.image_paths import image_paths
@@ -185,18 +186,21 @@ def _read(preprocessing: Preprocessing, picture: AnyPlace | bytes | Image.Image 
             return ReadPicture("", picture)
         if isinstance(picture, Image.Image):
             return ReadPicture("", preprocessing.pixels(upright(picture, tone=preprocessing.tone)))
-        content, name, frame = _content(picture)
-        identity = image_id(content, frame)
+        content, identity, name, frame = _content(picture)
         image = decoded_image(content, name=name, frame=frame, tone=preprocessing.tone)
         return ReadPicture(identity, preprocessing.pixels(image))
     except UnreadableImageError as error:
         return ReadPicture(identity, error)
 
 
-def _content(picture: AnyPlace | bytes) -> tuple[bytes, str, int]:
-    """The bytes of a file, what errors call it, and the frame that is meant."""
+def _content(picture: AnyPlace | bytes) -> tuple[bytes, str, str, int]:
+    """The bytes of a file, the image's id, what errors call it, and the frame that is meant."""
+    if isinstance(picture, CheckedPlace):
+        content = content_of(picture)
+        return content, image_id(content, picture.frame), picture.path, picture.frame
     if not isinstance(picture, bytes):
-        return content_of(picture), picture[0], picture[1]
+        content, _, identity = identified_content(*picture)
+        return content, identity, *picture
     if not picture:
         raise UnreadableImageError(f"{_NAMELESS}: is empty (0 bytes)", hint="send the file again")
-    return picture, _NAMELESS, 0
+    return picture, image_id(picture), _NAMELESS, 0

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from vitrail.basics.errors import UnreadableImageError
-from vitrail.data.checked_files import content_of
+from vitrail.data.checked_files import opened_place
 from vitrail.data.columns import AnyPlace, Place
-from vitrail.data.file_contents import file_content
-from vitrail.data.identity import KnownImages, image_id
+from vitrail.data.file_contents import identified_content
+from vitrail.data.identity import KnownImages
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.reading import decoded_image
 from vitrail.data.workers import map_in_workers
@@ -79,8 +79,9 @@ def _stacked(pictures: Iterator[np.ndarray], batch_size: int) -> Iterator[np.nda
 
 
 def _decode(preprocessing: Preprocessing, place: AnyPlace) -> np.ndarray:
-    content = content_of(place)
-    return preprocessing.pixels(decoded_image(content, name=place[0], frame=place[1], tone=preprocessing.tone))
+    with opened_place(place) as picture:
+        seen = picture.seen(preprocessing.tone)
+    return preprocessing.pixels(seen)
 
 
 def _decode_or_fault(preprocessing: Preprocessing, place: AnyPlace) -> np.ndarray | UnreadableImageError:
@@ -94,8 +95,7 @@ def _identified(preprocessing: Preprocessing, known: Path, place: Place) -> Iden
     path, frame = place
     identity = ""
     try:
-        content = file_content(path)
-        identity = image_id(content, frame)
+        content, _, identity = identified_content(path, frame)
         if identity in KnownImages(known).ids(place):
             return IdentifiedImage(identity)
         picture = decoded_image(content, name=path, frame=frame, tone=preprocessing.tone)

@@ -20,15 +20,25 @@ _MEND_READER = "the fault is the reader's: mend it"
 
 
 @contextlib.contextmanager
-def opened_picture(content: bytes, *, name: str, frame: int = 0, wanted: Wanted = WHOLE) -> Iterator[Picture]:
+def opened_picture(
+    source: bytes | BufferedIOBase, *, name: str, frame: int = 0, wanted: Wanted = WHOLE
+) -> Iterator[Picture]:
     """A picture whose header is read and whose size is allowed; what is raised in the block is explained.
+
+    Args:
+        source: the content of a file, or an opened file, of which only what the picture needs is read.
+        name: what errors call it.
+        frame: which picture of it.
+        wanted: how much of the picture is needed.
 
     Raises:
         UnreadableImageError: also for errors of decoding inside the block.
     """
-    reader = reader_of(content[:BEGINNING_BYTES], name)
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    reader = reader_of(file.read(BEGINNING_BYTES), name)
+    file.seek(0)
     with named_faults(name, reader):
-        picture = reader.picture(io.BytesIO(content), frame, wanted)
+        picture = reader.picture(file, frame, wanted)
         if not hasattr(picture, "seen"):
             what = f"cannot be shown: its reader gives {type(picture).__name__}, a picture was expected"
             raise UnreadableImageError(what, hint=_MEND_READER)

@@ -87,12 +87,12 @@ class Tone(Settings):
         inverts = inverted != self.inverted
         return _spread(values, *scale, inverts=inverts) if scale else _stretched(values, inverts=inverts)
 
-    def _scale(self, is_floating: bool, window: Range | None, value_range: Range | None) -> Range | None:
+    def _scale(self, is_floating: bool, window: Range | None, value_range: Range | None) -> tuple[float, float] | None:
         """Black and white; None where each picture has its own."""
         if self.window == "own" and window is not None:
-            return window
+            return float(window[0]), float(window[1])
         if not self.is_measured and value_range is not None:
-            return value_range
+            return float(value_range[0]), float(value_range[1])
         if is_floating and self.floats != "values":
             return (0.0, 1.0) if self.floats == "shares" else None
         return self.black, self.white

@@ -10,12 +10,10 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from vitrail.data.augmentation import REDUCING_GAP, AugmentationSettings, augmented_pixels
-from vitrail.data.checked_files import content_of
+from vitrail.data.checked_files import opened_place
 from vitrail.data.columns import AnyPlace
-from vitrail.data.opened_pictures import opened_picture
 from vitrail.data.preprocessing import Preprocessing
-from vitrail.data.readers.reader import Size, Wanted
-from vitrail.data.reading import decoded_image
+from vitrail.data.readers.reader import WHOLE, Size, Wanted
 from vitrail.data.workers import map_in_workers
 
 View = tuple[AnyPlace, int]
@@ -65,15 +63,12 @@ def _read(place: AnyPlace, preprocessing: Preprocessing, settings: AugmentationS
 
     Twice the pixels of the view remain, in either direction, of the smallest crop that can be drawn.
     """
-    content, path, frame = content_of(place), place[0], place[1]
-    if settings.smallest_crop == 1:
-        return decoded_image(content, name=path, frame=frame, tone=preprocessing.tone)
 
     def least(size: Size) -> Size | None:
         spare = math.floor(_shortest_side(size, preprocessing, settings) / REDUCING_GAP)
         return (size[0] // spare, size[1] // spare) if spare > 1 else None
 
-    with opened_picture(content, name=path, frame=frame, wanted=Wanted(least=least)) as picture:
+    with opened_place(place, wanted=Wanted(least=least) if settings.smallest_crop < 1 else WHOLE) as picture:
         return picture.seen(preprocessing.tone)
 
 

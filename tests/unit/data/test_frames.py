@@ -1,17 +1,23 @@
+import os
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.contracts.test_readers import FAMILY, Plain, registered  # noqa: F401 — a fixture
+from tests.plain_reader import PLAIN_FILE, Plain
+from vitrail.basics.errors import ChangedImageError, UnreadableImageError
+from vitrail.data import checked_files, file_contents
+from vitrail.data.checked_files import checked_places, opened_place
+from vitrail.data.file_contents import identified_content
 from vitrail.data.frames import places_in
+from vitrail.data.identity import image_id
 from vitrail.data.image_list import ImageList
 from vitrail.data.image_table import read_image_table
 from vitrail.data.inspection import begin_inspection
+from vitrail.data.reading import read_image
 from vitrail.data.split import SplitSettings, split_rows
-
-PLAIN = FAMILY["plain"][2]
+from vitrail.data.tone import Tone
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ def folder(tmp_path, files: int = 2):
     return tmp_path
 
 
-def test_a_folder_has_a_row_for_every_frame_that_is_an_image(registered, tmp_path):  # noqa: F811
+def test_a_folder_has_a_row_for_every_frame_that_is_an_image(registered, tmp_path):
     registered(Plain())
     rows = read_image_table(folder(tmp_path)).rows
     assert rows["frame"].to_pylist() == [0, 1, 2] * 4
@@ -45,7 +51,7 @@ def test_a_folder_has_a_row_for_every_frame_that_is_an_image(registered, tmp_pat
     assert places_in(f"{tmp_path}/cat/00.plain") == [(f"{tmp_path}/cat/00.plain", frame) for frame in range(3)]
 
 
-def test_a_table_names_the_frames_that_it_means(registered, tmp_path):  # noqa: F811
+def test_a_table_names_the_frames_that_it_means(registered, tmp_path):
     registered(Plain())
     paths = [f"{folder(tmp_path)}/cat/00.plain", f"{tmp_path}/dog/00.plain"]
     assert read_image_table(pa.table({"path": paths, "label": ["a", "b"]})).rows["frame"].to_pylist() == [0, 0]
@@ -53,7 +59,7 @@ def test_a_table_names_the_frames_that_it_means(registered, tmp_path):  # noqa: 
     assert read_image_table(named).rows["frame"].to_pylist() == [2, 1]
 
 
-def test_frames_of_one_file_stay_on_one_side_of_a_split(registered, tmp_path):  # noqa: F811
+def test_frames_of_one_file_stay_on_one_side_of_a_split(registered, tmp_path):
     registered(Plain())
     table = read_image_table(folder(tmp_path, files=6)).rows
     rows = split_rows(begin_inspection(table, workers=0).result().table, SplitSettings(), seed=0)
@@ -63,7 +69,7 @@ def test_frames_of_one_file_stay_on_one_side_of_a_split(registered, tmp_path):  
     assert {len(each) for each in sides.values()} == {1} and len(set(rows["split"].to_pylist())) > 1
 
 
-def test_what_a_header_says_becomes_columns_and_the_table_goes_before(registered, tmp_path):  # noqa: F811
+def test_what_a_header_says_becomes_columns_and_the_table_goes_before(registered, tmp_path):
     says = {"group": "ann", "side": "left", "window_centre": 40, "label": "x", "dose": 1.5}
     registered(Telling(says=(("columns", says), ("frames_are_images", False))))
     rows = read_image_table(folder(tmp_path)).rows
@@ -77,7 +83,7 @@ def test_what_a_header_says_becomes_columns_and_the_table_goes_before(registered
 
 
 @pytest.mark.parametrize("frames", [0, -1, 10**9])
-def test_a_header_that_lies_about_its_frames_is_told_and_no_table_is_made_of_it(frames, registered, tmp_path):  # noqa: F811
+def test_a_header_that_lies_about_its_frames_is_told_and_no_table_is_made_of_it(frames, registered, tmp_path):
     registered(Telling(says=(("frames", frames),)))
     rows = read_image_table(folder(tmp_path)).rows
     assert rows.num_rows == 4
@@ -85,7 +91,45 @@ def test_a_header_that_lies_about_its_frames_is_told_and_no_table_is_made_of_it(
     assert faults == [f"states {frames} frames"] * 4
 
 
-def test_frames_that_are_stated_and_not_there_are_unreadable(registered, tmp_path):  # noqa: F811
+def test_frames_that_are_stated_and_not_there_are_unreadable(registered, tmp_path):
     registered(Telling(says=(("frames", 5),)))
     table = begin_inspection(read_image_table(folder(tmp_path)).rows, workers=0).result().table
     assert table["readable"].to_pylist() == [True, True, True, False, False] * 4
+
+
+def test_frames_share_one_reading_of_their_file_while_it_stays_as_it_is(monkeypatch, tmp_path):
+    readings = []
+    whole = file_contents.stamped_content
+    monkeypatch.setattr(file_contents, "stamped_content", lambda path: readings.append(path) or whole(path))
+    path = tmp_path / "a.plain"
+    path.write_bytes(PLAIN_FILE)
+    found = [identified_content(str(path), frame) for frame in range(4)]
+    assert [identity for _, _, identity in found] == [image_id(PLAIN_FILE, frame) for frame in range(4)]
+    assert len(readings) == 2  # the first row's, which may be the only one, and one for all others
+    path.write_bytes(PLAIN_FILE + b"more")
+    assert identified_content(str(path), 4)[2] == image_id(PLAIN_FILE + b"more", 4)
+    path.unlink()
+    with pytest.raises(UnreadableImageError, match="does not exist"):
+        identified_content(str(path), 5)
+
+
+def test_of_a_checked_file_only_the_frame_is_read_that_is_wanted(monkeypatch, registered, tmp_path):
+    registered(Plain())
+    rows = begin_inspection(read_image_table(folder(tmp_path, files=1)).rows, workers=0).result().table
+    places = checked_places(rows)
+    wanted = [read_image(place.path, frame=place.frame).tobytes() for place in places]
+
+    def refuse(_):
+        raise AssertionError("the whole file is read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checked_files, "content_of", refuse)
+        for place, expected in zip(places, wanted, strict=True):
+            with opened_place(place) as picture:
+                assert picture.seen(Tone()).tobytes() == expected
+    os.utime(places[0].path)  # touched, and still the same bytes
+    with opened_place(places[0]) as picture:
+        assert picture.seen(Tone()).tobytes() == wanted[0]
+    (tmp_path / "cat" / "00.plain").write_bytes(PLAIN_FILE)
+    with pytest.raises(ChangedImageError, match="has changed since it was checked"), opened_place(places[0]):
+        pass

@@ -9,8 +9,7 @@ from PIL import Image
 
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.basics.printable import printable
-from vitrail.data.file_contents import stamped_content
-from vitrail.data.identity import image_id
+from vitrail.data.file_contents import identified_content
 from vitrail.data.inspection.value_range import tone_of_one, value_facts
 from vitrail.data.opened_pictures import header_of, opened_picture
 from vitrail.data.readers.reader import Header, Picture, Wanted
@@ -92,8 +91,8 @@ def examine(path: str, frame: int = 0) -> FileFacts:
     """
     facts = FileFacts("")
     try:
-        content, stamp = stamped_content(path)
-        facts = FileFacts(image_id(content, frame), **stamp._asdict())
+        content, stamp, identity = identified_content(path, frame)
+        facts = FileFacts(identity, **stamp._asdict())
         with opened_picture(content, name=path, frame=frame, wanted=_WANTED) as picture:
             found = _with_picture(facts, picture)
             header = picture.header()

@@ -4,14 +4,12 @@ from types import SimpleNamespace
 import pytest
 
 from tests.conftest import picture
-from tests.contracts.test_readers import FAMILY, Plain, registered  # noqa: F401 — a fixture
+from tests.plain_reader import PLAIN_FILE, Plain
 from vitrail.basics.errors import SystemFault
 from vitrail.data.image_paths import image_paths
 from vitrail.data.image_table import read_image_table
 from vitrail.data.readers import known
 from vitrail.data.readers.known import PHOTOGRAPHS, other_readers, reader_of, register_reader
-
-PLAIN = FAMILY["plain"][2]
 
 
 @pytest.fixture
@@ -35,15 +33,15 @@ def test_only_photographs_are_known_at_first():
     assert reader_of(b"whatever", "a.dcm") is PHOTOGRAPHS
 
 
-def test_first_bytes_go_before_the_extension(registered, tmp_path):  # noqa: F811
+def test_first_bytes_go_before_the_extension(registered, tmp_path):
     reader = registered(Plain())
-    assert reader_of(PLAIN, "a.png") is reader
+    assert reader_of(PLAIN_FILE, "a.png") is reader
     assert reader_of(b"others", "a.PLAIN") is reader
     assert reader_of(b"\xff\xd8\xff\xe0 a JPEG", "a.plain") is PHOTOGRAPHS
     assert reader_of(b"others", "a.txt") is PHOTOGRAPHS
 
 
-def test_the_latest_reader_is_asked_first_and_an_equal_one_is_not_added(registered):  # noqa: F811
+def test_the_latest_reader_is_asked_first_and_an_equal_one_is_not_added(registered):
     first, second = registered(Plain()), registered(Plain(inverted=True))
     register_reader(Plain())
     assert other_readers() == (second, first)
@@ -70,10 +68,10 @@ def test_a_package_whose_reader_cannot_be_loaded_is_named(announced):
     )
 
 
-def test_a_file_without_an_extension_is_found_by_its_first_bytes(registered, tmp_path):  # noqa: F811
+def test_a_file_without_an_extension_is_found_by_its_first_bytes(registered, tmp_path):
     for name in ("a/scan", "a/notes.txt", "b/IM.0001.2"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"words" if name.endswith("txt") else PLAIN[: 5 + 960])
+        (tmp_path / name).write_bytes(b"words" if name.endswith("txt") else PLAIN_FILE[: 5 + 960])
     picture(1).save(tmp_path / "b" / "hidden", "PNG")
     registered(Plain())
     table = read_image_table(tmp_path)
@@ -87,6 +85,6 @@ class Raising(Plain):
         raise IndexError
 
 
-def test_a_reader_that_cannot_look_at_a_file_does_not_get_it(registered, tmp_path):  # noqa: F811
+def test_a_reader_that_cannot_look_at_a_file_does_not_get_it(registered, tmp_path):
     registered(Raising())
-    assert reader_of(PLAIN, "a.png") is PHOTOGRAPHS
+    assert reader_of(PLAIN_FILE, "a.png") is PHOTOGRAPHS
