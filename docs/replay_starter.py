@@ -2,9 +2,9 @@
 
 usage: python docs/replay_starter.py [RECIPE LOG] [--steps 200]   (default: those of vitrail/models/starter)
 
-RECIPE is the run's `settings.json` or its weights' `pretraining.json`, LOG its `metrics.jsonl`. The exit code is 1 where
-a loss differs by more than 2 %. On a processor of the same kind, with the same versions and number of threads, they are the
-same bit for bit.
+RECIPE is the run's `settings.json` or its weights' `pretraining.json`, LOG its `metrics.jsonl`. The exit code is 1
+where a loss differs by more than 2 %. On a processor of the same kind, with the same versions and number of threads,
+they are the same bit for bit.
 """
 
 import argparse

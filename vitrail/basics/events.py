@@ -71,7 +71,7 @@ Emit = Callable[[Event], None]
 
 
 def nobody(_event: Event) -> None:
-    """The sink that ignores everything: the default wherever an `emit` is taken."""
+    """The sink that ignores everything: `emit=vitrail.nobody` makes a call silent."""
 
 
 def watched(items: Iterable[Item], emit: Emit, *, work: str, total: int | None, unit: str = "images") -> Iterator[Item]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail.basics.errors import InputError
-from vitrail.basics.printable import printable
 from vitrail.cli.options import Columns, Quiet, Workers, with_columns
 from vitrail.cli.output import reader_may_leave, tell
 from vitrail.pages.progress import ProgressBars
@@ -77,14 +76,6 @@ def _write_sheet(inspection: "Inspection", sheet: Path) -> None:
 
 
 def show(inspection: "Inspection", *, full: bool) -> None:
-    """Print summary and findings for a person."""
-    from vitrail.data.columns import shared_folder
-    from vitrail.data.inspection.words import finding_words, summary_words, verdict
-
-    folder = shared_folder(inspection.table)
-    tell(summary_words(inspection.summary, full=full))
-    for finding in inspection.findings:
-        tell(f"\n{finding.severity:<8} {printable(finding.title)}", colour=_STYLES[finding.severity])
-        if below := finding_words(finding, folder=folder, full=full):
-            tell(below.removeprefix("\n"))
-    tell(f"\n{verdict(inspection)}")
+    """Print summary and findings for a person, the findings in the colour of their severity."""
+    for line in inspection.lines(full=full):
+        tell(line, colour=_STYLES.get(line[:9].rstrip()))

@@ -32,7 +32,7 @@ def node_remarks(found: Inside, *, hidden: int) -> list[str]:
     """
     remarks = [f"{found.parameters:,} parameters, {found.multiplications / 1e9:.2f} billion multiplications an image"]
     if hidden:
-        remarks.append(f"{hidden} modules lie deeper; --depth shows them, or a pattern such as '**.attn'")
+        remarks.append(f"{hidden} modules lie deeper; a greater depth shows them, or a pattern such as '**.attn'")
     if found.why_no_operations:
         remarks.append(f"no operations: {found.why_no_operations}")
     elif found.operations:

@@ -38,9 +38,9 @@ class Inspection(ShownAsText):
     summary: dict[str, Any]
     near_pairs_across_splits: tuple[tuple[str, str], ...]
 
-    def lines(self) -> list[str]:
-        """Summary, findings and verdict."""
-        return inspection_words(self).split("\n")
+    def lines(self, *, full: bool = False) -> list[str]:
+        """Summary, findings and verdict; `full` names every class and every file."""
+        return inspection_words(self, full=full).split("\n")
 
     @property
     def errors(self) -> tuple[Finding, ...]:

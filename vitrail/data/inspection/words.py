@@ -20,14 +20,14 @@ SHOWN_CLASSES = 12
 """The largest and the smallest of many classes that are named."""
 
 
-def inspection_words(inspection: "Inspection") -> str:
-    """Summary, findings and verdict."""
+def inspection_words(inspection: "Inspection", *, full: bool = False) -> str:
+    """Summary, findings and verdict; `full` names every class and every file."""
     folder = shared_folder(inspection.table)
     findings = (
-        f"\n{finding.severity:<8} {printable(finding.title)}{finding_words(finding, folder=folder, full=False)}\n"
+        f"\n{finding.severity:<8} {printable(finding.title)}{finding_words(finding, folder=folder, full=full)}\n"
         for finding in inspection.findings
     )
-    return f"{summary_words(inspection.summary)}\n{''.join(findings)}\n{verdict(inspection)}"
+    return f"{summary_words(inspection.summary, full=full)}\n{''.join(findings)}\n{verdict(inspection)}"
 
 
 def finding_words(finding: Finding, *, folder: str, full: bool) -> str:

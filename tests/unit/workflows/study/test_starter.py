@@ -9,7 +9,7 @@ from vitrail.basics.errors import InputError, SettingsError
 from vitrail.basics.events import nobody
 from vitrail.basics.finished_work import work_key
 from vitrail.data import columns
-from vitrail.data.training_subsets import divided_for_rates, drawn_training_rows
+from vitrail.data.training_subsets import divided_for_rates, drawn_training_rows, few_of_every_class
 from vitrail.evaluation.study_figures import gain_over_seeds
 from vitrail.measures.paired import compare_losses
 from vitrail.measures.ranking import auc_pseudo_values
@@ -65,6 +65,14 @@ def test_a_rate_is_chosen_on_a_fifth_of_every_class_that_it_was_not_trained_on()
     training, choosing = divided_for_rates(drawn_training_rows(table(a=50, b=10), seed=0))
     assert counted(training) == {"a": 40, "b": 8} and counted(choosing) == {"a": 10, "b": 2}
     assert not set(training["path"].to_pylist()) & set(choosing["path"].to_pylist())
+
+
+def test_few_images_of_every_class_train_others_judge_and_the_rest_is_left_out():
+    rows = few_of_every_class(table(a=50, b=20, c=4), train=10, val=5, seed=0)
+    train, val = (rows.filter([split == wanted for split in rows["split"].to_pylist()]) for wanted in ("train", "val"))
+    assert counted(train) == {"a": 10, "b": 10, "c": 5} and counted(val) == {"a": 5, "b": 5}
+    assert len(set(rows["path"].to_pylist())) == rows.num_rows
+    assert rows.equals(few_of_every_class(table(a=50, b=20, c=4), train=10, val=5, seed=0))
 
 
 def beginning(arm, weights=STARTER, *, seed=0, **options):
