@@ -322,5 +322,7 @@ def compiled_torch_agrees() -> None:
 @pytest.mark.slow
 def test_a_compiled_torch_agrees_too(tmp_path):
     # In a process of its own, because the shape checks of these tests are not for the compiler.
-    with running(compiled_torch_agrees, printed=tmp_path / "printed") as process:
+    # Its kernels are few: more processes that compile cost more than they save.
+    alone = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
+    with running(compiled_torch_agrees, printed=tmp_path / "printed", environment=alone) as process:
         assert process.wait() == 0, (tmp_path / "printed").read_text()

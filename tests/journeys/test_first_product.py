@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
 import timm
@@ -120,7 +121,7 @@ def test_timm_reads_the_package_with_bit_equal_logits_and_the_same_pixels(ants, 
 
 def test_the_official_split_of_covid_ct_is_judged_once_with_intervals(real_data, tmp_path):
     weights = f"local-dir:{real_data / 'vit_tiny_in1k'}"
-    result = library.fit(real_data / "covid_ct", model=weights, out=tmp_path / "covid", preset="quick")
+    result = library.fit(real_data / "covid_ct", model=weights, out=tmp_path / "covid", preset="quick", image_size=160)
     test = result.quality["test"]
     assert test.n == 203
     assert 0.68 < test.accuracy.value < 0.82
@@ -132,16 +133,20 @@ def test_the_official_split_of_covid_ct_is_judged_once_with_intervals(real_data,
 
 
 def test_a_table_with_patients_keeps_each_on_one_side_and_draws_intervals_from_patients(real_data, tmp_path):
-    import pyarrow.csv as csv
-
     labels = csv.read_csv(real_data / "ham10000" / "labels.csv").slice(0, 300)
-    frame = labels.select(["path", "dx", "lesion_id", "sex"]).to_pandas()
-    frame = frame[frame["dx"].isin(["nv", "mel"])].rename(columns={"dx": "label", "lesion_id": "group"})
+    frame = labels.select(["path", "dx", "sex"]).to_pandas()
+    frame = frame[frame["dx"].isin(["nv", "mel"])].rename(columns={"dx": "label"})
+    frame["group"] = [f"HAM_{number // 2}" for number in range(len(frame))]  # every lesion is there once: two a patient
     frame["path"] = [str(real_data / "ham10000" / path) for path in frame["path"]]
     weights = f"local-dir:{real_data / 'vit_tiny_in1k'}"
-    result = library.fit(frame, model=weights, out=tmp_path / "skin", image_size=112, thumbnails=False)
+    result = library.fit(frame, model=weights, out=tmp_path / "skin", image_size=64, thumbnails=False)
+    split = pq.read_table(result.run / "splits.parquet").to_pandas()
+    assert split.groupby("group")["split"].nunique().max() == 1
     assert result.quality["val"].classes == ("mel", "nv")
-    assert result.quality["val"].accuracy.n == result.quality["val"].n
+    val = result.quality["val"]
+    assert val.accuracy.n == val.n
+    assert val.groups == split[split["split"] == "val"]["group"].nunique() < val.n
+    assert val.accuracy.method == "cluster bootstrap"
     package = json.loads((result.package / "vitrail.json").read_text())
     assert "HAM_" not in json.dumps(package) + (result.package / "README.md").read_text()
     assert str(real_data) not in json.dumps(package) + (result.package / "README.md").read_text()
