@@ -30,6 +30,9 @@ TRACED_IMAGES = 2
 """Images that a model is converted with: not 1, which converters take for a constant, and rarely the first batch's
 number, so that comparing this batch with torch finds a model in which the number of images became one."""
 
+_converting = threading.Lock()
+"""Held while a model is converted: torch's tracers are for one thread at a time, whichever models are converted."""
+
 
 @runtime_checkable
 class Library(Protocol):
@@ -134,7 +137,8 @@ class _Session:
         example = torch.zeros(TRACED_IMAGES, *array.shape[1:], dtype=torch.uint8 if pixels else torch.float32)
         try:
             with quiet(), torch.no_grad():  # converters announce their own future, and whom they call does too
-                folder = cached(self._key(array), lambda place: of.convert(module, example, place))
+                with _converting:
+                    folder = cached(self._key(array), lambda place: of.convert(module, example, place))
                 return of.opened(folder, precision=self._runtime.precision, callers=self._callers, cores=self._cores)
         except VitrailError:
             raise

@@ -27,7 +27,11 @@ class OnnxRuntime:
         _onnxruntime()
 
     def convert(self, module: nn.Module, example: Tensor, folder: Path) -> None:
-        """Write an ONNX file; large weights lie beside it."""
+        """Write an ONNX file; large weights lie beside it.
+
+        Meanwhile torch computes without oneDNN in the whole process (`torch.export` switches it off and on again):
+        what other threads compute then may differ in its last digits.
+        """
         exporter = logging.getLogger("torch.onnx")
         level = exporter.level
         exporter.setLevel(logging.ERROR)  # it tells which operators it will not need

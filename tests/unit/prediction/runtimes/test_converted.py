@@ -1,5 +1,8 @@
 """What holds for a converted model whatever library runs it."""
 
+import contextlib
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -53,3 +56,27 @@ def test_everything_that_is_read_must_agree_but_logits_need_not_keep_their_direc
     )
     with runtime.applied(model, SMALL, CPU, readout=FEATURES_AND_LOGITS) as forward:
         assert len(forward(Pixels(batch()))) == 2
+
+
+def test_models_that_threads_prepare_at_once_are_converted_one_after_the_other():
+    inside, most = [], []
+
+    @dataclass(frozen=True)
+    class Watched(Forgetful):
+        def convert(self, _module, _example, folder):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.05)
+            inside.pop()
+            (folder / "model").touch()
+
+    def answered(number):
+        model = small_model()
+        model.head.bias.data[0] += number  # another model each
+        applied = ConvertedRuntime(Watched(), "bfloat16").applied(model, SMALL, CPU)
+        with contextlib.suppress(InputError), applied as forward:  # it disagrees with what it was not made of
+            forward(Pixels(batch()))
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(answered, range(3)))
+    assert most == [1, 1, 1]
