@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.data.checked_files import opened_place
@@ -15,6 +16,7 @@ from vitrail.data.file_contents import identified_content
 from vitrail.data.identity import KnownImages
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.reading import decoded_image
+from vitrail.data.tone import Tone
 from vitrail.data.workers import map_in_workers
 
 
@@ -79,9 +81,13 @@ def _stacked(pictures: Iterator[np.ndarray], batch_size: int) -> Iterator[np.nda
 
 
 def _decode(preprocessing: Preprocessing, place: AnyPlace) -> np.ndarray:
+    return preprocessing.pixels(_seen(place, preprocessing.tone))
+
+
+def _seen(place: AnyPlace, tone: Tone) -> Image.Image:
+    """By itself, so that nothing of the opened file is in memory any more while the picture is resized."""
     with opened_place(place) as picture:
-        seen = picture.seen(preprocessing.tone)
-    return preprocessing.pixels(seen)
+        return picture.seen(tone)
 
 
 def _decode_or_fault(preprocessing: Preprocessing, place: AnyPlace) -> np.ndarray | UnreadableImageError:

@@ -15,6 +15,7 @@ from vitrail.data.identity import image_id
 from vitrail.data.image_list import ImageList
 from vitrail.data.image_table import read_image_table
 from vitrail.data.inspection import begin_inspection
+from vitrail.data.inspection.sampled_tone import sampled_tone
 from vitrail.data.reading import read_image
 from vitrail.data.split import SplitSettings, split_rows
 from vitrail.data.tone import Tone
@@ -133,3 +134,9 @@ def test_of_a_checked_file_only_the_frame_is_read_that_is_wanted(monkeypatch, re
     (tmp_path / "cat" / "00.plain").write_bytes(PLAIN_FILE)
     with pytest.raises(ChangedImageError, match="has changed since it was checked"), opened_place(places[0]):
         pass
+
+
+def test_the_scale_of_images_that_are_not_checked_is_measured_through_their_reader(registered, tmp_path):
+    registered(Plain())
+    tone = sampled_tone(ImageList.write(folder(tmp_path), tmp_path.parent / "sampled.arrow"), workers=0)
+    assert tone == Tone(black=0, white=4095, floats="values", colours="values")

@@ -291,6 +291,12 @@ def test_a_picture_of_20_000_by_20_000_pixels_is_refused_before_it_is_decoded(tm
     assert time.monotonic() - start < 1
 
 
+def test_a_large_file_that_is_no_image_is_refused_before_it_is_read_and_told_once(tmp_path):
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(65 * 2**20)
+    assert refusal(tmp_path / "large.png").startswith("is not an image, and of no kind that is known here\n")
+
+
 def test_a_lower_limit_can_be_asked_for():
     assert "40 × 32 pixels, the limit is 1,000 in all" in refusal(encoded(picture(1), "PNG"), max_pixels=1000)
 

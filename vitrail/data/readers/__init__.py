@@ -1,6 +1,10 @@
 """What opens image files: one file of this folder for each kind of them, and readers that are registered from outside.
 
-`register_reader` takes a reader of one's own; `Reader` says what it must be able to do.
+`Reader` says what a reader must be able to do; `StoredPicture` is what most give. One of one's own is known to a script
+that calls `register_reader`, and to every command where an installed package announces it in its `pyproject.toml`:
+
+    [project.entry-points."vitrail.readers"]
+    scans = "my_package:ScanReader"
 """
 
 from vitrail.data.readers.known import register_reader

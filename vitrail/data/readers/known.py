@@ -73,8 +73,12 @@ def reader_of(beginning: bytes, name: str) -> Reader:
 
 
 def other_reader_of(path: str | Path) -> Reader | None:
-    """The reader of a file that is no photograph by its name; None where none but that of photographs would open it."""
-    if not other_readers() or _extension(str(path)) in PHOTOGRAPHS.extensions:
+    """The reader of a file, where it is another than that of photographs.
+
+    A file that is a photograph by its name is not opened to see that, unless another reader takes that name, too.
+    """
+    others, extension = other_readers(), _extension(str(path))
+    if not others or (extension in PHOTOGRAPHS.extensions and not any(extension in each.extensions for each in others)):
         return None
     try:
         with regular_file(path) as file:

@@ -34,6 +34,12 @@ def test_a_file_is_known_by_the_hash_of_its_bytes_and_its_frame(tmp_path):
     assert bits_apart(examine(series), examine(series, 2)) > RADIUS
 
 
+def test_the_sides_of_a_nearly_square_photograph_are_not_taken_for_each_other(tmp_path):
+    Image.new("RGB", (500, 499), "grey").save(tmp_path / "a.jpg")  # square where it is decoded at a quarter
+    facts = examine(str(tmp_path / "a.jpg"))
+    assert (facts.width, facts.height) == (500, 499)
+
+
 def test_what_is_told_of_a_photograph(tmp_path):
     exif = Image.Exif()
     exif[0x010F], exif[0x0110], exif[0x0131], exif[0x0112] = "Leica ", "Q3\0", "Darktable", 6

@@ -1,4 +1,5 @@
 import importlib.metadata
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
@@ -6,10 +7,11 @@ import pytest
 from tests.conftest import picture
 from tests.plain_reader import PLAIN_FILE, Plain
 from vitrail.basics.errors import SystemFault
+from vitrail.data.frames import places_in
 from vitrail.data.image_paths import image_paths
 from vitrail.data.image_table import read_image_table
 from vitrail.data.readers import known
-from vitrail.data.readers.known import PHOTOGRAPHS, other_readers, reader_of, register_reader
+from vitrail.data.readers.known import PHOTOGRAPHS, other_reader_of, other_readers, reader_of, register_reader
 
 
 @pytest.fixture
@@ -39,6 +41,22 @@ def test_first_bytes_go_before_the_extension(registered, tmp_path):
     assert reader_of(b"others", "a.PLAIN") is reader
     assert reader_of(b"\xff\xd8\xff\xe0 a JPEG", "a.plain") is PHOTOGRAPHS
     assert reader_of(b"others", "a.txt") is PHOTOGRAPHS
+
+
+@dataclass(frozen=True)
+class Pages(Plain):
+    """Takes some of the files whose names say TIFF."""
+
+    extensions = frozenset({".tif"})
+
+
+def test_a_reader_may_take_files_that_are_photographs_by_their_name(registered, tmp_path):
+    for name in ("a.tif", "b.png"):
+        (tmp_path / name).write_bytes(PLAIN_FILE)
+    picture(1).save(tmp_path / "c.tif")
+    reader = registered(Pages())
+    assert [other_reader_of(tmp_path / name) for name in ("a.tif", "b.png", "c.tif")] == [reader, None, None]
+    assert len(places_in(str(tmp_path / "a.tif"))) == 3
 
 
 def test_the_latest_reader_is_asked_first_and_an_equal_one_is_not_added(registered):
