@@ -198,6 +198,10 @@ def test_in_python_the_same_settings_give_the_same_weights(undisturbed, rendered
     again = package.pretrain_formula(out=tmp_path / "again", images=rendered, workers=0, **settings)
     assert again.weights_sha256 == one.weights_sha256 != other.weights_sha256
     assert one.report.exists() and one.last["epoch"] == 1
+    command = json.loads((tmp_path / "one" / "report.json").read_text())["command"]
+    begins = f'vitrail.pretrain_formula(out="{tmp_path}/one", images="{rendered}", workers=0, seed=0, steps=2, '
+    assert command.startswith(begins)
+    assert f"package  {one.package}\nsha256   {one.weights_sha256}\nreport   {one.report}\n" in repr(one)
 
 
 @pytest.mark.parametrize(

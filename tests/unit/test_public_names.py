@@ -37,6 +37,13 @@ def test_a_public_name_is_the_function_that_does_it_with_its_whole_signature_and
     assert name == "nobody" or ("Args:" in text and all(f"{each.name}: " in text for each in parameters))
 
 
+@pytest.mark.parametrize("name", ["check", "fit", "plan", "pretrain_formula", "write_features"])
+def test_what_takes_long_shows_its_progress_where_nothing_else_is_said_and_says_how_to_silence_it(name):
+    function = getattr(vitrail, name)
+    assert inspect.signature(function).parameters["emit"].default is None
+    assert "None: bars on a terminal and in a notebook; `vitrail.nobody`: silence." in inspect.getdoc(function)
+
+
 def test_a_name_that_there_is_not_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'vitrail' has no attribute 'train'"):
         _ = vitrail.train

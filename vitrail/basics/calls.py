@@ -45,8 +45,9 @@ def value_text(value: Any) -> str:
             return f"[{', '.join(map(value_text, value))}]"
         case tuple():
             return f"({', '.join(map(value_text, value))}{',' if len(value) == 1 else ''})"
-    if type(value).__module__.partition(".")[0] == "vitrail":  # ours show themselves as the call that makes them
-        return repr(value)
+    is_ours = type(value).__module__.partition(".")[0] == "vitrail"
+    if is_ours and (shown := repr(value)).startswith("vitrail."):  # as the call that makes it
+        return shown
     rows = f" of {len(value):,} rows" if hasattr(value, "__len__") else ""
     return f"<{type(value).__name__}{rows}>"
 

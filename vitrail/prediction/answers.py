@@ -12,6 +12,9 @@ from jaxtyping import Float
 from vitrail.basics.errors import InputError
 from vitrail.basics.printable import printable
 
+LINES_SHOWN = 20
+"""Predictions that a list of them shows when it is printed."""
+
 
 @dataclass(frozen=True, repr=False)
 class Prediction:
@@ -69,6 +72,12 @@ class Predictions(list[Prediction]):
     def __init__(self, predictions: Iterable[Prediction] = (), unreadable: Iterable[Unreadable] = ()) -> None:
         super().__init__(predictions)
         self.unreadable = tuple(unreadable)
+
+    def __repr__(self) -> str:
+        """A line for each of the first predictions, and how many images could not be read."""
+        more = [f"… and {len(self) - LINES_SHOWN:,} more"] if len(self) > LINES_SHOWN else []
+        unread = [f"{len(self.unreadable):,} could not be read: see unreadable"] if self.unreadable else []
+        return "\n".join([*map(repr, self[:LINES_SHOWN]), *more, *unread]) or "no predictions"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -8,6 +8,7 @@ import pytest
 
 import vitrail
 from vitrail.basics.calls import call_text, value_text
+from vitrail.data.image_table import ImageTable
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,4 @@ def test_a_table_is_told_by_its_kind_and_rows_and_never_by_what_is_in_it():
     assert call_text(vitrail.fit, pa.table(columns)) == "vitrail.fit(<Table of 3 rows>)"
     assert call_text(vitrail.fit, frame) == 'vitrail.fit(vitrail.table(<DataFrame of 3 rows>, label="dx"))'
     assert value_text(object()) == "<object>"
+    assert value_text(ImageTable(pa.table(columns), "scans")) == "<ImageTable of 3 rows>"

@@ -22,7 +22,7 @@ from vitrail.models.catalogue import build_model
 from vitrail.models.model_settings import ModelSettings
 from vitrail.models.package import write_package
 from vitrail.prediction import prepared
-from vitrail.prediction.answers import Prediction, Unreadable
+from vitrail.prediction.answers import Prediction, Predictions, Unreadable
 from vitrail.prediction.runtimes.known import is_installed, named_runtime
 
 ASKED = ("auto", "torch bfloat16", "openvino float32", "openvino bfloat16")
@@ -331,3 +331,11 @@ def test_what_is_no_image_is_refused_before_any_answer_also_among_many(package, 
                         (tmp_path / "gone.png", ".*there is no such file")):  # fmt: skip
         with pytest.raises(InputError, match=f"^{told}"):
             predictor.answers([picture(0), wrong])
+
+
+def test_a_list_of_predictions_prints_a_line_for_each_of_the_first(package):
+    predictor = vitrail.load(package, device="cpu")
+    answers = predictor.predict([picture(0)] * 22, workers=0)
+    assert repr(answers).splitlines() == [*map(repr, answers[:20]), "… and 2 more"]
+    assert repr(Predictions([], [Unreadable("a.png", "broken")])) == "1 could not be read: see unreadable"
+    assert repr(Predictions()) == "no predictions"
