@@ -10,6 +10,7 @@ from vitrail.measures.classification import accuracy
 from vitrail.measures.intervals import Measure
 from vitrail.measures.transfer import transfer_gain
 from vitrail.pages.curves import gain_plot
+from vitrail.pages.numbers import split_name
 from vitrail.training.arm import Arm
 
 
@@ -57,8 +58,13 @@ def gain_section(
 def _sentence(figures: Mapping[str, Any]) -> str:
     gain = Measure.from_json(figures["gain"]["absolute_improvement"])
     known = gain.value is not None and gain.low is not None and gain.high is not None
-    span = f" ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})" if known else ""  # type: ignore[operator]
+    span = f" ({_points(gain.low)} to {_points(gain.high)})" if known else ""  # type: ignore[arg-type]
     return (
         f"From nothing, with as many epochs, the same network reaches {Measure.from_json(figures['accuracy']).text()} "
-        f"on {figures['measured_on']}; pretraining gained {100 * (gain.value or 0):+.1f} points{span}."
+        f"on the same {split_name(figures['measured_on'])} images; pretraining gained {_points(gain.value or 0)} "
+        f"points{span}."
     )
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}".replace("-", "−")

@@ -1,9 +1,9 @@
 """Judged images: an image table beside what a model said about it. What every evaluation takes."""
 
 import functools
-from collections import defaultdict, deque
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from scipy.special import softmax
 from vitrail.basics.errors import InputError, TrainingFault, did_you_mean
 from vitrail.data.columns import labels_of
 from vitrail.data.split_images import numbered_groups
+from vitrail.prediction.answers import Answers
 
 HEADLINE_ORDER = ("test", "val")
 """The split whose accuracy stands on top: the first of these that was judged, otherwise the first judged one."""
@@ -28,7 +29,7 @@ def headline_split(judged: Collection[str]) -> str:
     return next(split for split in (*HEADLINE_ORDER, *judged) if split in judged)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class JudgedImages:
     """Images whose labels are known, and what a model said about each; row i is the same image in every field.
 
@@ -39,9 +40,11 @@ class JudgedImages:
         measured_on: the split these images are: "val", "test", …
         groups: number of the patient (or whatever images share) of each image; None where all images are independent.
         features: pooled features [N, D], where somebody computed them.
+        unread: by path, why images of the table could not be read; they are in no row.
 
     Raises:
-        InputError: lengths differ, there is no image, a label is no class, a row is no probability distribution.
+        InputError: a column is missing, lengths differ, there is no image, a label is no class, a row is no probability
+            distribution.
     """
 
     rows: pa.Table
@@ -50,8 +53,10 @@ class JudgedImages:
     measured_on: str
     groups: Int[np.ndarray, "N"] | None = None
     features: Float[np.ndarray, "_ D"] | None = None
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _check_columns(self.rows)
         _check_lengths(self)
         _check_classes(self)
         _check_probabilities(self)
@@ -80,9 +85,11 @@ class JudgedImages:
             features: one row per id.
 
         Raises:
-            InputError: an image was not answered about.
+            InputError: an image was not answered about, or ids, logits and features are not equally many.
             TrainingFault: an answer is not a number; figures of it would be none either.
         """
+        _check_columns(rows)
+        _check_answers(ids, logits, features)
         places = _answer_places(rows, ids)
         answered = logits[places].astype(np.float64)
         _refuse_what_is_no_number(answered, rows, measured_on)
@@ -94,6 +101,42 @@ class JudgedImages:
             numbered_groups(rows) if rows["group"].null_count < len(rows) else None,
             None if features is None else features[places],
         )
+
+    @classmethod
+    def of_answers(cls, rows: pa.Table, answers: Answers, *, measured_on: str) -> "JudgedImages":
+        """What a predictor said, beside the images of a table; those it could not read are in `unread`.
+
+        >>> checked = vitrail.check("photos/new")  # doctest: +SKIP
+        >>> answers = gathered_answers(predictor.answers("photos/new"))  # doctest: +SKIP
+        >>> JudgedImages.of_answers(checked.table, answers, measured_on="new photos")  # doctest: +SKIP
+
+        Args:
+            rows: of an image table that has ids and labels.
+            answers: about all of `rows`, and any others, in any order.
+            measured_on: what these images are called.
+
+        Raises:
+            InputError: an image was not answered about, or its label is no class of the model.
+        """
+        _check_columns(rows)
+        failed = {key: why for row, why in answers.faults.items() for key in (answers.ids[row], answers.names[row])}
+        where = zip(rows["path"].to_pylist(), rows["id"].to_pylist(), strict=True)
+        faults = [failed.get(identity) or failed.get(path) for path, identity in where]
+        read = np.array([row not in answers.faults for row in range(len(answers))], dtype=bool)
+        judged = cls.joined(
+            rows.filter(pa.array([fault is None for fault in faults], pa.bool_())),
+            np.array(answers.ids, dtype=object)[read].tolist(),
+            answers.logits[read],
+            classes=answers.classes,
+            measured_on=measured_on,
+            features=answers.features[read],
+        )
+        paths = rows["path"].to_pylist()
+        return replace(judged, unread={path: fault for path, fault in zip(paths, faults, strict=True) if fault})
+
+    def __repr__(self) -> str:
+        unread = f", {len(self.unread):,} more could not be read" if self.unread else ""
+        return f"{len(self):,} judged images ({self.measured_on}) of {len(self.classes):,} classes{unread}"
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -128,20 +171,25 @@ class JudgedImages:
         """The class that most of the images have."""
         return self.classes[int(np.bincount(self.labels).argmax())]
 
-    def where(self, mask: Bool[np.ndarray, "N"] | Sequence[bool]) -> "JudgedImages":
+    def where(self, mask: Any) -> "JudgedImages":
         """Those of the images for which `mask` is true; groups that are no longer there have no number.
 
+        >>> judged.where(judged.attribute("site") == "A")  # doctest: +SKIP
+        >>> judged.where(pyarrow.compute.greater(judged.rows["age"], 60))  # doctest: +SKIP
+
+        Args:
+            mask: True or False for every image, as a list, NumPy, pandas or Arrow; an empty value (of a comparison with
+                a missing age, say) counts as False.
+
         Raises:
-            InputError: not one value per image, or no image is left.
+            InputError: not one value per image, not true or false, or no image is left.
         """
-        kept = np.asarray(mask, dtype=bool)
-        if kept.shape != (len(self),):
-            raise InputError(f"a mask of shape {kept.shape} was given for {len(self):,} images, one value per image")
+        kept = _as_mask(mask, len(self))
         groups = None if self.groups is None else np.unique(self.groups[kept], return_inverse=True)[1]
         features = None if self.features is None else self.features[kept]
         return replace(
             self, rows=self.rows.filter(pa.array(kept)), probabilities=self.probabilities[kept], groups=groups,
-            features=features,
+            features=features, unread={},
         )  # fmt: skip
 
     def attribute(self, name: str) -> np.ndarray:
@@ -162,14 +210,42 @@ class JudgedImages:
         return np.array([*self.rows[name].to_pylist(), None], dtype=object)[:-1]
 
 
+def _as_mask(mask: Any, count: int) -> Bool[np.ndarray, "N"]:
+    # Numbers and words are refused: row numbers, taken for true and false, would leave out the first image alone.
+    try:
+        values = mask.combine_chunks() if isinstance(mask, pa.ChunkedArray) else pa.array(mask, from_pandas=True)
+    except (pa.ArrowException, TypeError) as error:
+        raise InputError(f"a mask is one True or False per image, got {type(mask).__name__}: {error}") from error
+    if len(values) != count:
+        raise InputError(f"a mask of shape ({len(values)},) was given for {count:,} images, one value per image")
+    if not (pa.types.is_boolean(values.type) or pa.types.is_null(values.type)):
+        raise InputError(f"a mask is one True or False per image, got {values.type}", hint="compare: … == value")
+    return np.array(values.cast(pa.bool_()).fill_null(False).to_numpy(zero_copy_only=False))
+
+
+def _check_columns(rows: pa.Table) -> None:
+    missing = [name for name in ("path", "label", "id", "group") if name not in rows.column_names]
+    if missing:
+        raise InputError(
+            f"judged images need an image table with a column {missing[0]!r}, got {', '.join(rows.column_names)}",
+            hint="vitrail.check(DATA).table is one",
+        )
+
+
+def _check_answers(ids: Sequence[str], logits: np.ndarray, features: np.ndarray | None) -> None:
+    if np.ndim(logits) != 2 or len(logits) != len(ids) or (features is not None and len(features) != len(ids)):
+        beside = "" if features is None else f" and features {np.shape(features)}"
+        raise InputError(f"one row of logits per id is needed, got {len(ids):,} ids, logits {np.shape(logits)}{beside}")
+
+
 def _answer_places(rows: pa.Table, ids: Sequence[str]) -> Int[np.ndarray, "N"]:
     """For every row the number of its answer."""
     wanted, given = rows["id"].to_pylist(), list(ids)
     if wanted == given:
         return np.arange(len(wanted))
-    answers: dict[str, deque[int]] = defaultdict(deque)
-    for place, identity in enumerate(given):
-        answers[identity].append(place)
+    answers: dict[str, list[int]] = defaultdict(list)
+    for place in reversed(range(len(given))):
+        answers[given[place]].append(place)
     missing = [place for place, identity in enumerate(wanted) if identity not in answers]
     if missing:
         first = rows["path"][missing[0]].as_py()
@@ -180,7 +256,7 @@ def _answer_places(rows: pa.Table, ids: Sequence[str]) -> Int[np.ndarray, "N"]:
     places = []
     for identity in wanted:
         of_copies = answers[identity]
-        places.append(of_copies.popleft() if len(of_copies) > 1 else of_copies[0])
+        places.append(of_copies.pop() if len(of_copies) > 1 else of_copies[0])
     return np.array(places, dtype=np.int64)
 
 

@@ -35,6 +35,11 @@ def _environment() -> jinja2.Environment:
         "words": numbers.words,
         "split_name": numbers.split_name,
     }
+    environment.tests |= {
+        "measure": numbers.is_measure,
+        "all_measures": numbers.all_measures,
+        "rows_of_measures": numbers.rows_of_measures,
+    }
     return environment
 
 
@@ -54,13 +59,24 @@ def render_page(template: str | Path, **values: Any) -> str:
         values: by the names under which the template asks for them.
 
     Raises:
-        InputError: there is no such template.
+        InputError: there is no such template, or that of a stranger is no template.
     """
     environment = _environment()
     if isinstance(template, Path):
-        return environment.from_string(template.read_text()).render(**values)
+        return _template_elsewhere(environment, template).render(**values)
     if template not in environment.list_templates():
         known = environment.list_templates()
         hint = did_you_mean(template, known) or f"known: {', '.join(known)}"
         raise InputError(f"there is no page template {template!r}", hint=hint)
     return environment.get_template(template).render(**values)
+
+
+def _template_elsewhere(environment: jinja2.Environment, path: Path) -> jinja2.Template:
+    try:
+        return environment.from_string(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"the page template {path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the page template {path} is not UTF-8", hint="save it as UTF-8") from error
+    except jinja2.TemplateSyntaxError as error:
+        raise InputError(f"the page template {path} is none: line {error.lineno}: {error.message}") from error

@@ -1,6 +1,7 @@
 """Numbers as people read them: percent with interval, durations, counts, p-values."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from vitrail.measures.intervals import Measure, as_percent
@@ -8,19 +9,34 @@ from vitrail.measures.intervals import Measure, as_percent
 SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
-def measure_text(fields: Mapping[str, Any]) -> str:
+def is_measure(value: Any) -> bool:
+    """Whether a JSON value is a measure."""
+    return isinstance(value, Mapping) and value.keys() == {each.name for each in fields(Measure)}
+
+
+def all_measures(value: Any) -> bool:
+    """Whether a JSON value is a mapping of measures: by site, say."""
+    return isinstance(value, Mapping) and bool(value) and all(map(is_measure, value.values()))
+
+
+def rows_of_measures(value: Any) -> bool:
+    """Whether a JSON value is a mapping of such mappings: several measures by site."""
+    return isinstance(value, Mapping) and bool(value) and all(map(all_measures, value.values()))
+
+
+def measure_text(measure: Mapping[str, Any]) -> str:
     """A measure in its JSON form as one line: value, interval and n."""
-    return Measure.from_json(fields).text()
+    return Measure.from_json(measure).text()
 
 
-def value_text(fields: Mapping[str, Any]) -> str:
+def value_text(measure: Mapping[str, Any]) -> str:
     """Only the value of a measure in its JSON form; `undefined` when there is none."""
-    return Measure.from_json(fields).value_text()
+    return Measure.from_json(measure).value_text()
 
 
-def interval_text(fields: Mapping[str, Any]) -> str:
+def interval_text(measure: Mapping[str, Any]) -> str:
     """Only the interval of a measure in its JSON form; empty when there is none."""
-    return Measure.from_json(fields).interval_text()
+    return Measure.from_json(measure).interval_text()
 
 
 def percent(share: float | int) -> str:

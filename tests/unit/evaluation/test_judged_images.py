@@ -1,9 +1,13 @@
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from tests.unit.evaluation.realistic_report import image_rows
 from vitrail.basics.errors import InputError, TrainingFault
 from vitrail.evaluation.judged_images import JudgedImages
+from vitrail.prediction.answers import Answers
 
 CLASSES = ("ant", "bee")
 FINE = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]])
@@ -63,6 +67,59 @@ def test_some_of_the_images_keep_everything_that_belongs_to_them():
         judged.where([False] * 3)
     with pytest.raises(InputError, match=r"no column 'sit'\nhint: did you mean site"):
         judged.attribute("sit")
+
+
+KINDS = {
+    "list": list,
+    "iterator": iter,
+    "numpy": np.array,
+    "arrow": pa.array,
+    "chunks": lambda mask: pa.chunked_array([mask[:1], mask[1:]], pa.bool_()),
+    "pandas": pd.Series,
+    "nullable": lambda mask: pd.Series(mask, dtype="boolean"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mask_may_be_of_any_kind_and_what_is_missing_is_not_taken(kind):
+    judged = JudgedImages(rows(age=[30, None, 70]), FINE, CLASSES, "val")
+    assert judged.where(KINDS[kind]([True, False, True])).ids == ["a", "c"]
+    assert judged.where(KINDS[kind]([None, False, True])).ids == ["c"]
+    assert judged.where(pc.greater(judged.rows["age"], 60)).ids == ["c"]
+
+
+@pytest.mark.parametrize("numbers", [[0, 1, 2], ["x", "", "y"], [1.0, np.nan, 0.0], [True, 1, "x"]])
+def test_row_numbers_and_words_are_no_mask(numbers):
+    """Taken for true and false, `[0, 1, 2]` would leave out the first image and nobody would know."""
+    with pytest.raises(InputError, match="a mask is one True or False per image, got"):
+        JudgedImages(rows(), FINE, CLASSES, "val").where(numbers)
+
+
+@pytest.mark.parametrize(
+    ("table", "logits", "text"),
+    [
+        (rows(), np.zeros((2, 2)), r"one row of logits per id is needed, got 3 ids, logits \(2, 2\)"),
+        (rows().drop_columns("id"), np.zeros((3, 2)), r"need an image table with a column 'id', got path, frame"),
+    ],
+)
+def test_answers_that_do_not_fit_their_ids_are_refused(table, logits, text):
+    with pytest.raises(InputError, match=text):
+        joined(table, ["a", "b", "c"], logits)
+
+
+def test_what_a_predictor_said_becomes_judged_images_and_what_it_could_not_read_stays_visible():
+    nan = [np.nan, np.nan]
+    answers = Answers(
+        CLASSES, ("c", "", "other", "a", "d"), ("c.jpg", "b.jpg", "o.jpg", "a.jpg", "d.jpg"),
+        np.array([[0, 2], nan, [1, 1], [3, 0], nan], np.float32), np.arange(10.0).reshape(5, 2),
+        {1: "permission denied", 4: "truncated"},
+    )  # fmt: skip
+    table = rows(("ant", "bee", "bee", "ant"), ("a", "b", "c", "d"), site=["A", "B", "C", "D"])
+    judged = JudgedImages.of_answers(table, answers, measured_on="new")
+    assert (judged.ids, judged.predicted.tolist(), judged.features.tolist()) == (["a", "c"], [0, 1], [[6, 7], [0, 1]])
+    assert judged.unread == {"b.jpg": "permission denied", "d.jpg": "truncated"}
+    assert judged.attribute("site").tolist() == ["A", "C"]
+    assert repr(judged) == "2 judged images (new) of 2 classes, 2 more could not be read"
 
 
 @pytest.mark.parametrize(

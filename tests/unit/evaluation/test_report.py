@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import jinja2
+import numpy as np
 import pytest
 
 from tests.unit.evaluation.realistic_report import DECISIONS, figures_of, realistic_report, with_figures
@@ -238,6 +239,73 @@ def test_a_value_that_is_not_json_is_refused_and_nothing_is_written(tmp_path: Pa
         with pytest.raises(InputError, match="the report holds a value that JSON cannot"):
             write_report(with_figures(realistic_report(), "model", model={"x": value}), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+MEASURE = Measure("accuracy", 0.75, 4, 0.3, 0.95, method="Wilson").as_json()
+
+
+def test_measures_at_any_depth_are_shown_as_people_read_them(tmp_path: Path) -> None:
+    figures = {
+        "overall": MEASURE,
+        "by_site": {"site_a": MEASURE, "site a": {**MEASURE, "n": 5}},
+        "by_sex": {"f": {"recall": MEASURE, "false_alarms": MEASURE}, "m": {"recall": MEASURE}},
+        "mixed": {"of_all": MEASURE, "share": 0.1 + 0.2},
+        "several": [MEASURE, {"deep": {"er": MEASURE}}],
+    }
+    page = written(dataclasses.replace(realistic_report(), sections=[Section("plain", 1, "t", figures)]), tmp_path)[1]
+    text = outline(page[page.index('<section id="plain"') : page.index('<section id="time"')]).text
+    assert "<dd>0.3</dd>" in page and "{" not in text and "None" not in text and text.count("75.0 %") == 9
+    assert all(told in text for told in ("site_a", "site a", "false alarms", "30.0–95.0, n = 4", "er: 75.0"))
+
+
+def test_a_table_of_many_groups_is_folded(tmp_path: Path) -> None:
+    for many, folded in ((20, False), (21, True)):
+        section = Section("plain", 1, "t", {"sites": {f"site {k}": MEASURE for k in range(many)}})
+        page = written(dataclasses.replace(realistic_report(), sections=[section]), tmp_path)[1]
+        assert ("<details>" in page) is folded and page.count("75.0 %") == many
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"name": 'a b"><i>'}, """a section is named 'a b"><i>'\nhint: small letters, digits and _"""),
+        (
+            {"packaged": ("acuracy",)},
+            "the section 'x' would package 'acuracy', no figure of it\nhint: did you mean accuracy?",
+        ),
+        ({"packaged": ("version",)}, "the section 'x' would package a figure 'version', where its own version stands"),
+    ],
+)
+def test_a_section_that_cannot_be_named_or_packaged_is_refused_when_it_is_made(changed, text) -> None:
+    with pytest.raises(InputError) as caught:
+        Section(**{"name": "x", "version": 1, "title": "t", "figures": {"accuracy": 1, "version": 7}, **changed})
+    assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize("value", [float("nan"), np.int64(3), np.float32(0.5), np.arange(2)])
+def test_a_figure_that_is_not_json_is_refused_with_its_section_in_page_and_package(value, tmp_path: Path) -> None:
+    section = Section("mine", 1, "t", {"x": value}, packaged=("x",))
+    for made in (lambda: packaged_metrics([section]), lambda: write_report(
+        dataclasses.replace(realistic_report(), sections=[section]), tmp_path)):  # fmt: skip
+        with pytest.raises(
+            InputError, match=r"the section 'mine' of the report holds a value that JSON cannot: .*\nhint"
+        ):
+            made()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(None, "cannot be read: No such file"), (b"{% if %}", "is none: line 1: Expected"), (b"\xff", "is not UTF-8")],
+)
+def test_a_strangers_template_that_is_none_is_refused_by_name_and_nothing_is_written(content, text, tmp_path) -> None:
+    template = tmp_path / "mine.html"
+    if content is not None:
+        template.write_bytes(content)
+    report = dataclasses.replace(realistic_report(), sections=[Section("mine", 1, "t", {}, template=template)])
+    with pytest.raises(InputError, match=rf"the page template .*mine\.html {text}"):
+        write_report(report, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:

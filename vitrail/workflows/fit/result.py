@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vitrail.evaluation.judged_images import JudgedImages
 from vitrail.evaluation.quality import Quality
 from vitrail.evaluation.section import Section
 from vitrail.evaluation.training_section import curve_words
@@ -26,6 +27,7 @@ class FitResult(ShownAsText):
         seconds: from the start of the fit until everything was on disk.
         passed_over: files that were not used because of their names, by class and kind; see `ImageTable`.
         sections: the parts of the report by name, e.g. `sections["training"].figures["curve"]`.
+        judged: by split, the images with their attributes and what was answered about them.
     """
 
     run: Path
@@ -36,6 +38,7 @@ class FitResult(ShownAsText):
     seconds: float
     passed_over: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     sections: Mapping[str, Section] = field(default_factory=dict)
+    judged: Mapping[str, JudgedImages] = field(default_factory=dict)
 
     @property
     def learning_curve(self) -> Mapping[str, Any] | None:
