@@ -16,15 +16,29 @@ TABLE, SPREADSHEET = "answers.parquet", "answers.csv"
 MOST_CELLS = 20_000_000
 """Probabilities above which no spreadsheet is written (some 400 MB of text); the Parquet file always is."""
 
+ABOUT = (
+    "What was answered about every held-out image, so that anybody can check a figure. Test rows are what the package "
+    "answers. Where validation images chose the epoch, each of their rows is the answer of the choice that the other "
+    "images would have made, as in the figures: the package may answer these images a little otherwise."
+)
+
 
 def answers_table(judged: Mapping[str, JudgedImages]) -> pa.Table:
     """One row per image of every judged split, in the order of the report's figures.
 
     Columns: `id` (content hash, as in the image table), `split`, `label`, `group` (the number of its patient or the
     like within the split, never the name; null where images are independent), `predicted`, and `p_CLASS` for every
-    class: float64 probabilities, exactly those that were judged.
+    class: float64 probabilities, exactly those that were judged. For validation images they may differ from what the
+    package answers: see `ABOUT`, which is in the table's metadata, too.
     """
-    return pa.concat_tables([_rows_of(split, each) for split, each in judged.items()])
+    table = pa.concat_tables([_rows_of(split, each) for split, each in judged.items()])
+    return table.replace_schema_metadata({"about": ABOUT})
+
+
+def answers_sentence(folder: Path) -> str:
+    """For the page that stands beside them: which files of answers are in its folder, and what they are."""
+    names = [name for name in (SPREADSHEET, TABLE) if (folder / name).exists()]
+    return f"{' and '.join(names)}: {ABOUT}"
 
 
 def _rows_of(split: str, judged: JudgedImages) -> pa.Table:

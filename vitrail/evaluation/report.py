@@ -34,6 +34,7 @@ class Report:
         timings: seconds per part of the run.
         versions: of Python and packages.
         next_commands: what to type next.
+        beside: sentences on other files beside the page.
         window_of: what the window on top is drawn from: the same words, the same panes.
     """
 
@@ -45,6 +46,7 @@ class Report:
     timings: Mapping[str, float | int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     next_commands: Sequence[str] = ()
+    beside: Sequence[str] = ()
     window_of: str = ""
 
     def __post_init__(self) -> None:
@@ -64,6 +66,7 @@ class Report:
             "seed": self.seed,
             "versions": dict(self.versions),
             "next_commands": list(self.next_commands),
+            "beside": list(self.beside),
         }
 
 

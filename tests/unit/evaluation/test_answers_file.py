@@ -13,13 +13,13 @@ import vitrail
 from tests.unit.evaluation.realistic_report import image_rows, realistic_answers
 from vitrail.basics.printable import from_spreadsheet_cell
 from vitrail.evaluation import answers_file
-from vitrail.evaluation.answers_file import answers_table, write_answers
+from vitrail.evaluation.answers_file import answers_sentence, answers_table, write_answers
 from vitrail.evaluation.judged_images import JudgedImages
 
 
 def test_scikit_learn_finds_the_figures_of_the_report_in_the_answers_beside_it(write_images, tmp_path):
     folder = write_images({"a": 24, "=b": 24, "c": 24})
-    vitrail.fit(folder, model="test_vit", pretrained=False, image_size=32, workers=0, out=tmp_path / "run",
+    result = vitrail.fit(folder, model="test_vit", pretrained=False, image_size=32, workers=0, out=tmp_path / "run",
                 thumbnails=False, test_fraction=0.3)  # fmt: skip
     answers = pd.read_parquet(tmp_path / "run" / "answers.parquet")
     quality = json.loads((tmp_path / "run" / "report.json").read_text())["sections"]["quality"]["figures"]
@@ -31,6 +31,9 @@ def test_scikit_learn_finds_the_figures_of_the_report_in_the_answers_beside_it(w
         assert loss == pytest.approx(told["log_loss"]["value"], abs=1e-12)
         auc = sklearn.metrics.roc_auc_score(part["label"], probabilities, multi_class="ovr", labels=told["classes"])
         assert auc == pytest.approx(told["auc"]["value"], abs=1e-12)
+        assert result.judged[split].ids == part["id"].tolist()
+        assert np.array_equal(result.judged[split].probabilities, probabilities)
+    assert "answers.csv and answers.parquet: What was answered" in result.report.read_text()
     checked = vitrail.check(folder, workers=0).table
     labels = dict(zip(checked["id"].to_pylist(), checked["label"].to_pylist(), strict=True))
     assert all(labels[row.id] == row.label for row in answers.itertuples())
@@ -60,3 +63,13 @@ def test_a_spreadsheet_that_nobody_could_open_is_not_written(tmp_path, monkeypat
     monkeypatch.setattr(answers_file, "MOST_CELLS", 50)
     write_answers({"val": realistic_answers(["x", "y"], n=12)}, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["answers.parquet"]
+    assert answers_sentence(tmp_path).startswith("answers.parquet: What was answered")
+
+
+def test_whoever_reads_the_answers_learns_that_the_package_may_say_otherwise(tmp_path):
+    """Fitting the starter to hymenoptera, cross-fitted probabilities differed from the package's by up to 0.06."""
+    about = (
+        pq.read_schema(write_answers({"val": realistic_answers(["x", "y"], n=9)}, tmp_path)).metadata[b"about"].decode()
+    )
+    assert "the package may answer these images a little otherwise" in about
+    assert about in answers_sentence(tmp_path)

@@ -10,7 +10,7 @@ from typing import Any
 from vitrail.basics.versions import versions
 from vitrail.data.columns import ImageHome
 from vitrail.data.split_images import fingerprint
-from vitrail.evaluation.answers_file import write_answers
+from vitrail.evaluation.answers_file import answers_sentence, write_answers
 from vitrail.evaluation.background import cautions_section, findings_section, model_section
 from vitrail.evaluation.card import model_card
 from vitrail.evaluation.judged_images import headline_split
@@ -116,7 +116,11 @@ def report(
         seed=seed,
         timings=dict(timings),
         versions=versions(),
-        next_commands=[f"vitrail predict {package} IMAGES", f"vitrail predict {package} FOLDER --csv > answers.csv"],
+        next_commands=[
+            f"vitrail predict {package} IMAGES",
+            f"vitrail predict {package} FOLDER --csv > predictions.csv",
+        ],
+        beside=[answers_sentence(folder)],
         window_of=fingerprint(fitted.prepared.images.rows),
     )
     return write_report(page, folder)
