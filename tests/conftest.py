@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import shape_checks
+
+shape_checks.install()
+
 # A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that: tests send it to them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
