@@ -45,5 +45,10 @@ def _tone(training: pa.Table, settings: ImageSettings) -> Tone:
     chosen: dict[str, Any] = {name: value for name, value in ends.items() if value is not None}
     if chosen and not measured.is_measured:
         chosen |= {"floats": "values", "colours": "values"}
-    changed = {**chosen, "window": settings.tone_window, "inverted": settings.tone_inverted}
+    changed = {
+        **chosen,
+        "window": settings.tone_window,
+        "inverted": settings.tone_inverted,
+        "clahe": settings.tone_clahe,
+    }
     return Tone.parse(**{**measured.model_dump(), **changed})

@@ -23,5 +23,8 @@ class ImageSettings(Settings):
     `scale`: all on one scale, so that a value is one grey level in all of them."""
     tone_inverted: bool = False
     """Whether bright becomes dark, in all images."""
+    tone_clahe: Annotated[float, Field(ge=0, le=256)] = 0.0
+    """Clip limit of contrast-limited adaptive histogram equalisation, which brings out faint structure where it lies;
+    2 to 4 are usual, 0: there is none."""
     class_names: Literal["checked", "as-written"] = "checked"
     """Whether classes that differ by case or spaces only stop a fit, or are kept apart as they are written."""

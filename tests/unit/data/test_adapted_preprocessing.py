@@ -31,8 +31,8 @@ def test_what_is_set_of_the_scale_is_not_measured(tmp_path):
     rows = inspected(tmp_path, kind=np.uint16)
     assert tone(rows) == Tone(black=0, white=255, floats="values", colours="values")
     assert tone(rows, tone_black=-5).black == -5 and tone(rows, tone_black=-5).white == 255
-    asked = tone(rows, tone_white=100, tone_window="own", tone_inverted=True)
-    assert (asked.white, asked.window, asked.inverted, asked.is_measured) == (100, "own", True, True)
+    asked = tone(rows, tone_white=100, tone_window="own", tone_inverted=True, tone_clahe=2)
+    assert (asked.white, asked.window, asked.inverted, asked.clahe) == (100, "own", True, 2) and asked.is_measured
     with pytest.raises(SettingsError, match="black must be less than white, got 300 and 255"):
         tone(rows, tone_black=300)
 

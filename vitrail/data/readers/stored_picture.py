@@ -1,10 +1,9 @@
 """A decoded picture as an array, with what its file says about how it is to be shown: what most readers give."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.data.readers.eight_bits import toned
@@ -52,13 +51,11 @@ class StoredPicture:
         """`L` or `RGB`, by the tone."""
         values = self.values()
         if values is not None:
-            levels = partial(
-                tone.levels, window=self.window, value_range=self.value_range, inverted=self.inverted
+            return toned(
+                values, tone, window=self.window, value_range=self.value_range, inverted=self.inverted
             )  # fmt: skip
-            return toned(values, levels)
         grey = self.pixels.astype(np.uint8) * 255 if self.pixels.dtype == np.bool_ else self.pixels
-        picture = Image.fromarray(np.ascontiguousarray(grey))
-        return ImageOps.invert(picture) if self.inverted != tone.inverted else picture
+        return tone.of_8_bits(Image.fromarray(np.ascontiguousarray(grey)), inverted=self.inverted)
 
 
 def _refuse_other_than_numbers(pixels: object) -> None:

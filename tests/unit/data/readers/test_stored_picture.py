@@ -57,9 +57,9 @@ def test_colours_have_a_scale_in_each_layer():
 
 
 def test_a_tone_says_and_writes_what_it_does_and_what_changes_nothing_is_not_written():
-    plain, full = Tone(**LUNG), Tone(**LUNG, window="own", inverted=True)
+    plain, full = Tone(**LUNG), Tone(**LUNG, window="own", inverted=True, clahe=2)
     assert plain.model_dump(mode="json") == LUNG
-    assert full.model_dump(mode="json") == {**LUNG, "window": "own", "inverted": True}
+    assert full.model_dump(mode="json") == {**LUNG, "window": "own", "inverted": True, "clahe": 2.0}
     assert Tone.parse(**full.model_dump(mode="json")) == full
-    assert full.words() == "black -1,000, white 400, or the window that a file asks for, inverted"
+    assert full.words() == "black -1,000, white 400, or the window that a file asks for, inverted, CLAHE 2"
     assert ImageSettings().tone_window == "scale"

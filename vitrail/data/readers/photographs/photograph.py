@@ -5,7 +5,7 @@ from functools import cached_property
 from io import BufferedIOBase
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from vitrail.data.readers.photographs.faults import PILLOW_ERRORS, content_of, explained, fault
 from vitrail.data.readers.photographs.picture_modes import as_seen
@@ -58,8 +58,8 @@ class Photograph:
             values = self._values if tone.is_measured else self.__dict__.get("_values")
             image.load()
             seen = as_seen(image, tone=tone, values=values)
-            if tone.inverted and values is None and image.mode not in GREY_MODES:
-                seen = ImageOps.invert(seen)
+            if values is None and image.mode not in GREY_MODES:
+                seen = tone.of_8_bits(seen)
             orientation = self._orientation
             if orientation > 1:
                 seen = seen.transpose(_TURNS[orientation])

@@ -33,7 +33,7 @@ def as_seen(image: Image.Image, *, tone: Tone = _AS_STORED, values: np.ndarray |
     if values is None and image.mode in GREY_MODES:
         values = mode_values(image)
     if values is not None:
-        return toned(values, tone.levels)
+        return toned(values, tone)
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
     if image.mode in ("CMYK", "LAB"):
