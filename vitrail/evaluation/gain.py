@@ -49,13 +49,14 @@ def gain_section(
         "gain": gain.as_json(),
     }
     return Section(
-        "gain", 1, "What pretraining was worth", figures, [Sentence(_sentence(figures))], "sections/gain.html",
+        "gain", 1, "What pretraining was worth", figures, [Sentence(gain_sentence(figures))], "sections/gain.html",
         packaged=("measured_on", "accuracy", "gain"),
         draw=lambda told: {"against": gain_plot(told["transferred_epochs"], told["epochs"])},
     )  # fmt: skip
 
 
-def _sentence(figures: Mapping[str, Any]) -> str:
+def gain_sentence(figures: Mapping[str, Any]) -> str:
+    """What the comparison came to, for page and terminal, from the section's figures."""
     gain = Measure.from_json(figures["gain"]["absolute_improvement"])
     known = gain.value is not None and gain.low is not None and gain.high is not None
     span = f" ({_points(gain.low)} to {_points(gain.high)})" if known else ""  # type: ignore[arg-type]

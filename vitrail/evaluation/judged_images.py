@@ -1,19 +1,25 @@
 """Judged images: an image table beside what a model said about it. What every evaluation takes."""
 
 import functools
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.special import softmax
 
-from vitrail.basics.errors import InputError, TrainingFault, did_you_mean
+from vitrail.basics.errors import InputError, did_you_mean
 from vitrail.data.columns import labels_of
 from vitrail.data.split_images import numbered_groups
+from vitrail.evaluation.joining import (
+    answer_places,
+    as_mask,
+    faults_of,
+    refuse_uneven_answers,
+    refuse_what_is_no_number,
+)
 from vitrail.prediction.answers import Answers
 
 HEADLINE_ORDER = ("test", "val")
@@ -89,10 +95,10 @@ class JudgedImages:
             TrainingFault: an answer is not a number; figures of it would be none either.
         """
         _check_columns(rows)
-        _check_answers(ids, logits, features)
-        places = _answer_places(rows, ids)
+        refuse_uneven_answers(ids, logits, features)
+        places = answer_places(rows, ids)
         answered = logits[places].astype(np.float64)
-        _refuse_what_is_no_number(answered, rows, measured_on)
+        refuse_what_is_no_number(answered, rows, measured_on)
         return cls(
             rows,
             softmax(answered, axis=1),
@@ -119,9 +125,7 @@ class JudgedImages:
             InputError: an image was not answered about, or its label is no class of the model.
         """
         _check_columns(rows)
-        failed = {key: why for row, why in answers.faults.items() for key in (answers.ids[row], answers.names[row])}
-        where = zip(rows["path"].to_pylist(), rows["id"].to_pylist(), strict=True)
-        faults = [failed.get(identity) or failed.get(path) for path, identity in where]
+        faults = faults_of(rows, answers)
         read = np.array([row not in answers.faults for row in range(len(answers))], dtype=bool)
         judged = cls.joined(
             rows.filter(pa.array([fault is None for fault in faults], pa.bool_())),
@@ -184,7 +188,7 @@ class JudgedImages:
         Raises:
             InputError: not one value per image, not true or false, or no image is left.
         """
-        kept = _as_mask(mask, len(self))
+        kept = as_mask(mask, len(self))
         groups = None if self.groups is None else np.unique(self.groups[kept], return_inverse=True)[1]
         features = None if self.features is None else self.features[kept]
         return replace(
@@ -210,63 +214,12 @@ class JudgedImages:
         return np.array([*self.rows[name].to_pylist(), None], dtype=object)[:-1]
 
 
-def _as_mask(mask: Any, count: int) -> Bool[np.ndarray, "N"]:
-    # Numbers and words are refused: row numbers, taken for true and false, would leave out the first image alone.
-    try:
-        values = mask.combine_chunks() if isinstance(mask, pa.ChunkedArray) else pa.array(mask, from_pandas=True)
-    except (pa.ArrowException, TypeError) as error:
-        raise InputError(f"a mask is one True or False per image, got {type(mask).__name__}: {error}") from error
-    if len(values) != count:
-        raise InputError(f"a mask of shape ({len(values)},) was given for {count:,} images, one value per image")
-    if not (pa.types.is_boolean(values.type) or pa.types.is_null(values.type)):
-        raise InputError(f"a mask is one True or False per image, got {values.type}", hint="compare: … == value")
-    return np.array(values.cast(pa.bool_()).fill_null(False).to_numpy(zero_copy_only=False))
-
-
 def _check_columns(rows: pa.Table) -> None:
     missing = [name for name in ("path", "label", "id", "group") if name not in rows.column_names]
     if missing:
         raise InputError(
             f"judged images need an image table with a column {missing[0]!r}, got {', '.join(rows.column_names)}",
             hint="vitrail.check(DATA).table is one",
-        )
-
-
-def _check_answers(ids: Sequence[str], logits: np.ndarray, features: np.ndarray | None) -> None:
-    if np.ndim(logits) != 2 or len(logits) != len(ids) or (features is not None and len(features) != len(ids)):
-        beside = "" if features is None else f" and features {np.shape(features)}"
-        raise InputError(f"one row of logits per id is needed, got {len(ids):,} ids, logits {np.shape(logits)}{beside}")
-
-
-def _answer_places(rows: pa.Table, ids: Sequence[str]) -> Int[np.ndarray, "N"]:
-    """For every row the number of its answer."""
-    wanted, given = rows["id"].to_pylist(), list(ids)
-    if wanted == given:
-        return np.arange(len(wanted))
-    answers: dict[str, list[int]] = defaultdict(list)
-    for place in reversed(range(len(given))):
-        answers[given[place]].append(place)
-    missing = [place for place, identity in enumerate(wanted) if identity not in answers]
-    if missing:
-        first = rows["path"][missing[0]].as_py()
-        raise InputError(
-            f"{len(missing):,} of {len(wanted):,} images were not answered about, first {first}",
-            hint="leave out the images that could not be read",
-        )
-    places = []
-    for identity in wanted:
-        of_copies = answers[identity]
-        places.append(of_copies.pop() if len(of_copies) > 1 else of_copies[0])
-    return np.array(places, dtype=np.int64)
-
-
-def _refuse_what_is_no_number(logits: Float[np.ndarray, "N K"], rows: pa.Table, measured_on: str) -> None:
-    wrong = np.flatnonzero(~np.isfinite(logits).all(axis=1))
-    if len(wrong):
-        raise TrainingFault(
-            f"the model's answer to {len(wrong)} of {len(logits)} {measured_on} images is not a number (NaN or "
-            f"infinity), first {rows['path'][int(wrong[0])].as_py()}",
-            hint="train with a lower learning rate (--set learning_rate=…), or from other weights",
         )
 
 

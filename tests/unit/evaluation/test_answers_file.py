@@ -31,8 +31,8 @@ def test_scikit_learn_finds_the_figures_of_the_report_in_the_answers_beside_it(w
         assert loss == pytest.approx(told["log_loss"]["value"], abs=1e-12)
         auc = sklearn.metrics.roc_auc_score(part["label"], probabilities, multi_class="ovr", labels=told["classes"])
         assert auc == pytest.approx(told["auc"]["value"], abs=1e-12)
-        assert result.judged[split].ids == part["id"].tolist()
-        assert np.array_equal(result.judged[split].probabilities, probabilities)
+        assert result.judged.images[split].ids == part["id"].tolist()
+        assert np.array_equal(result.judged.images[split].probabilities, probabilities)
     assert "answers.csv and answers.parquet: What was answered" in result.report.read_text()
     checked = vitrail.check(folder, workers=0).table
     labels = dict(zip(checked["id"].to_pylist(), checked["label"].to_pylist(), strict=True))

@@ -122,6 +122,14 @@ def test_what_a_predictor_said_becomes_judged_images_and_what_it_could_not_read_
     assert repr(judged) == "2 judged images (new) of 2 classes, 2 more could not be read"
 
 
+def test_a_frame_that_could_not_be_read_takes_no_other_frame_of_its_file_with_it():
+    answers = Answers(CLASSES, ("a", "a:1"), ("s.tif", "s.tif"), np.array([[0, 2], [np.nan] * 2]), np.zeros((2, 1)),
+                      {1: "broken"})  # fmt: skip
+    table = image_rows(["a", "a:1"], ["s.tif", "s.tif"], ["ant", "bee"])
+    judged = JudgedImages.of_answers(table, answers, measured_on="new")
+    assert judged.ids == ["a"] and len(judged.unread) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [

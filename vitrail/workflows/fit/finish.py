@@ -69,6 +69,4 @@ def finish_fit(started: StartedFit, chosen: ChosenFit, *, command: str, emit: Em
         run.finish()
     passed_over = started.check.images.passed_over
     by_name = {section.name: section for section in sections}
-    return FitResult(
-        run.path, package, page, judged.quality, judged.neighbours, watch.total, passed_over, by_name, judged.images
-    )
+    return FitResult(run.path, package, page, judged, watch.total, passed_over, by_name)

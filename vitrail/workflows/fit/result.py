@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vitrail.evaluation.judged_images import JudgedImages
+from vitrail.evaluation.judging import Judged
 from vitrail.evaluation.quality import Quality
 from vitrail.evaluation.section import Section
 from vitrail.evaluation.training_section import curve_words
@@ -22,23 +22,30 @@ class FitResult(ShownAsText):
         run: the run folder.
         package: the folder that `vitrail.load` and timm read.
         report: the page to read.
-        quality: figures of the kept model by split, each measured on images that neither trained nor chose it.
-        neighbours: accuracy of nearest neighbours on the same features, by split.
+        judged: by split, the held-out images with their attributes and what was answered about them (`images`), and
+            the figures.
         seconds: from the start of the fit until everything was on disk.
         passed_over: files that were not used because of their names, by class and kind; see `ImageTable`.
         sections: the parts of the report by name, e.g. `sections["training"].figures["curve"]`.
-        judged: by split, the images with their attributes and what was answered about them.
     """
 
     run: Path
     package: Path
     report: Path
-    quality: dict[str, Quality]
-    neighbours: dict[str, Measure]
+    judged: Judged
     seconds: float
     passed_over: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     sections: Mapping[str, Section] = field(default_factory=dict)
-    judged: Mapping[str, JudgedImages] = field(default_factory=dict)
+
+    @property
+    def quality(self) -> dict[str, Quality]:
+        """Figures of the kept model by split, each measured on images that neither trained nor chose it."""
+        return self.judged.quality
+
+    @property
+    def neighbours(self) -> dict[str, Measure]:
+        """Accuracy of nearest neighbours on the same features, by split."""
+        return self.judged.neighbours
 
     @property
     def learning_curve(self) -> Mapping[str, Any] | None:
