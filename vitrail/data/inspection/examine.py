@@ -3,6 +3,7 @@
 import dataclasses
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -94,36 +95,36 @@ def examine(path: str, frame: int = 0) -> FileFacts:
         content, stamp, identity = identified_content(path, frame)
         facts = FileFacts(identity, **stamp._asdict())
         with opened_picture(content, name=path, frame=frame, wanted=_WANTED) as picture:
-            found = _with_picture(facts, picture)
+            found = _seen_in(picture)
             header = picture.header()
-        return _with_header(found, header or header_of(io.BytesIO(content), name=path))
+        said = _said_by(header or header_of(io.BytesIO(content), name=path))
+        return dataclasses.replace(facts, **found, **said)
     except UnreadableImageError as error:
         fault = error.message.removeprefix(f"{printable(path)}: ").removeprefix("image: ")
         return dataclasses.replace(facts, fault=fault)
 
 
-def _with_picture(facts: FileFacts, picture: Picture) -> FileFacts:
+def _seen_in(picture: Picture) -> dict[str, Any]:
+    """The facts that pixels tell."""
     values = picture.values()
     depth = value_facts(values) if values is not None else {}
     seen = picture.seen(tone_of_one(depth))
     thumbnail = np.asarray(seen.convert("L").resize((GRID, GRID), Image.Resampling.BOX))
     bits, sketch = _perceptual(thumbnail)
-    return dataclasses.replace(
-        facts, **depth, perceptual_hash=bits, sketch=sketch, dominant_share=_dominant_share(thumbnail)
-    )
+    return {**depth, "perceptual_hash": bits, "sketch": sketch, "dominant_share": _dominant_share(thumbnail)}
 
 
-def _with_header(facts: FileFacts, header: Header) -> FileFacts:
-    return dataclasses.replace(
-        facts,
-        format=header.format,
-        mode=header.mode or f"{header.bits} bits",
-        width=header.width,
-        height=header.height,
-        frames=header.frames,
-        camera=header.camera,
-        software=header.software,
-    )
+def _said_by(header: Header) -> dict[str, Any]:
+    """The facts that the header tells."""
+    return {
+        "format": header.format,
+        "mode": header.mode or f"{header.bits} bits",
+        "width": header.width,
+        "height": header.height,
+        "frames": header.frames,
+        "camera": header.camera,
+        "software": header.software,
+    }
 
 
 def _perceptual(thumbnail: np.ndarray) -> tuple[int, bytes]:

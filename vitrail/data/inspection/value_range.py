@@ -16,6 +16,8 @@ _ODD_IMAGES = 0.01
 """Share of the images whose range does not count on either side, from `_MANY` on one at least."""
 _MANY = 20
 
+_OF_8_BITS = Tone()
+
 _MOST_VALUES = 1_000_000
 """Values of a picture that are sorted; of more, every second, third, ... is taken."""
 
@@ -44,7 +46,7 @@ def value_facts(values: np.ndarray) -> dict[str, Any]:
 def tone_of_one(facts: Mapping[str, Any]) -> Tone:
     """The scale of a single picture, on which it is looked at by itself."""
     if not facts.get("depth"):
-        return Tone()
+        return _OF_8_BITS
     black = facts.get("low", 0.0)
     return Tone(black=black, white=_above(black, facts.get("high", 0.0)), floats="values", colours="values")
 
