@@ -10,6 +10,7 @@ from typing import Any
 from vitrail.basics.versions import versions
 from vitrail.data.columns import ImageHome
 from vitrail.data.split_images import fingerprint
+from vitrail.data.tone import Tone
 from vitrail.evaluation.answers_file import answers_sentence, write_answers
 from vitrail.evaluation.background import cautions_section, findings_section, model_section
 from vitrail.evaluation.card import model_card
@@ -136,9 +137,17 @@ def model_facts(fitted: Fitted) -> dict[str, Any]:
         "weights_licence": fitted.prepared.model.pretrained_cfg.get("license") or "not stated",
         "image_size": f"{shown.height} × {shown.width}",
         "normalisation": f"mean {_rounded(shown.mean)}, std {_rounded(shown.std)} ({shown.normalization})",
-        **({"values": f"more than 8 bits are shown with {shown.tone.words()}"} if shown.tone.is_measured else {}),
+        **_values_words(shown.tone),
         "trained": fitted.trained,
     }
+
+
+def _values_words(tone: Tone) -> dict[str, str]:
+    """How stored values become grey levels, where that was measured or asked for."""
+    if tone == Tone():
+        return {}
+    shown = "more than 8 bits are shown" if tone.is_measured else "images are shown"
+    return {"values": f"{shown} with {tone.words()}"}
 
 
 def _rounded(values: tuple[float, ...]) -> str:
