@@ -16,6 +16,11 @@ SEAL_SENTENCE = (
     "exchanged, and says nothing about who made it. Take packages from people you trust."
 )
 
+SEEN_SENTENCE = (
+    "`parts/seen` holds salted and shortened ids of the training images: whoever has one of these very files can find out "
+    "that it was trained on; nobody can list them. `vitrail check DATA --against this-folder` asks for a whole data set."
+)
+
 
 def as_text(value: Any) -> str:
     """A name as Markdown shows it: nothing in it is markup, a link, a table's border or a new line.
@@ -56,7 +61,7 @@ def model_card(
             "| measured on | accuracy (95 % interval, n) | always the most frequent class | AUC |", "|---|---|---|---|",
             *measured, "",
             *(f"- {as_text(name)}: {as_text(value)}" for name, value in facts.items()), "",
-            SEAL_SENTENCE, "",
+            SEAL_SENTENCE, "", SEEN_SENTENCE, "",
             "## Use", "", "```python", "import vitrail",
             'print(vitrail.load("this-folder").predict("image.jpg")[0])', "```", "",
             "## Be careful with", "",

@@ -11,6 +11,7 @@ def test_nothing_in_a_name_is_markup_in_the_card():
     assert card.split("\n---\n")[0].endswith('license: "a\\nb: \\"c\\""')
     assert card.index(" 2,") < card.index(" 10,"), "people count"
     assert "seals this folder against accidents, not against adversaries" in card
+    assert "whoever has one of these very files can find out that it was trained on" in card
 
 
 def test_ordinary_names_stay_as_they_are():
