@@ -17,8 +17,9 @@ SEAL_SENTENCE = (
 )
 
 SEEN_SENTENCE = (
-    "`parts/seen` holds salted and shortened ids of the training images: whoever has one of these very files can find out "
-    "that it was trained on; nobody can list them. `vitrail check DATA --against this-folder` asks for a whole data set."
+    "`parts/seen` holds salted and shortened ids of the training images: whoever has one of these very files can find "
+    "out that it was trained on; nobody can list them. `vitrail check DATA --against this-folder` asks for a whole "
+    "data set."
 )
 
 
