@@ -135,6 +135,10 @@ def test_the_study_of_stages_compares_both_arms_on_the_same_images_and_goes_on_w
         assert two["arms"][arm][0] == one["arms"][arm][0]
         assert len(two["arms"][arm]) == 2
     assert two["arms"]["probe"][0] != two["arms"]["probe"][1], "every seed draws its own split"
+    page, gain = (tmp_path / "study" / "report.html").read_text(), two["gain"]["difference"]["value"]
+    assert f"{100 * gain:+.1f} points".replace("-", "−") in page and f"10 to 15 points: {two['verdict']}" in page
+    told = json.loads((tmp_path / "study" / "report.json").read_text())["sections"]["staged"]["figures"]["data"]
+    assert told["images"] == two
     vitrail(*command, "--seeds", "1", "--set", "learning_rate=0.05")
     assert len(list((tmp_path / "study" / "images").glob("*/seed-0/result.json"))) == 2, "other settings, other runs"
 

@@ -48,10 +48,12 @@ def staged(
 
     values = {"stages": stages, "on_bad_image": on_bad_image, **parsed(settings or [])}
     chosen = chosen_fit(model, values, run=out)
+    command = shlex.join(["vitrail", *sys.argv[1:]])
     with ProgressBars(quiet=quiet) as progress:
         result = study_staged(
-            _sources(data, columns), chosen.settings, seeds=seeds, out=out, workers=workers, emit=progress
-        )
+            _sources(data, columns), chosen.settings, seeds=seeds, out=out, workers=workers, command=command,
+            emit=progress,
+        )  # fmt: skip
     _tell(result, as_json=as_json)
 
 

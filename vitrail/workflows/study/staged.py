@@ -1,5 +1,6 @@
 """`vitrail study staged`: is training in stages better than training everything at once? Measured, with the probe."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,10 +13,13 @@ from vitrail.basics.files import write_json
 from vitrail.basics.finished_work import done_once, work_key
 from vitrail.basics.run_folder import RunFolder, RunPart
 from vitrail.basics.run_standing import refuse_run
+from vitrail.basics.versions import versions
 from vitrail.data.split_images import fingerprint
 from vitrail.data.usable_images import usable_rows
 from vitrail.evaluation.judged_images import headline_split
+from vitrail.evaluation.report import Report, write_report
 from vitrail.evaluation.study_figures import gain_over_seeds, judged_arms, mean_figure
+from vitrail.evaluation.study_sections import staged_study_sections
 from vitrail.features.heads import learn_heads
 from vitrail.features.split_features import compute_features
 from vitrail.measures.paired import PairedComparison
@@ -37,9 +41,10 @@ ARMS = ("probe", "staged", "one-shot")
 @dataclass(frozen=True, repr=False)
 class StagedStudy(ShownAsText):
     """What came out, by data set: `arms` (accuracy and AUC by seed), `gain` (staged minus one-shot, in accuracy, each
-    image's mean over seeds, bootstrapped over images or groups) and `verdict` on the claim."""
+    image's mean over seeds, bootstrapped over images or groups) and `verdict` on the claim; and the page."""
 
     by_data: dict[str, dict[str, Any]]
+    report: Path
 
     def lines(self) -> list[str]:
         """The outcome in text."""
@@ -54,7 +59,7 @@ class StagedStudy(ShownAsText):
             span = "" if gain["low"] is None else f" ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
             lines.append(f"  stages gain {100 * gain['value']:+.1f} points{span}, p = {found['gain']['p_value']:.2g}")
             lines.append(f"  the claim of {100 * CLAIM[0]:.0f} to {100 * CLAIM[1]:.0f} points: {found['verdict']}")
-        return lines
+        return [*lines, f"report   {self.report}"]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `--json`."""
@@ -62,7 +67,14 @@ class StagedStudy(ShownAsText):
 
 
 def study_staged(
-    data: Sequence[Any], settings: FitSettings, *, seeds: int, out: Path, workers: int | None, emit: Emit
+    data: Sequence[Any],
+    settings: FitSettings,
+    *,
+    seeds: int,
+    out: Path,
+    workers: int | None,
+    command: str,
+    emit: Emit,
 ) -> StagedStudy:
     """Train every data set with every seed in stages and at once, and compare both on the same held-out images.
 
@@ -77,6 +89,7 @@ def study_staged(
         seeds: runs per data set and arm, with seeds 0, 1, …
         out: folder of the study.
         workers: processes that decode.
+        command: how the user called it, for the report.
         emit: receives progress.
 
     Raises:
@@ -97,9 +110,20 @@ def study_staged(
                 emit=emit,
             ))  # fmt: skip
         by_data[name] = _summary(results)
-    study = StagedStudy(by_data)
+    study = StagedStudy(by_data, write_report(_report(by_data, settings, command), out))
     write_json(out / "study.json", study.as_json())
     return study
+
+
+def _report(by_data: dict[str, dict[str, Any]], settings: FitSettings, command: str) -> Report:
+    return Report(
+        title="Are stages better than training everything at once?",
+        created=time.strftime("%Y-%m-%d %H:%M"),
+        command=command,
+        sections=staged_study_sections(by_data, settings.model_dump(mode="json", exclude={"seed"}), claim=CLAIM),
+        versions=versions(),
+        window_of=" ".join(by_data),
+    )
 
 
 def _one_seed(source: Any, settings: FitSettings, folder: Path, *, workers: int | None, emit: Emit) -> dict[str, Any]:
