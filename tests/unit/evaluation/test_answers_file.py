@@ -15,6 +15,7 @@ from vitrail.basics.printable import from_spreadsheet_cell
 from vitrail.evaluation import answers_file
 from vitrail.evaluation.answers_file import answers_sentence, answers_table, write_answers
 from vitrail.evaluation.judged_images import JudgedImages
+from vitrail.evaluation.quality import judge
 
 
 def test_scikit_learn_finds_the_figures_of_the_report_in_the_answers_beside_it(write_images, tmp_path):
@@ -57,6 +58,20 @@ def test_patients_are_numbers_and_no_path_is_told():
     answers = answers_table({"test": judged})
     assert answers["group"].to_pylist() == [0, 1, 0] and answers["predicted"].to_pylist() == ["k", "k", "l"]
     assert "ann" not in json.dumps(answers.to_pydict()).lower()
+
+
+def test_every_figure_and_interval_follows_from_the_answers_file_with_groups_too(tmp_path):
+    for patients in (None, [f"patient {k // 3}" for k in range(60)]):
+        first = realistic_answers(["a", "b", "c"], n=60, skill=1.0)
+        table = image_rows(first.ids, first.paths, first.attribute("label").tolist(), group=patients)
+        logits = np.log(first.probabilities)
+        judged = JudgedImages.joined(table, first.ids, logits, classes=first.classes, measured_on="val")
+        read = pq.read_table(write_answers({"val": judged}, tmp_path))
+        again = image_rows(read["id"].to_pylist(), ["x"] * 60, read["label"].to_pylist())
+        probabilities = np.stack([read[f"p_{name}"].to_numpy() for name in "abc"], axis=1)
+        groups = None if patients is None else read["group"].to_numpy()
+        copy = JudgedImages(again, probabilities, ("a", "b", "c"), "val", groups)
+        assert judge(copy, seed=3).as_json() == judge(judged, seed=3).as_json()
 
 
 def test_a_spreadsheet_that_nobody_could_open_is_not_written(tmp_path, monkeypatch):
