@@ -69,9 +69,8 @@ def judge_splits(
 
 def answers_about(images: SplitImages, split: str, logits: Float[np.ndarray, "N K"]) -> JudgedImages:
     """The images of a split with the logits that were computed for its rows, in their order."""
-    ids = images.labelled(split).ids
     return JudgedImages.joined(
-        in_split(images.rows, split), ids, logits, classes=images.classes, measured_on=split
+        in_split(images.rows, split), images.ids(split), logits, classes=images.classes, measured_on=split
     )  # fmt: skip
 
 

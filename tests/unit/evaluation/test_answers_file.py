@@ -24,6 +24,8 @@ def test_scikit_learn_finds_the_figures_of_the_report_in_the_answers_beside_it(w
                 thumbnails=False, test_fraction=0.3)  # fmt: skip
     answers = pd.read_parquet(tmp_path / "run" / "answers.parquet")
     quality = json.loads((tmp_path / "run" / "report.json").read_text())["sections"]["quality"]["figures"]
+    package = json.loads((tmp_path / "run" / "package" / "vitrail.json").read_text())
+    assert package["metrics"]["quality"] == {"version": 1, **quality}, "page, JSON and package say the same"
     for split, told in quality["splits"].items():
         part = answers[answers["split"] == split]
         probabilities = part[[f"p_{name}" for name in told["classes"]]].to_numpy()

@@ -39,6 +39,10 @@ def test_copies_of_an_image_keep_their_own_answers_and_may_share_one():
     assert np.array_equal(shared[0], shared[2])
 
 
+def test_images_are_independent_where_the_table_knows_no_group_also_if_some_are_copies():
+    assert joined(rows(ids=("a", "b", "a")), ["a", "b", "a"], [[1, 0]] * 3).groups is None
+
+
 def test_an_image_without_an_answer_is_named():
     with pytest.raises(InputError) as caught:
         joined(rows(), ["a", "c"], [[1, 0], [0, 1]])
@@ -55,10 +59,10 @@ def test_an_answer_that_is_no_number_is_named():
 def test_some_of_the_images_keep_everything_that_belongs_to_them():
     table = rows(group=["p", "q", "p"], site=["A", None, "B"])
     judged = JudgedImages(
-        table, FINE, CLASSES, "val", groups=np.array([0, 1, 0]), features=np.arange(6.0).reshape(3, 2)
+        table, FINE, CLASSES, "val", groups=np.array([0, 1, 2]), features=np.arange(6.0).reshape(3, 2)
     )  # fmt: skip
     part = judged.where([False, True, True])
-    assert (part.ids, part.labels.tolist(), part.groups.tolist()) == (["b", "c"], [1, 1], [1, 0])
+    assert (part.ids, part.labels.tolist(), part.groups.tolist()) == (["b", "c"], [1, 1], [0, 1])
     assert part.attribute("site").tolist() == [None, "B"] and part.features.tolist() == [[2, 3], [4, 5]]
     assert judged.where(judged.attribute("site") == "B").paths == ["c.jpg"]
     with pytest.raises(InputError, match=r"mask of shape \(2,\) was given for 3 images"):
