@@ -4,6 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from vitrail.basics.errors import SettingsError
 from vitrail.data.checked_files import checked_places
 from vitrail.data.columns import in_split
 from vitrail.data.image_settings import ImageSettings
@@ -51,4 +52,10 @@ def _tone(training: pa.Table, settings: ImageSettings) -> Tone:
         "inverted": settings.tone_inverted,
         "clahe": settings.tone_clahe,
     }
-    return Tone.parse(**{**measured.model_dump(), **changed})
+    scale = {**measured.model_dump(), **changed}
+    if scale["black"] >= scale["white"]:
+        raise SettingsError(
+            f"black must be less than white, got {scale['black']:g} and {scale['white']:g}",
+            hint="--set tone_black=… --set tone_white=…, both in the unit of the images; what is not set is measured",
+        )
+    return Tone.parse(**scale)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vitrail.basics.settings import Settings
 
@@ -28,3 +28,10 @@ class ImageSettings(Settings):
     2 to 4 are usual, 0: there is none."""
     class_names: Literal["checked", "as-written"] = "checked"
     """Whether classes that differ by case or spaces only stop a fit, or are kept apart as they are written."""
+
+    @model_validator(mode="after")
+    def _is_a_scale(self) -> "ImageSettings":
+        black, white = self.tone_black, self.tone_white
+        if black is not None and white is not None and black >= white:
+            raise ValueError(f"tone_black must be less than tone_white, got {black:g} and {white:g}")
+        return self

@@ -1,16 +1,17 @@
 """Results that show themselves as text: the same words in Python, in a notebook and on the command line."""
 
 import html
+from abc import ABC, abstractmethod
 
 from vitrail.basics.printable import printable
 
 
-class ShownAsText:
+class ShownAsText(ABC):
     """Gives a result that has `lines` its look: `print(result)` says what was made and what to do next."""
 
+    @abstractmethod
     def lines(self) -> list[str]:
         """What there is to say, one line each; an empty one makes a gap."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         return printable("\n".join(self.lines()), lines=True)

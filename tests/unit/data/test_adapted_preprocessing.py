@@ -33,8 +33,13 @@ def test_what_is_set_of_the_scale_is_not_measured(tmp_path):
     assert tone(rows, tone_black=-5).black == -5 and tone(rows, tone_black=-5).white == 255
     asked = tone(rows, tone_white=100, tone_window="own", tone_inverted=True, tone_clahe=2)
     assert (asked.white, asked.window, asked.inverted, asked.clahe) == (100, "own", True, 2) and asked.is_measured
-    with pytest.raises(SettingsError, match="black must be less than white, got 300 and 255"):
+    with pytest.raises(SettingsError, match="black must be less than white, got 300 and 255\nhint: --set tone_black=…"):
         tone(rows, tone_black=300)
+
+
+def test_a_scale_that_is_none_is_refused_before_an_image_is_read():
+    with pytest.raises(SettingsError, match="tone_black must be less than tone_white, got 5 and 1"):
+        FitSettings.gather(name="starter", tone_black=5, tone_white=1)
 
 
 def test_for_images_of_8_bits_nothing_changes_that_was_not_asked_for(tmp_path):
