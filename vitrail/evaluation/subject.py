@@ -14,7 +14,7 @@ from vitrail.evaluation.section import Section
 from vitrail.prediction.predictor import Predictor
 
 
-class NotJudged(Exception):  # noqa: N818 - nothing went wrong
+class NotJudged(Exception):
     """An evaluation has nothing to go by: the images, the table or the package lack what it needs.
 
     It is no fault: the report says what was not judged, and why. The text is one sentence without its full stop, e.g.
