@@ -63,6 +63,11 @@ class Predictor:
         weakref.finalize(self, self._opened.close)
 
     @property
+    def asked_runtime(self) -> str:
+        """The runtime that was asked for, by its known name."""
+        return self._asked
+
+    @property
     def choice(self) -> RuntimeChoice | None:
         """The runtime that is used, and why; None until the first image or `prepare`."""
         return None if (prepared := self._prepared) is None else prepared.choice
