@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
     from vitrail.features.store.reader import open_features
     from vitrail.prediction.predictor import load
     from vitrail.workflows.check import check
+    from vitrail.workflows.evaluate import evaluate
     from vitrail.workflows.features.write import write_features
     from vitrail.workflows.fit.call import fit, plan
     from vitrail.workflows.nodes import nodes
@@ -20,13 +21,14 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
 
 __version__ = "0.1.0"
 __all__ = [
-    "check", "create_feature_extractor", "fit", "load", "nobody", "nodes", "open_features", "plan", "pretrain_formula",
-    "table", "write_features",
+    "check", "create_feature_extractor", "evaluate", "fit", "load", "nobody", "nodes", "open_features", "plan",
+    "pretrain_formula", "table", "write_features",
 ]  # fmt: skip
 
 _MODULES = {
     "check": "vitrail.workflows.check",
     "create_feature_extractor": "vitrail.features.extractor",
+    "evaluate": "vitrail.workflows.evaluate",
     "fit": "vitrail.workflows.fit.call",
     "load": "vitrail.prediction.predictor",
     "nobody": "vitrail.basics.events",

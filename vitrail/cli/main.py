@@ -13,7 +13,7 @@ import typer
 
 import vitrail
 from vitrail.basics.errors import VitrailError
-from vitrail.cli import check, demo, features, fit, nodes, predict, pretrain, study
+from vitrail.cli import check, demo, evaluate, features, fit, nodes, predict, pretrain, study
 from vitrail.cli.output import (
     explained_printing,
     flush_what_can_be,
@@ -39,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (check, fit, predict, features, nodes, demo, study, pretrain):
+for family in (check, fit, predict, features, nodes, demo, evaluate, study, pretrain):
     family.register(app)
 
 
@@ -113,9 +113,9 @@ def entry() -> None:
 _MEANT = {
     "train": "fit", "finetune": "fit", "fine-tune": "fit", "classify": "predict", "infer": "predict",
     "inference": "predict", "extract": "features", "embed": "features", "layers": "nodes", "inspect": "check",
-    "validate": "check", "evaluate": "fit", "eval": "fit", "test": "fit", "version": "--version",
+    "validate": "check", "eval": "evaluate", "test": "evaluate", "judge": "evaluate", "version": "--version",
 }  # fmt: skip
-"""What other programs call it; the figures of an evaluation are in the report that `fit` writes."""
+"""What other programs call it."""
 
 
 def _hint_at_command(message: str) -> None:

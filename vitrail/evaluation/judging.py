@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from vitrail.basics.natural_order import natural_places
 from vitrail.data.columns import in_split
@@ -61,7 +61,8 @@ def judge_splits(
         judged.images[split] = answers
         judged.quality[split] = judge(answers, seed=seed)
         judged.neighbours[split] = accuracy(answers.labels, neighbours[split], groups=answers.groups, seed=seed)
-        leak_free = _leak_free(answers, leaked, seed)
+        fresh = np.array([identity not in leaked for identity in answers.ids])
+        leak_free = leak_free_accuracy(answers, fresh, seed=seed)
         if leak_free is not None:
             judged.leak_free[split] = leak_free
     return judged
@@ -74,8 +75,8 @@ def answers_about(images: SplitImages, split: str, logits: Float[np.ndarray, "N 
     )  # fmt: skip
 
 
-def _leak_free(judged: JudgedImages, leaked: set[str], seed: int) -> Measure | None:
-    fresh = np.array([identity not in leaked for identity in judged.ids])
+def leak_free_accuracy(judged: JudgedImages, fresh: Bool[np.ndarray, "N"], *, seed: int) -> Measure | None:
+    """Accuracy on the images that the model did not know from training; None where it knew all of them, or none."""
     if fresh.all() or not fresh.any():
         return None
     left = judged.where(fresh)

@@ -1,0 +1,140 @@
+"""`vitrail evaluate`: a package and labelled images to a report on how far its answers can be believed."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vitrail.basics.calls import call_text
+from vitrail.basics.events import Emit, Noted
+from vitrail.basics.run_folder import RunFolder
+from vitrail.basics.run_standing import refuse_occupied, unused_run_path
+from vitrail.basics.stopwatch import Stopwatch
+from vitrail.basics.versions import versions
+from vitrail.data.checked_files import checked_places
+from vitrail.data.inspection import Finding
+from vitrail.data.split_images import fingerprint
+from vitrail.evaluation.answers_file import answers_sentence, write_answers
+from vitrail.evaluation.chosen_images import chosen_images
+from vitrail.evaluation.evaluations import EvaluationSettings, Outcome, evaluated
+from vitrail.evaluation.evaluations_report import EvaluationResult, report_sections
+from vitrail.evaluation.judged_images import JudgedImages
+from vitrail.evaluation.report import Report, write_report
+from vitrail.evaluation.subject import Subject
+from vitrail.pages.progress import sink_or_bars
+from vitrail.prediction.answers import gathered_answers
+from vitrail.prediction.kept_answers import kept_answers
+from vitrail.prediction.predictor import Predictor, load
+from vitrail.workflows.check import StartedCheck, begin_check
+
+
+def evaluate(
+    package: str | Path,
+    data: Any,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    workers: int | None = None,
+    command: str | None = None,
+    emit: Emit | None = None,
+    **settings: Any,
+) -> EvaluationResult:
+    """Judge a package on labelled images, and write a report.
+
+    Args:
+        package: a package, or the run that made it.
+        data: labelled images, as for `check`.
+        out: the run folder; None: `runs/NAME-OF-THE-DATA-evaluated`. An interrupted evaluation is continued.
+        overwrite: replace a run that stands there.
+        workers: processes that read images; None: one per core.
+        command: how the evaluation is described in its report; None: as this call.
+        emit: receives progress events; None: bars on a terminal and in a notebook; `vitrail.nobody`: silence.
+        settings: any of `EvaluationSettings`' names, e.g. `evaluations="quality,robustness"`, `split="all"`, `seed=1`.
+
+    Returns:
+        The report, its sections, the judged images, and what could not be judged, with the reasons.
+
+    Raises:
+        InputError: data, package or settings are not as expected; no image is left to judge.
+        PackageError: the package is damaged.
+        SystemFault: disk, permission or memory.
+    """
+    chosen = EvaluationSettings.gather(**settings)
+    call = command or call_text(
+        evaluate, package, data, out=out, overwrite=overwrite, workers=workers, **settings
+    )  # fmt: skip
+    watch = Stopwatch()
+    with sink_or_bars(emit) as emit:
+        if out is not None:
+            refuse_occupied(Path(out), overwrite=overwrite)
+        started = begin_check(data, workers=workers)
+        usual = unused_run_path(f"{started.images.name}-evaluated", parent=Path("runs"))
+        predictor = load(package, device=chosen.device, runtime=chosen.runtime)
+        with RunFolder.open(Path(out or usual), chosen.model_dump(mode="json"), overwrite=overwrite) as run:
+            subject, about = _answered(run, predictor, started, chosen, emit)
+            watch.lap("answers")
+            return _judged(run, subject, chosen, replace(about, command=call), watch)
+
+
+@dataclass(frozen=True)
+class _About:
+    """What a report says beside its figures."""
+
+    name: str
+    findings: tuple[Finding, ...]
+    told: tuple[str, ...]
+    command: str = ""
+
+
+def _answered(
+    run: RunFolder, predictor: Predictor, started: StartedCheck, settings: EvaluationSettings, emit: Emit
+) -> tuple[Subject, _About]:
+    """The images that are judged, and what the model says of them."""
+    name, workers = started.images.name, started.workers
+    inspection = started.pending.result(emit)
+    images = chosen_images(inspection, name=name, classes=predictor.classes, split=settings.split)
+    for sentence in images.told:
+        emit(Noted(f"images   {sentence}"))
+    places = checked_places(images.rows)
+    answers = gathered_answers(
+        kept_answers(predictor, places, run.work / "answers", workers=workers, emit=run.journaled(emit))
+    )
+    judged = JudgedImages.of_answers(images.rows, answers, measured_on=images.measured_on)
+    return Subject(judged, predictor, settings.seed, workers, emit), _About(name, inspection.findings, images.told)
+
+
+def _judged(
+    run: RunFolder, subject: Subject, settings: EvaluationSettings, about: _About, watch: Stopwatch
+) -> EvaluationResult:
+    outcome = Outcome()
+    try:
+        evaluated(subject, settings, outcome)
+    except KeyboardInterrupt:
+        _write(run, subject, outcome, about, watch)  # what was finished; the same command does the rest
+        raise
+    watch.lap("evaluations")
+    result = _write(run, subject, outcome, about, watch)
+    run.finish()
+    return result
+
+
+def _write(run: RunFolder, subject: Subject, outcome: Outcome, about: _About, watch: Stopwatch) -> EvaluationResult:
+    judged = subject.judged
+    run.cleared("report.html")
+    write_answers({judged.measured_on: judged}, run.path)
+    sections = report_sections(subject, outcome, about.findings, about.told)
+    page = Report(
+        title=about.name,
+        created=time.strftime("%Y-%m-%d %H:%M"),
+        command=about.command,
+        sections=sections,
+        seed=subject.seed,
+        timings=dict(watch.laps),
+        versions=versions(),
+        beside=[answers_sentence(run.path)],
+        window_of=fingerprint(judged.rows),
+    )
+    by_name = {section.name: section for section in sections}
+    return EvaluationResult(
+        run.path, write_report(page, run.path), judged, by_name, dict(outcome.not_judged), watch.total
+    )  # fmt: skip
