@@ -14,6 +14,7 @@ from vitrail.evaluation.judged_images import JudgedImages
 from vitrail.evaluation.most_wrong import most_wrong_section
 from vitrail.evaluation.section import Section
 from vitrail.evaluation.subject import Subject
+from vitrail.measures.intervals import Measure
 from vitrail.pages.shown_as_text import ShownAsText
 
 
@@ -57,7 +58,20 @@ class EvaluationResult(ShownAsText):
             for number, sentence in enumerate(each for each in section.sentences if each.verdict)
         ]
         missing = [f"{name:<11}not judged: {why}" for name, why in self.not_judged.items()]
-        return [*verdicts, *missing, "", f"report     {self.report}", f"time       {self.seconds:.1f} s"]
+        return [
+            *self._accuracy(),
+            *verdicts,
+            *missing,
+            "",
+            f"report     {self.report}",
+            f"time       {self.seconds:.1f} s",
+        ]
+
+    def _accuracy(self) -> list[str]:
+        if "quality" not in self.sections:
+            return []
+        quality = self.sections["quality"].figures["splits"][self.judged.measured_on]
+        return [f"{'accuracy':<11}{Measure.from_json(quality['accuracy']).text()}"]
 
 
 def report_sections(

@@ -1,0 +1,67 @@
+"""Somebody judges a package on labelled images, from the command line and from Python."""
+
+import json
+
+import pytest
+
+import vitrail as product
+from tests.unit.models.test_package import built_model, contents
+from vitrail.evaluation import evaluations as known
+from vitrail.models.package import write_package
+from vitrail.models.parts.seen import Seen
+
+
+@pytest.fixture
+def images(write_images):
+    return write_images({"ant": 3, "bee": 4, "moth": 1})
+
+
+@pytest.fixture
+def package(tmp_path, images):
+    trained_on = product.check(images, workers=0).table["id"].to_pylist()[:2]
+    write_package(
+        tmp_path / "package", built_model(), contents=contents(), parts=[Seen.of(trained_on, seed=0, fingerprint="f")]
+    )
+    return tmp_path / "package"
+
+
+def test_a_package_is_judged_and_what_it_was_trained_on_or_does_not_know_is_named(vitrail, package, images, tmp_path):
+    ended = vitrail(
+        "evaluate", package, images, "--with", "quality", "--out", tmp_path / "run", "--workers", "0", "--json"
+    )
+    assert ended.code == 0, ended.err
+    told, report = json.loads(ended.out), json.loads((tmp_path / "run" / "report.json").read_text())
+    assert told["n"] == 7
+    assert told["sections"] == report["sections"]
+    quality = report["sections"]["quality"]["figures"]
+    assert (quality["splits"]["images"]["n"], quality["leak_free_accuracy"]["n"]) == (7, 5)
+    assert "2 of 7 images are among the 2 training images of the package" in json.dumps(report["sections"]["findings"])
+    told_of = report["sections"]["scope"]["sentences"][0]["text"]
+    assert "1 image of 1 class that the model does not know is in no figure: 'moth'" in told_of
+    assert {name: why for name, why in told["not_judged"].items() if name != "quality"} == {
+        name: "it was not asked for" for name in known.EVALUATIONS if name != "quality"
+    }
+    assert (tmp_path / "run" / "answers.csv").read_text().count("\n") == 8
+    assert not (tmp_path / "run" / "work").exists()
+
+
+def test_stopped_within_the_evaluations_it_leaves_a_report_and_goes_on_with_the_answers_it_has(
+    package, images, tmp_path, monkeypatch
+):
+    def stopped(subject, settings):
+        raise KeyboardInterrupt
+
+    asked = {"out": tmp_path / "run", "workers": 0, "evaluations": ["quality"], "emit": product.nobody}
+    with monkeypatch.context() as within:
+        within.setattr(known, "EVALUATIONS", {"quality": stopped})
+        with pytest.raises(KeyboardInterrupt):
+            product.evaluate(package, images, **asked)
+    partial = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert partial["sections"]["scope"]["figures"] == {"quality": "not judged: it was stopped before that"}
+    with monkeypatch.context() as within:
+        within.setattr("vitrail.prediction.predictor.Predictor._answers", None)  # nothing is computed again
+        result = product.evaluate(package, images, **asked)
+    assert result.sections["quality"].figures["splits"]["images"]["n"] == 7
+    assert result.lines()[0].startswith("accuracy   ")
+    with pytest.raises(product.basics.errors.InputError, match="a finished run stands there"):
+        product.evaluate(package, images, **asked)
