@@ -56,6 +56,7 @@ class DisturbedAnswers:
         noise: by standard deviation, [N].
         corrupted: by corruption, one row per severity, [S, N].
         examples: of attacks that succeeded.
+        shown: an image that the model is right about, to show corruptions on.
     """
 
     clean: Int[np.ndarray, "N"]
@@ -66,6 +67,7 @@ class DisturbedAnswers:
     noise: dict[float, Int[np.ndarray, "N"]] = field(default_factory=dict)
     corrupted: dict[str, Int[np.ndarray, "S N"]] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
+    shown: UInt8[np.ndarray, "H W C"] | None = None
 
 
 def disturbed_answers(subject: Subject, judged: JudgedImages, settings: RobustnessSettings) -> DisturbedAnswers:
@@ -143,6 +145,8 @@ class _Batch:
             found.fgsm[epsilon][self.places] = self._answers(moved)
             found.random[epsilon][self.places] = self._answers(self._changed_by_chance(pixels, epsilon))
         right = logits.argmax(dim=1) == labels
+        if found.shown is None and bool(right.any()):
+            found.shown = self.whole[int(right.nonzero()[0, 0])]
         for norm in ("inf", "2"):
             self._descend(found, norm, pixels, labels, right)
         self._add_noise(found)
