@@ -12,6 +12,12 @@ from jaxtyping import Float
 from vitrail.basics.errors import InputError
 from vitrail.basics.printable import printable
 
+UNLIKE = 0.05
+"""An image is called unlike the known ones where its likeness is this or less: 1 in 20 of those that nothing is wrong
+with is, too (the 95th percentile of the articles Vitrail grew from)."""
+TIE = 1e-12
+"""A likeness is a fraction that floating-point numbers hold nearly."""
+
 LINES_SHOWN = 20
 """Predictions that a list of them shows when it is printed."""
 
@@ -26,6 +32,8 @@ class Prediction:
         probability: its probability, 0-1.
         probabilities: every class's probability, in the package's order; they sum to 1.
         id: hash of the file's content, and its frame beyond 0, as in the image table; empty for a picture in memory.
+        likeness: how like the images that the model knows it is, see `likeness.likenesses`; None where the package
+            does not say what these are like.
     """
 
     path: str
@@ -33,12 +41,19 @@ class Prediction:
     probability: float
     probabilities: dict[str, float]
     id: str = ""
+    likeness: float | None = None
+
+    @property
+    def unlike(self) -> bool | None:
+        """Whether it is unlike the known images: then the answer is worth little, however sure it sounds."""
+        return None if self.likeness is None else self.likeness <= UNLIKE + TIE
 
     def __repr__(self) -> str:
-        """One line: class, probability, file, and the runners-up."""
+        """One line: class, probability, file, the runners-up, and whether the image is unlike the known ones."""
         others = sorted(self.probabilities.items(), key=lambda item: -item[1])[1:3]
         rest = "  ".join(f"{printable(name)} {probability:.1%}" for name, probability in others)
-        return f"{printable(self.label):<24} {self.probability:>6.1%}   {printable(self.path)}   [{rest}]"
+        warned = f"   unlike known images ({self.likeness:.2g})" if self.likeness is not None and self.unlike else ""
+        return f"{printable(self.label):<24} {self.probability:>6.1%}   {printable(self.path)}   [{rest}]{warned}"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, probabilities with seven decimals."""
@@ -49,6 +64,7 @@ class Prediction:
             "probability": round(self.probability, 7),
             "probabilities": rounded,
             "id": self.id,
+            **({} if self.likeness is None else {"likeness": round(self.likeness, 7), "unlike": self.unlike}),
         }
 
 
@@ -95,6 +111,8 @@ class Answers:
         logits: what the last layer gives; see `probabilities`.
         features: the pooled features that it gives them of.
         faults: by row, why an image could not be read.
+        likeness: of each image, how like those that the model knows it is (`likeness.likenesses`), NaN where it could
+            not be read; None where the package does not say what these are like.
     """
 
     classes: tuple[str, ...]
@@ -103,6 +121,7 @@ class Answers:
     logits: Float[np.ndarray, "N K"]
     features: Float[np.ndarray, "N D"]
     faults: Mapping[int, str] = field(default_factory=dict)
+    likeness: Float[np.ndarray, "N"] | None = None
 
     @cached_property
     def probabilities(self) -> Float[np.ndarray, "N K"]:
@@ -130,6 +149,7 @@ class Answers:
             self.logits[chosen],
             self.features[chosen],
             {new: self.faults[row] for new, row in enumerate(chosen) if row in self.faults},
+            None if self.likeness is None else self.likeness[chosen],
         )
 
     def __repr__(self) -> str:
@@ -146,7 +166,10 @@ class Answers:
         probabilities = self.probabilities[row]
         best = int(probabilities.argmax())
         named = dict(zip(self.classes, map(float, probabilities), strict=True))
-        return Prediction(self.names[row], self.classes[best], float(probabilities[best]), named, self.ids[row])
+        likeness = None if self.likeness is None else float(self.likeness[row])
+        return Prediction(
+            self.names[row], self.classes[best], float(probabilities[best]), named, self.ids[row], likeness
+        )
 
     def __iter__(self) -> Iterator[Prediction | Unreadable]:
         return (self[row] for row in range(len(self)))
@@ -165,6 +188,7 @@ def gathered_answers(parts: Iterable[Answers]) -> Answers:
             hint="gather what one predictor says of at least one image",
         )
     starts = np.cumsum([0, *map(len, several)])
+    likeness = [part.likeness for part in several if part.likeness is not None]
     return Answers(
         several[0].classes,
         tuple(identity for part in several for identity in part.ids),
@@ -176,4 +200,5 @@ def gathered_answers(parts: Iterable[Answers]) -> Answers:
             for start, part in zip(starts, several, strict=False)
             for row, reason in part.faults.items()
         },
+        np.concatenate(likeness) if len(likeness) == len(several) else None,
     )

@@ -22,6 +22,7 @@ from vitrail.models.heads import feature_width
 from vitrail.models.package import Package, read_package
 from vitrail.models.run_package import package_of
 from vitrail.prediction.answers import Answers, Prediction, Predictions, Unreadable
+from vitrail.prediction.likeness import likenesses, reference_or_reason
 from vitrail.prediction.prepared import PreparedModel, prepared_model
 from vitrail.prediction.runtimes.choosing import RuntimeChoice
 from vitrail.prediction.runtimes.known import known_name
@@ -43,6 +44,9 @@ class Predictor:
     into place once, under a lock, and calls are computed one after the other with all cores (see `callers` of
     `prepare`), while other threads decode. The same image in a batch of another size may differ in the last digits.
 
+    `reference` is what the package says of the images it knows, from which every answer has its `likeness`; None where
+    it says nothing, and then `why_no_reference` says why.
+
     >>> predictor = vitrail.load("runs/ants/package")      # doctest: +SKIP
     >>> predictor.predict("photo.jpg")[0].label            # doctest: +SKIP
     'ants'
@@ -56,6 +60,7 @@ class Predictor:
         self.device = chosen_device(device)
         self.model = package.load_model().to(self.device)
         self._width = feature_width(self.model)
+        self.reference, self.why_no_reference = reference_or_reason(package)
         self._lock = threading.Lock()
         self._prepared: PreparedModel | None = None
         self._opened = contextlib.ExitStack()
@@ -160,7 +165,8 @@ class Predictor:
         shown = tuple(names or (f"image {number}" for number in range(count)))
         features, logits = self._model_for(pixels, count).answered(pixels, shown)
         unknown = ("",) * count
-        return Answers(tuple(self.classes), tuple(ids or unknown), tuple(names or unknown), logits, features)
+        named = tuple(ids or unknown), tuple(names or unknown)
+        return Answers(tuple(self.classes), *named, logits, features, likeness=self._likeness(features))
 
     def pixels(self, image: Any) -> UInt8[np.ndarray, "H W C"]:
         """One image, of any kind that `answers` takes, as the model sees it: decoded, resized, cropped, in this thread.
@@ -223,7 +229,11 @@ class Predictor:
             readable = np.stack([pixels[row] for row in rows])
             model = self._model_for(readable, images)
             features[rows], logits[rows] = model.answered(readable, [names[row] for row in rows])
-        return Answers(tuple(self.classes), tuple(each.id for _, each in batch), names, logits, features, faults)
+        ids = tuple(each.id for _, each in batch)
+        return Answers(tuple(self.classes), ids, names, logits, features, faults, self._likeness(features))
+
+    def _likeness(self, features: np.ndarray) -> np.ndarray | None:
+        return None if self.reference is None else likenesses(self.reference, features)
 
     def _model_for(self, pixels: np.ndarray, images: int, *, callers: int = 1, warm: bool = False) -> PreparedModel:
         """What was prepared; whoever comes first prepares on these pixels, and the others wait for it."""

@@ -1,0 +1,129 @@
+"""How far rows lie from classes of rows: one mean for each class, one covariance for all of them.
+
+Source: K. Lee et al. (2018), A simple unified framework for detecting out-of-distribution samples, section 2.1; relative
+distances from J. Ren et al. (2021), A simple fix to Mahalanobis distance, equation 3.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vitrail.basics.errors import InputError
+from vitrail.measures.covariance import ROWS_AT_ONCE, Moments, ShrunkCovariance, refuse_no_numbers
+
+
+@dataclass(frozen=True, eq=False)
+class ClassDistances:
+    """Classes with means of their own and a covariance that they share, and all rows as one cloud beside them.
+
+    Attributes:
+        centre: (D,), the mean of all rows.
+        means: (K, D), of the classes.
+        shared: (D, D), whitens rows about their class means.
+        overall: (D, D), whitens rows about the centre.
+        shrinkage: of the shared covariance, 0-1.
+        overall_shrinkage: of the overall covariance.
+    """
+
+    centre: Float[np.ndarray, "D"]
+    means: Float[np.ndarray, "K D"]
+    shared: Float[np.ndarray, "D D"]
+    overall: Float[np.ndarray, "D D"]
+    shrinkage: float = 0.0
+    overall_shrinkage: float = 0.0
+
+    def squared(self, rows: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N"]:
+        """Squared Mahalanobis distance to the nearest class mean; for endless training rows, χ² with D degrees.
+
+        Raises:
+            InputError: a value is NaN or infinite, or rows have another width.
+        """
+        return self._distances(rows, relative=False)
+
+    def relative(self, rows: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N"]:
+        """The squared distance to the nearest class less that to the centre of all rows; may be negative.
+
+        It forgives what is rare in every class alike, and so sees classes that are nearly known; a shift of whole
+        images (a sketch, another scanner), in which both distances grow, it may miss.
+        """
+        return self._distances(rows, relative=True)
+
+    def _distances(self, rows: Float[np.ndarray, "N D"], *, relative: bool) -> Float[np.ndarray, "N"]:
+        if rows.shape[1] != len(self.centre):
+            raise InputError(f"rows have {rows.shape[1]} features, {len(self.centre)} were expected")
+        # In float64 whatever precision the matrices are kept in.
+        shared, means = self.shared.astype(np.float64, copy=False), (self.means - self.centre).astype(np.float64)
+        whitened_means = means @ shared
+        lengths = np.einsum("kd,kd->k", whitened_means, whitened_means)
+        overall = self.overall.astype(np.float64, copy=False) if relative else None
+        found = np.empty(len(rows))
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            piece = rows[start : start + ROWS_AT_ONCE] - self.centre.astype(np.float64)
+            whitened = piece @ shared
+            nearest = (lengths - 2 * (whitened @ whitened_means.T)).min(axis=1)
+            distances = np.maximum(np.einsum("nd,nd->n", whitened, whitened) + nearest, 0)
+            if overall is not None:
+                apart = piece @ overall
+                distances -= np.einsum("nd,nd->n", apart, apart)
+            found[start : start + ROWS_AT_ONCE] = distances
+        refuse_no_numbers(found, thing="rows of features")
+        return found
+
+
+def mahalanobis_distance(distances: ClassDistances, rows: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N"]:
+    """The distance of every row to the nearest class, in standard deviations of rows about their class.
+
+    Raises:
+        InputError: see `ClassDistances.squared`.
+    """
+    return np.sqrt(distances.squared(rows))
+
+
+def fit_class_distances(
+    rows: Float[np.ndarray, "N D"], labels: Int[np.ndarray, "N"], *, shrunk: bool = True
+) -> ClassDistances:
+    """Means and covariances of labelled rows.
+
+    Fewer rows than features are fine where covariances are shrunk, and constant features, too.
+
+    Args:
+        rows: in whatever floating-point numbers; computed in float64, piece by piece.
+        labels: class numbers from 0 without gaps.
+        shrunk: as far as Ledoit and Wolf find right; False: as the rows are, divided by N − K and N − 1.
+
+    Raises:
+        InputError: a value is NaN or infinite, lengths differ, a class has no row, nothing varies, or there are too few
+            rows for covariances that are not shrunk.
+    """
+    if len(rows) != len(labels) or not len(rows):
+        raise InputError(f"{len(rows)} rows and {len(labels)} labels were given, one label per row was expected")
+    counts = np.bincount(labels)
+    if not counts.all():
+        raise InputError(f"class number {int(counts.argmin())} has no row", hint="number the classes without gaps")
+    means = _class_means(rows, labels, counts)
+    within = Moments.none(rows.shape[1])
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        piece = slice(start, start + ROWS_AT_ONCE)
+        within = within.merged(Moments.of(rows[piece] - means[labels[piece]]))
+    overall = Moments.of(rows)
+    if shrunk:
+        shared, whole = within.shrunk(), overall.shrunk()
+    else:
+        shared = ShrunkCovariance(within.covariance(lost=len(counts)), 0.0)
+        whole = ShrunkCovariance(overall.covariance(), 0.0)
+    return ClassDistances(
+        overall.mean, means, shared.whitening(), whole.whitening(), shared.shrinkage, whole.shrinkage
+    )  # fmt: skip
+
+
+def _class_means(
+    rows: Float[np.ndarray, "N D"], labels: Int[np.ndarray, "N"], counts: Int[np.ndarray, "K"]
+) -> Float[np.ndarray, "K D"]:
+    sums = np.zeros((len(counts), rows.shape[1]))
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        piece = slice(start, start + ROWS_AT_ONCE)
+        belongs = labels[piece, None] == np.arange(len(counts))
+        sums += belongs.T.astype(np.float64) @ rows[piece]
+    refuse_no_numbers(sums, thing="class sums")
+    return sums / counts[:, None]

@@ -1,0 +1,100 @@
+"""How like the images that a model knows an image is: the verdict on one image, from the package's reference."""
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import stats
+
+from vitrail.basics.errors import PackageError
+from vitrail.measures.conformal_p_values import conformal_p_values
+from vitrail.measures.mahalanobis import mahalanobis_distance
+from vitrail.models.package import Package
+from vitrail.models.parts.shift_reference import ShiftReference, preprocessing_digest
+from vitrail.prediction.answers import TIE, UNLIKE
+
+_HOW_TO_GET_ONE = "vitrail watch PACKAGE IMAGES --reference DATA --out NEW writes a package that has one"
+
+
+def package_reference(package: Package) -> ShiftReference:
+    """What the package says of the images that it knows.
+
+    Raises:
+        PackageError: it has no such part, the part makes no sense, is of features of another width, or was made with
+            another preprocessing.
+    """
+    if ShiftReference.name not in package.parts:
+        raise PackageError(
+            f"{package.folder}: the package does not say what the images are like that it knows (it has no part "
+            f"{ShiftReference.name!r})",
+            hint=_HOW_TO_GET_ONE,
+        )
+    reference = package.part(ShiftReference)
+    made, now = reference.facts.get("preprocessing"), preprocessing_digest(package.preprocessing)
+    if made != now:
+        raise PackageError(
+            f"{package.folder}: its part {ShiftReference.name!r} was made with another preprocessing "
+            f"({str(made)[:16]}) than the package's ({now}); features of images seen in another way cannot be compared",
+            hint=_HOW_TO_GET_ONE,
+        )
+    if len(reference.mean_of_class) != len(package.classes):
+        raise PackageError(
+            f"{package.folder}: its part {ShiftReference.name!r} knows {len(reference.mean_of_class)} classes, the "
+            f"package {len(package.classes)}",
+            hint=_HOW_TO_GET_ONE,
+        )
+    return reference
+
+
+def reference_or_reason(package: Package) -> tuple[ShiftReference | None, PackageError | None]:
+    """What the package says of known images, or the error that says why it cannot be used; the model can all the same."""
+    try:
+        return package_reference(package), None
+    except PackageError as error:
+        return None, error
+
+
+def likenesses(reference: ShiftReference, features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N"]:
+    """Of every image, the share of known images that are as far from their kind or farther: its conformal p-value.
+
+    Near 1: in the middle of what is known. Rows of NaN (images that could not be read) give NaN. In (0, 1], and
+    uniform for images that nothing is wrong with.
+    """
+    found = np.full(len(features), np.nan)
+    there = np.isfinite(features).all(axis=1)
+    if there.any():
+        distances = mahalanobis_distance(reference.distances, features[there])
+        found[there] = conformal_p_values(reference.scores, distances)
+    return found
+
+
+def are_unlike(likeness: Float[np.ndarray, "N"]) -> Bool[np.ndarray, "N"]:
+    """Which images are unlike the known ones; NaN is not."""
+    return likeness <= UNLIKE + TIE
+
+
+def unlike_sentence(unlike: int, images: int, held_out: int) -> str | None:
+    """What to say after `images` were answered of which `unlike` are unlike the known ones; None where none is.
+
+    Whether these are more than chance gives is asked of the beta-binomial distribution: the threshold itself comes
+    from a limited number of held-out images.
+    """
+    if not unlike:
+        return None
+    expected = round(UNLIKE * images)
+    told = (
+        f"{unlike:,} of {images:,} images {'is' if unlike == 1 else 'are'} unlike the images this model was trained "
+        f"and checked on; expected {'was' if expected == 1 else 'were'} {expected:,}"
+    )
+    if more_than_chance(unlike, images, held_out):
+        return f"{told}. Do not trust the answers to them: no figure of the report is about such images."
+    return f"{told}: no more than chance gives."
+
+
+def more_than_chance(unlike: int, images: int, held_out: int, *, alpha: float = 0.01) -> bool:
+    """Whether so many unlike images are a reason for alarm.
+
+    Source: of m new scores, those beyond the r-th largest of n held-out ones follow a beta-binomial distribution with
+    parameters r and n + 1 − r, whatever the scores' own distribution is (negative hypergeometric, as order statistics
+    have it).
+    """
+    rank = int(np.floor(UNLIKE * (held_out + 1) + 1e-9))
+    return bool(rank > 0 and stats.betabinom.sf(unlike - 1, images, rank, held_out + 1 - rank) < alpha)

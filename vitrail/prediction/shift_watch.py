@@ -1,0 +1,278 @@
+"""Are these images, as a whole, like those that a model knows? The verdict on many images, answers taken as they come."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+from pydantic import Field
+
+from vitrail.basics.settings import Settings
+from vitrail.measures.conformal_p_values import conformal_p_values
+from vitrail.measures.covariance import Moments
+from vitrail.measures.intervals import Measure, wilson
+from vitrail.measures.mahalanobis import mahalanobis_distance
+from vitrail.measures.two_samples import (
+    MeanAndSpread,
+    Scored,
+    TwoSampleTest,
+    class_mix_test,
+    combined_verdict,
+    mean_test,
+    score_test,
+)
+from vitrail.models.parts.shift_reference import ShiftReference
+from vitrail.prediction.answers import UNLIKE, Answers
+from vitrail.prediction.likeness import are_unlike
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class ShiftSettings(Settings):
+    """When images count as shifted."""
+
+    shift_level: Share = 0.05
+    """How often an alarm may be false: below this p-value there is one."""
+    least_shift_images: int = Field(default=30, ge=10)
+    """Fewer images get no verdict as a whole; the means of fewer are not near enough to normal."""
+    least_mean_shift: Annotated[float, Field(ge=0)] = 0.1
+    """A shift of the mean counts from here on, in standard deviations of known images."""
+    least_distance_shift: Annotated[float, Field(ge=0, lt=0.5)] = 0.02
+    """Distances count as others from here on: how far from 50 % the share of pairs is in which the new image is the
+    more unusual one."""
+    largest_outlier_share: Share = 0.1
+    """`shift_detected` where more images than this share lie beyond the 95th percentile of held-out ones."""
+    unusual_shown: Annotated[int, Field(ge=0, le=200)] = 24
+    """How many of the most unusual images are shown."""
+
+
+@dataclass(frozen=True)
+class ShiftVerdict:
+    """What can be said of many images.
+
+    Attributes:
+        decision: `shifted`, `not shifted`, `not enough images`.
+        p_value: of both tests together; None where there is none.
+        why: one sentence without its full stop: what decided.
+        images: that were judged.
+        held_out: images of the reference.
+        unusual: share of images beyond the 95th percentile of held-out ones; 5 % are expected.
+        distances: whether images lie farther from their classes than held-out ones do, or nearer; the effect is the
+            share of pairs in which the new image is the more unusual one.
+        features: whether the mean features have moved; the effect is in standard deviations.
+        class_mix: whether other answers are given than about held-out images; not counted as a shift of the images. The
+            effect is the share of answers that would have to change.
+        answered: answers by class, and those about held-out images.
+        outlier_indices: rows of the images beyond the 95th percentile, in order.
+        most_unusual: rows of the most unusual images, the farthest first.
+        shift_detected: whether `shift_score` is above what is tolerated; None where there are too few images. This is
+            the rule of the articles Vitrail grew from, without a test; `decision` has one.
+    """
+
+    decision: Literal["shifted", "not shifted", "not enough images"]
+    p_value: float | None
+    why: str
+    images: int
+    held_out: int
+    unusual: Measure
+    distances: TwoSampleTest
+    features: TwoSampleTest
+    class_mix: TwoSampleTest
+    answered: Mapping[str, tuple[int, int]]
+    outlier_indices: Sequence[int]
+    most_unusual: Sequence[int]
+    shift_detected: bool | None
+
+    @property
+    def shift_score(self) -> float | None:
+        """The share of images beyond the 95th percentile of held-out ones."""
+        return self.unusual.value
+
+
+@dataclass(eq=False)
+class ShiftWatch:
+    """Takes answers as they come, and keeps of every image its distance and answer: 16 bytes.
+
+    Attributes:
+        reference: of the package that answers.
+        distances: of the images that were read, in order.
+        rows: their numbers among all images that were given.
+    """
+
+    reference: ShiftReference
+    distances: list[Float[np.ndarray, "_"]] = field(default_factory=list)
+    predicted: list[Int[np.ndarray, "_"]] = field(default_factory=list)
+    rows: list[Int[np.ndarray, "_"]] = field(default_factory=list)
+    given: int = 0
+    _moments: Moments | None = None
+
+    def add(self, answers: Answers) -> Float[np.ndarray, "_"]:
+        """Take more answers.
+
+        Returns:
+            The likeness of each of them; NaN where an image could not be read.
+        """
+        read = np.array([row for row in range(len(answers)) if row not in answers.faults], dtype=np.int64)
+        likeness = np.full(len(answers), np.nan)
+        if len(read):
+            found = self.add_features(answers.features[read], answers.logits[read].argmax(axis=1), rows=read)
+            likeness[read] = found
+        self.given += len(answers)
+        return likeness
+
+    def add_features(
+        self, features: Float[np.ndarray, "N D"], predicted: Int[np.ndarray, "N"], *, rows: Int[np.ndarray, "N"]
+    ) -> Float[np.ndarray, "N"]:
+        """Take features of images that were read; `rows` are their numbers among those given next."""
+        distances = mahalanobis_distance(self.reference.distances, features)
+        self.distances.append(distances)
+        self.predicted.append(predicted)
+        self.rows.append(rows + self.given)
+        places = Moments.of(self.reference.places(features, predicted))
+        self._moments = places if self._moments is None else self._moments.merged(places)
+        return conformal_p_values(self.reference.scores, distances)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.distances))
+
+    def verdict(self, settings: ShiftSettings, *, classes: Sequence[str], seed: int = 0) -> ShiftVerdict:
+        """What can be said of the images so far; each counts as one piece of evidence."""
+        if not len(self):
+            return _judged(self.reference, _Seen.none(), settings, classes=classes, seed=seed)
+        parts = (np.concatenate(each) for each in (self.distances, self.predicted, self.rows))
+        spread = MeanAndSpread.of(self._moments) if self._moments is not None and len(self) > 1 else None
+        return _judged(self.reference, _Seen(*parts, None, spread), settings, classes=classes, seed=seed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What is known of the images that are judged."""
+
+    distances: Float[np.ndarray, "N"]
+    predicted: Int[np.ndarray, "N"]
+    rows: Int[np.ndarray, "N"]
+    groups: Int[np.ndarray, "N"] | None
+    spread: MeanAndSpread | None
+
+    @classmethod
+    def none(cls) -> "_Seen":
+        nothing = np.zeros(0, dtype=np.int64)
+        return cls(np.zeros(0), nothing, nothing, None, None)
+
+    @property
+    def units(self) -> int:
+        return len(self.distances) if self.groups is None else int(self.groups.max()) + 1
+
+
+def shift_of(
+    reference: ShiftReference,
+    features: Float[np.ndarray, "N D"],
+    predicted: Int[np.ndarray, "N"],
+    settings: ShiftSettings,
+    *,
+    classes: Sequence[str],
+    groups: Int[np.ndarray, "N"] | None = None,
+    seed: int = 0,
+) -> ShiftVerdict:
+    """The verdict on images whose features are all there.
+
+    Args:
+        reference: of the model that gave the features.
+        features: pooled, exact as predictions are computed.
+        predicted: the class numbers that the model answered.
+        settings: when images count as shifted.
+        classes: names by number.
+        groups: patients, numbered from 0 without gaps; images of one count as one piece of evidence.
+        seed: of the draws for the mix of classes.
+
+    Raises:
+        InputError: a feature is NaN or infinite, or of another width.
+    """
+    distances = mahalanobis_distance(reference.distances, features)
+    units = len(features) if groups is None else int(groups.max()) + 1
+    spread = MeanAndSpread.of_groups(reference.places(features, predicted), groups) if units > 1 else None
+    seen = _Seen(distances, predicted, np.arange(len(features)), groups, spread)
+    return _judged(reference, seen, settings, classes=classes, seed=seed)
+
+
+def _judged(
+    reference: ShiftReference, seen: _Seen, settings: ShiftSettings, *, classes: Sequence[str], seed: int
+) -> ShiftVerdict:
+    p_values = conformal_p_values(reference.scores, seen.distances)
+    outliers = are_unlike(p_values)
+    too_few = _too_few(reference, seen, settings)
+    mix = tuple(np.bincount(each, minlength=len(classes)) for each in (reference.score_classes, seen.predicted))
+    none = TwoSampleTest(None, None, "", too_few)
+    distances = features = class_mix = none
+    decision, p_value = "not enough images", None
+    if too_few is None and seen.spread is not None:
+        distances = score_test(reference.scored, Scored(seen.distances, seen.predicted, seen.groups))
+        features = _in_deviations(mean_test(reference.mean_and_spread, seen.spread), reference)
+        class_mix = class_mix_test(*mix, seed=seed)
+        both = combined_verdict(
+            distances, features, alpha=settings.shift_level, least_score=settings.least_distance_shift,
+            least_mean=settings.least_mean_shift,
+        )  # fmt: skip
+        decision, p_value = both.decision, both.p_value
+    unusual = wilson(int(outliers.sum()), len(outliers), name="unlike the known images")
+    farthest = np.argsort(-seen.distances, kind="stable")[: settings.unusual_shown]
+    return ShiftVerdict(
+        decision=decision, p_value=p_value, why=too_few or _why(distances, features, settings),
+        images=len(seen.distances), held_out=reference.held_out, unusual=unusual, distances=distances,
+        features=features, class_mix=class_mix,
+        answered={name: (int(new), int(old)) for name, old, new in zip(classes, *mix, strict=True)},
+        outlier_indices=seen.rows[outliers].tolist(), most_unusual=seen.rows[farthest].tolist(),
+        shift_detected=None if too_few else bool((unusual.value or 0) > settings.largest_outlier_share),
+    )  # fmt: skip
+
+
+def _too_few(reference: ShiftReference, seen: _Seen, settings: ShiftSettings) -> str | None:
+    least = settings.least_shift_images
+    patients = "" if seen.groups is None else " of different groups"
+    if seen.units < least:
+        return f"{seen.units} images{patients} are too few for a verdict on all of them, {least} are needed"
+    if reference.units < least:
+        return f"the package knows {reference.units} independent held-out images, {least} are needed for a verdict"
+    return None
+
+
+def _in_deviations(test: TwoSampleTest, reference: ShiftReference) -> TwoSampleTest:
+    """The effect in standard deviations of held-out images along one direction, in the mean over directions."""
+    covariance = reference.held_out_covariance
+    width = float(np.trace(covariance) / len(covariance)) ** 0.5
+    effect = None if test.effect is None or not width else test.effect / width
+    return TwoSampleTest(test.p_value, effect, test.method, test.why_none)
+
+
+def _why(distances: TwoSampleTest, features: TwoSampleTest, settings: ShiftSettings) -> str:
+    told = []
+    if distances.effect is not None:
+        told.append(f"a new image is more unusual than a held-out one in {distances.effect:.0%} of pairs "
+                    f"(p = {distances.p_value:.2g}; 50 % if nothing has changed)")  # fmt: skip
+    if features.effect is not None:
+        told.append(f"the mean features have moved by {features.effect:.2f} standard deviations "
+                    f"(p = {features.p_value:.2g})")  # fmt: skip
+    return " and ".join(told)
+
+
+def as_figures(verdict: ShiftVerdict) -> dict[str, Any]:
+    """Plain JSON values, without what is about single images."""
+    return {
+        "verdict": verdict.decision,
+        "p_value": verdict.p_value,
+        "shift_detected": verdict.shift_detected,
+        "shift_score": verdict.shift_score,
+        "images": verdict.images,
+        "held_out_images": verdict.held_out,
+        "unusual": verdict.unusual.as_json(),
+        "expected_unusual": UNLIKE,
+        "distances": _plain(verdict.distances),
+        "features": _plain(verdict.features),
+        "class_mix": _plain(verdict.class_mix),
+        "answered": {name: {"here": new, "held out": old} for name, (new, old) in verdict.answered.items()},
+    }
+
+
+def _plain(test: TwoSampleTest) -> dict[str, Any]:
+    return {"p_value": test.p_value, "effect": test.effect, "why_none": test.why_none}
