@@ -56,14 +56,14 @@ class Attack:
         bounds: the least and the greatest value that pixels have.
     """
 
-    epsilon: float
+    epsilon: float | int
     norm: Literal["inf", "2"] = "inf"
     steps: int = 1
-    step_size: float = 0.0
+    step_size: float | int = 0.0
     targeted: bool = False
     until_wrong: bool = False
     loss: Loss = log_odds_against
-    bounds: tuple[float, float] = (0.0, 1.0)
+    bounds: tuple[float | int, float | int] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         for name, value in (("epsilon", self.epsilon), ("step_size", self.step_size)):
@@ -73,7 +73,7 @@ class Attack:
             raise InputError(f"an attack of {self.steps} steps was asked for", hint="give steps=1 or more")
 
 
-def fgsm(epsilon: float, *, targeted: bool = False) -> Attack:
+def fgsm(epsilon: float | int, *, targeted: bool = False) -> Attack:
     """The fast gradient sign method: one step of `epsilon` along the sign of the gradient.
 
     Source: I. Goodfellow et al. (2015), Explaining and Harnessing Adversarial Examples, arXiv:1412.6572, section 4.
@@ -82,7 +82,7 @@ def fgsm(epsilon: float, *, targeted: bool = False) -> Attack:
 
 
 def pgd(
-    epsilon: float, *, steps: int = 10, norm: Literal["inf", "2"] = "inf", until_wrong: bool = False,
+    epsilon: float | int, *, steps: int = 10, norm: Literal["inf", "2"] = "inf", until_wrong: bool = False,
     targeted: bool = False,
 ) -> Attack:  # fmt: skip
     """Projected gradient descent: many small steps, brought back to within `epsilon` after each.
@@ -153,10 +153,10 @@ def pixel_gradients(
         found = logits(asked)
         if not found.requires_grad:
             raise InputError(
-                "the logits have no gradient with respect to the pixels, so that there is nothing an attack could go by",
+                "the logits have no gradient with respect to the pixels, so that an attack has nothing to go by",
                 hint="give logits_from_unit_pixels(predictor), not an answer that was chosen or rounded",
             )
-        total = loss(found, labels.to(found.device)).sum()
+        total = loss(found, labels.to(found.device).clone()).sum()  # a tensor of inference mode cannot be kept
         (gradients,) = torch.autograd.grad(total, asked, allow_unused=True, materialize_grads=True)
     return gradients, found.detach()
 
@@ -197,9 +197,7 @@ def _projected(
     return near.clamp(*attack.bounds)  # nearer to the original, which lies within the bounds
 
 
-def _random_offsets(
-    pixels: Float[Tensor, "B C H W"], attack: Attack, seeds: Sequence[int]
-) -> Float[Tensor, "B C H W"]:
+def _random_offsets(pixels: Float[Tensor, "B C H W"], attack: Attack, seeds: Sequence[int]) -> Float[Tensor, "B C H W"]:
     """A random place around every image, from its own seed: the same in every batch and on every device."""
     shape, drawn = tuple(pixels.shape[1:]), []
     for seed in seeds:

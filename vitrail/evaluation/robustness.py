@@ -21,9 +21,9 @@ from vitrail.measures.corruption_error import corruption_errors
 from vitrail.measures.intervals import Measure, wilson
 from vitrail.measures.means import share
 
-FEWEST, MOST, ON_ACCELERATOR = 100, 400, 1000
-PARAMETERS = 2_000_000_000
-"""A processor is given so many parameters to go through: 350 images for a ViT-Ti, 100 for a ViT-S; some minutes."""
+FEWEST, MOST, ON_ACCELERATOR = 60, 200, 1000
+PARAMETERS = 600_000_000
+"""A processor is given so many parameters to go through: 108 images for a ViT-Ti, 60 for a ViT-S; some minutes."""
 
 
 def robustness_section(subject: Subject, settings: RobustnessSettings) -> Section:
@@ -100,9 +100,7 @@ def _share(right: Bool[np.ndarray, "N"], judged: JudgedImages, name: str) -> dic
     return share(right, name=name, groups=judged.groups).as_json()
 
 
-def _headline(
-    found: DisturbedAnswers, judged: JudgedImages, settings: RobustnessSettings, seed: int
-) -> dict[str, Any]:
+def _headline(found: DisturbedAnswers, judged: JudgedImages, settings: RobustnessSettings, seed: int) -> dict[str, Any]:
     clean = found.clean == judged.labels
     attacked = found.fgsm.get(settings.attack_epsilon, found.clean) == judged.labels
     drop = accuracy_change(attacked, clean, name="robustness drop", groups=judged.groups, seed=seed)
@@ -117,7 +115,9 @@ def _headline(
         "clean_accuracy": _share(clean, judged, "clean accuracy"),
         "adversarial_accuracy": _share(attacked, judged, "adversarial accuracy"),
         "robustness_drop": drop.as_json(),
-        **{noise_name(level): _share(right, judged, f"accuracy with noise {level:g}") for level, right in noisy.items()},
+        **{
+            noise_name(level): _share(right, judged, f"accuracy with noise {level:g}") for level, right in noisy.items()
+        },
         "changed_by_noise": changed,
     }
 
@@ -141,7 +141,11 @@ def _curves(found: DisturbedAnswers, judged: JudgedImages, settings: RobustnessS
             }
         )
     lengths = [
-        {"length": length, "pgd": _share(withstood, judged, "robust accuracy"), "pgd_success": _success(clean, withstood)}
+        {
+            "length": length,
+            "pgd": _share(withstood, judged, "robust accuracy"),
+            "pgd_success": _success(clean, withstood),
+        }
         for (norm, length), withstood in found.withstood.items()
         if norm == "2"
     ]
@@ -197,7 +201,9 @@ def _gradient_check(found: DisturbedAnswers, judged: JudgedImages) -> dict[str, 
         "images_without_gradient": int(found.without_gradient.sum()),
         "one_step_succeeded_where_many_failed": max(better, default=0),
         "chance_misleads_as_often": bool(by_chance) and all(by_chance),
-        "nothing_misled": last is not None and bool(clean.any()) and bool((found.withstood["inf", last] == clean).all()),
+        "nothing_misled": last is not None
+        and bool(clean.any())
+        and bool((found.withstood["inf", last] == clean).all()),
     }
 
 

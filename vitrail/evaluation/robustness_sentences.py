@@ -80,8 +80,8 @@ def _corruption_words(figures: Mapping[str, Any]) -> Iterator[Sentence]:
         against = Measure.from_json(errors["mean_corruption_error"])
         compared = f"over {len(errors['compared'])} corruptions that both were measured on"
         yield Sentence(
-            f"Mean corruption error against {errors['reference']}: {against.text()}, {compared}; below 1 is better than "
-            "the reference, whose own uncertainty is not known."
+            f"Mean corruption error against {errors['reference']}: {against.text()}, {compared}; below 1 is better "
+            "than the reference, whose own uncertainty is not known."
         )
 
 
@@ -117,8 +117,8 @@ def _sample_words(figures: Mapping[str, Any]) -> Iterator[str]:
     )
     height, width = figures["image_size"]
     yield (
-        f"Pictures are disturbed in the size that the model sees, {width} × {height} pixels, and on the scale from black "
-        "(0) to white (1), before anything is normalised; of medical images that is the window that was chosen."
+        f"Pictures are disturbed in the size that the model sees, {width} × {height} pixels, and on the scale from "
+        "black (0) to white (1), before anything is normalised; of medical images that is the window that was chosen."
     )
     if figures["corruptions"] and min(height, width) != 224:
         yield (

@@ -103,7 +103,7 @@ def accuracy_change(
     n = len(before)
     if not n:
         return Measure(name, None, 0, scale="number", undefined_because="there are no images to measure it on")
-    differences: Float[np.ndarray, "N"] = after.astype(np.float64) - before
+    differences: Float[np.ndarray, N] = after.astype(np.float64) - before
     measure = Measure(name, float(differences.mean()), n, scale="number")
     clusters = np.arange(n) if groups is None else groups
     count = len(np.unique(clusters))

@@ -94,7 +94,9 @@ def corruption_errors(
         return np.stack([accuracy, drop, relative], axis=1)
 
     values = statistics(np.ones((1, n)))[0].tolist()
-    replicates = cluster_bootstrap(statistics, clusters, seed=seed, resamples=affordable_resamples(n, columns=len(names)))
+    replicates = cluster_bootstrap(
+        statistics, clusters, seed=seed, resamples=affordable_resamples(n, columns=len(names))
+    )
 
     def measured(name: str, place: int, because: str | None, scale: Any) -> Measure:
         defined = not np.isnan(values[place])

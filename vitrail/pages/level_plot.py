@@ -16,7 +16,7 @@ from vitrail.pages.plots import CHARACTER_PIXELS
 _LEFT = 70
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _APART = 5
-"""Pixels between the points of neighbouring lines at the same level, so that their intervals do not cover each other."""
+"""Pixels between the points of lines at the same level, so that their intervals do not cover each other."""
 
 
 def level_plot(

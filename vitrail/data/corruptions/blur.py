@@ -23,48 +23,50 @@ def length_factor(picture: np.ndarray) -> float:
     return min(picture.shape[:2]) / TUNED_FOR
 
 
-def gaussian_blur(picture: Unit, dice: np.random.Generator, sigma: float) -> Unit:
+def gaussian_blur(picture: Unit, dice: np.random.Generator, sigma: float | int) -> Unit:
     """A normal blur of that standard deviation."""
     sigma *= length_factor(picture)
     return gaussian_filter(picture, (sigma, sigma, 0), mode="nearest", truncate=4.0)
 
 
-def defocus_blur(picture: Unit, dice: np.random.Generator, radius: float, softness: float) -> Unit:
+def defocus_blur(picture: Unit, dice: np.random.Generator, radius: float | int, softness: float | int) -> Unit:
     """Every point becomes a disk, as in a lens out of focus."""
     kernel = disk(radius * length_factor(picture), softness)
     reach = len(kernel) // 2
-    around = np.pad(picture, ((reach, reach), (reach, reach), (0, 0)), mode="reflect" if _fits(picture, reach) else "edge")
+    around = np.pad(
+        picture, ((reach, reach), (reach, reach), (0, 0)), mode="reflect" if _fits(picture, reach) else "edge"
+    )
     return fftconvolve(around, kernel[..., None], mode="valid", axes=(0, 1)).astype(np.float32)
 
 
-def motion_blur(picture: Unit, dice: np.random.Generator, radius: float, sigma: float) -> Unit:
+def motion_blur(picture: Unit, dice: np.random.Generator, radius: float | int, sigma: float | int) -> Unit:
     """A moving camera, in a direction within 45 degrees of level."""
     factor, angle = length_factor(picture), -45 + 90 * dice.random()
     return smeared(picture, radius * factor, sigma * factor, degrees=angle)
 
 
-def zoom_blur(picture: Unit, dice: np.random.Generator, farthest: float, step: float) -> Unit:
+def zoom_blur(picture: Unit, dice: np.random.Generator, farthest: float | int, step: float | int) -> Unit:
     """A camera that zooms in while it exposes, up to `farthest` times."""
     factors = np.arange(1, farthest, step)
     return (picture + sum(enlarged(picture, float(each)) for each in factors)) / (len(factors) + 1)
 
 
-def disk(radius: float, softness: float) -> Float[np.ndarray, "S S"]:
+def disk(radius: float | int, softness: float | int) -> Float[np.ndarray, "S S"]:
     """A disk with sum 1 whose edge is softened by a normal blur over 3 (small disks) or 5 pixels."""
     small = radius <= 8
     reach = max(8 if small else 0, math.ceil(radius))
     across = np.arange(-reach, reach + 1)
     found = (across[:, None] ** 2 + across**2 <= radius**2).astype(np.float32)
-    taps = np.exp(-(np.arange(-1, 2) if small else np.arange(-2, 3)) ** 2 / (2 * softness**2))
+    taps = np.exp(-((np.arange(-1, 2) if small else np.arange(-2, 3)) ** 2) / (2 * softness**2))
     for axis in (0, 1):
         found = correlate1d(found, taps / taps.sum(), axis=axis, mode="mirror")
     return found / found.sum()
 
 
-def smeared(picture: Unit, radius: float, sigma: float, *, degrees: float) -> Unit:
+def smeared(picture: Unit, radius: float | int, sigma: float | int, *, degrees: float | int) -> Unit:
     """A picture smeared to one side, fading like half a normal curve; edges are repeated."""
     reach, turn = max(1, 2 * math.ceil(radius) + 1), math.radians(degrees)
-    weights = np.exp(-np.arange(reach) ** 2 / (2 * sigma**2)).astype(np.float32)
+    weights = np.exp(-(np.arange(reach) ** 2) / (2 * sigma**2)).astype(np.float32)
     weights /= weights.sum()
     around = np.pad(picture, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
     height, width = picture.shape[:2]
@@ -76,7 +78,7 @@ def smeared(picture: Unit, radius: float, sigma: float, *, degrees: float) -> Un
     return found
 
 
-def enlarged(picture: Unit, factor: float) -> Unit:
+def enlarged(picture: Unit, factor: float | int) -> Unit:
     """The middle of a picture, so many times as large, bilinear."""
     height, width = picture.shape[:2]
     left, top = (width - width / factor) / 2, (height - height / factor) / 2

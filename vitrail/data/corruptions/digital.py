@@ -15,7 +15,7 @@ from vitrail.data.corruptions.blur import length_factor
 from vitrail.data.corruptions.noise import Unit
 
 
-def pixelate(picture: Unit, dice: np.random.Generator, share: float) -> Unit:
+def pixelate(picture: Unit, dice: np.random.Generator, share: float | int) -> Unit:
     """Enlarged from so small a share of its sides, each pixel a block."""
     image = _image(picture)
     small = image.resize((max(1, int(image.width * share)), max(1, int(image.height * share))), Image.Resampling.BOX)
@@ -30,7 +30,9 @@ def jpeg(picture: Unit, dice: np.random.Generator, quality: int) -> Unit:
         return _unit(opened, picture.shape)
 
 
-def elastic(picture: Unit, dice: np.random.Generator, strength: float, smoothness: float, tilt: float) -> Unit:
+def elastic(
+    picture: Unit, dice: np.random.Generator, strength: float | int, smoothness: float | int, tilt: float | int
+) -> Unit:
     """Warped like rubber: three points moved by up to `tilt`, then a smooth random field of `strength`.
 
     Lengths are pixels of a picture of 224. One resampling does both; the original resamples twice.
@@ -50,7 +52,9 @@ def elastic(picture: Unit, dice: np.random.Generator, strength: float, smoothnes
     return np.stack(layers, axis=2).astype(np.float32)
 
 
-def smoothed(field: Float[np.ndarray, "H W"], sigma: float, *, truncate: float = 3.0) -> Float[np.ndarray, "H W"]:
+def smoothed(
+    field: Float[np.ndarray, "H W"], sigma: float | int, *, truncate: float | int = 3.0
+) -> Float[np.ndarray, "H W"]:
     """`scipy.ndimage.gaussian_filter` with mirrored edges, in a time that does not grow with `sigma`.
 
     The cosine transform of a mirrored row turns the filter into a product.

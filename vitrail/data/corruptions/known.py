@@ -37,7 +37,7 @@ class Corruption:
     needs_colour: bool = False
 
 
-def _one(*values: float) -> list[tuple[float, ...]]:
+def _one(*values: float | int) -> list[tuple[float | int, ...]]:
     return [(value,) for value in values]
 
 

@@ -12,7 +12,7 @@ from vitrail.data.corruptions.noise import Unit
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
-def fog(picture: Unit, dice: np.random.Generator, thickness: float, decay: float) -> Unit:
+def fog(picture: Unit, dice: np.random.Generator, thickness: float | int, decay: float | int) -> Unit:
     """Clouds of light that take away contrast."""
     height, width = picture.shape[:2]
     size = 1 << (max(height, width) - 1).bit_length()
@@ -22,8 +22,8 @@ def fog(picture: Unit, dice: np.random.Generator, thickness: float, decay: float
 
 
 def snow(
-    picture: Unit, dice: np.random.Generator, flakes: tuple[float, float, float, float], fall: tuple[float, float],
-    kept: float,
+    picture: Unit, dice: np.random.Generator, flakes: tuple[float | int, ...], fall: tuple[float | int, ...],
+    kept: float | int,
 ) -> Unit:  # fmt: skip
     """Falling flakes, and a whiter picture behind them.
 
@@ -43,20 +43,20 @@ def snow(
     return kept * picture + (1 - kept) * white + layer + layer[::-1, ::-1]
 
 
-def brightness(picture: Unit, dice: np.random.Generator, added: float) -> Unit:
+def brightness(picture: Unit, dice: np.random.Generator, added: float | int) -> Unit:
     """The brightest channel of every pixel gains that much, the others in proportion: hue and saturation stay."""
     value = picture.max(axis=2, keepdims=True)
     higher = (value + added).clip(0, 1)
     return np.where(value > 0, picture * (higher / np.maximum(value, 1e-6)), higher)
 
 
-def contrast(picture: Unit, dice: np.random.Generator, kept: float) -> Unit:
+def contrast(picture: Unit, dice: np.random.Generator, kept: float | int) -> Unit:
     """Every channel keeps that share of its distance from its mean."""
     means = picture.mean(axis=(0, 1), keepdims=True)
     return (picture - means) * kept + means
 
 
-def saturate(picture: Unit, dice: np.random.Generator, factor: float, added: float) -> Unit:
+def saturate(picture: Unit, dice: np.random.Generator, factor: float | int, added: float | int) -> Unit:
     """Less or more colour. Pixels without any keep none: they have no hue that could be strengthened."""
     value = picture.max(axis=2, keepdims=True)
     before = 1 - picture.min(axis=2, keepdims=True) / np.maximum(value, 1e-6)
@@ -65,7 +65,7 @@ def saturate(picture: Unit, dice: np.random.Generator, factor: float, added: flo
     return value - (value - picture) * strength
 
 
-def plasma(size: int, decay: float, dice: np.random.Generator) -> Float[np.ndarray, "S S"]:
+def plasma(size: int, decay: float | int, dice: np.random.Generator) -> Float[np.ndarray, "S S"]:
     """A random landscape from 0 to 1 that repeats at its edges: the diamond-square fractal.
 
     Args:
@@ -90,7 +90,7 @@ def plasma(size: int, decay: float, dice: np.random.Generator) -> Float[np.ndarr
     return (heights / max(float(heights.max()), 1e-12)).astype(np.float32)
 
 
-def _roughened(sums: np.ndarray, roughness: float, dice: np.random.Generator) -> np.ndarray:
+def _roughened(sums: np.ndarray, roughness: float | int, dice: np.random.Generator) -> np.ndarray:
     # The square is the original's: its noise spans roughness, and is multiplied by it once more.
     return sums / 4 + roughness * dice.uniform(-roughness, roughness, sums.shape)
 
