@@ -12,6 +12,8 @@ from vitrail.basics.events import Noted
 from vitrail.basics.settings import Settings
 from vitrail.evaluation.judging import Judged, leak_free_accuracy, quality_section
 from vitrail.evaluation.quality import judge
+from vitrail.evaluation.robustness import robustness_section
+from vitrail.evaluation.robustness_settings import RobustnessSettings
 from vitrail.evaluation.section import Section, Sentence
 from vitrail.evaluation.subject import Evaluation, NotJudged, Subject
 from vitrail.models.parts.seen import Seen
@@ -50,7 +52,10 @@ def seen_images(subject: Subject) -> Seen | None:
     return None
 
 
-EVALUATIONS: Mapping[str, Evaluation] = {"quality": quality_of}
+EVALUATIONS: Mapping[str, Evaluation] = {
+    "quality": quality_of,
+    "robustness": robustness_section,
+}
 """By name, in the order of the report; settings of an evaluation are those of its name in `EvaluationSettings`."""
 
 
@@ -91,6 +96,8 @@ class EvaluationSettings(Settings):
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     runtime: str = EXACT.name
     """In which runtime the model answers, as for `load`; attacks and looks inside are always in torch."""
+    robustness: RobustnessSettings = RobustnessSettings()
+    """How hard it is tried by attacks, noise and corruptions."""
 
 
 def evaluated(subject: Subject, settings: EvaluationSettings, outcome: Outcome) -> None:

@@ -1,6 +1,7 @@
 """Settings of the evaluation of robustness."""
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -40,6 +41,16 @@ class RobustnessSettings(Settings):
     """Images that are shown beside what an attack made of them."""
     robustness_batch_size: int = Field(default=16, ge=1)
     """Images at a time."""
+
+    @field_validator(
+        "attack_levels", "attack_lengths", "noise_levels", "corruptions", "corruption_severities", mode="before"
+    )
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """As somebody writes several on a command line: `0.1,0.2`, or one alone."""
+        if isinstance(value, str):
+            return [each.strip() for each in value.split(",") if each.strip()]
+        return [value] if isinstance(value, int | float) else value
 
     @field_validator("attack_levels", "attack_lengths", "noise_levels")
     @classmethod
