@@ -1,13 +1,15 @@
 """`vitrail predict`: a package and images to answers."""
 
 import csv
+import functools
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vitrail.basics.errors import InputError
 from vitrail.basics.events import Event, Noted
 from vitrail.basics.natural_order import in_natural_order
 from vitrail.basics.printable import printable, spreadsheet_cell
@@ -41,26 +43,37 @@ def predict(
         ),
     ] = "torch float32",
     workers: Annotated[int | None, typer.Option(help="Processes that decode images.")] = None,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Answer from 9 views of each image (5 crops, 4 scales): 9 times the work.")
+    ] = False,
+    flips: Annotated[
+        bool, typer.Option("--flips", help="With --tta: mirrored views, too; not where left and right matter.")
+    ] = False,
 ) -> None:
     """Classify images with a package.
 
     Answers go to stdout as they are ready; unreadable images are named on stderr and make the exit code 1.
     """
     from vitrail.prediction.answers import Prediction
+    from vitrail.prediction.several_views import ViewSettings
     from vitrail.workflows.predict import predict as run_predict
 
+    if flips and not tta:
+        raise InputError("--flips was given without --tta", hint="add --tta")
+    views = ViewSettings(tta_flips=flips) if tta else None
     unreadable = []
 
     def answers() -> "Iterable[Prediction]":
         for answer in run_predict(
-            package, images, device=device, runtime=runtime, workers=workers, emit=_tell
+            package, images, device=device, runtime=runtime, workers=workers, tta=views, emit=_tell
         ):  # fmt: skip
             if isinstance(answer, Prediction):
                 yield answer
             else:
                 unreadable.append(answer)
 
-    write = _write_json if as_json else _write_csv if as_csv else _write_table
+    named = functools.partial(_write_json, beside={"tta": views.words} if views else {})
+    write = named if as_json else _write_csv if as_csv else _write_table
     with reader_may_leave():
         write(answers())
     for each in unreadable:
@@ -73,11 +86,12 @@ def _tell(event: Event) -> None:
         tell(event.text, err=True)
 
 
-def _write_json(answers: "Iterable[Prediction]") -> None:
+def _write_json(answers: "Iterable[Prediction]", *, beside: Mapping[str, str]) -> None:
     for answer in answers:
-        line = json.dumps(answer.as_json(), ensure_ascii=False)
+        values = {**answer.as_json(), **beside}
+        line = json.dumps(values, ensure_ascii=False)
         # A name that this output cannot show is escaped, and reads back as the name of the very file (os.fsencode).
-        print(line if _can_be_shown(line) else json.dumps(answer.as_json()), flush=True)
+        print(line if _can_be_shown(line) else json.dumps(values), flush=True)
 
 
 def _write_csv(answers: "Iterable[Prediction]") -> None:

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -19,9 +19,9 @@ from vitrail.data.file_contents import identified_content
 from vitrail.data.frames import places_in
 from vitrail.data.identity import image_id
 from vitrail.data.image_paths import image_paths
-from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.readers.photographs.faults import PILLOW_ERRORS
 from vitrail.data.reading import decoded_image, upright
+from vitrail.data.tone import Tone
 from vitrail.data.workers import map_in_workers, usable_cores
 
 Picture = AnyPlace | bytes | Image.Image | np.ndarray
@@ -31,6 +31,18 @@ FEW = 32
 """So many pictures are read ahead to see how many there are; for fewer, starting processes does not pay off."""
 
 _NAMELESS = "image in memory"
+
+
+@runtime_checkable
+class Shown(Protocol):
+    """How a picture is shown to a model: `Preprocessing`, or several views of it."""
+
+    @property
+    def tone(self) -> Tone:
+        """How values of more than 8 bits become grey levels."""
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """What the model sees of an upright RGB or grey picture."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +96,7 @@ def given_pictures(images: Any) -> GivenPictures:
     return GivenPictures(itertools.chain(ahead, each), None, in_memory)
 
 
-def read_pictures(
-    given: GivenPictures, preprocessing: Preprocessing, *, workers: int
-) -> Iterator[tuple[str, ReadPicture]]:
+def read_pictures(given: GivenPictures, preprocessing: Shown, *, workers: int) -> Iterator[tuple[str, ReadPicture]]:
     """Yield name, id and pixels of every picture, in order; those that cannot be read are results, too.
 
     At most 32 files a worker, or 4 pictures in memory, are on their way at once.
@@ -107,7 +117,7 @@ def read_pictures(
         yield names.popleft(), each
 
 
-def pixels_of_one(image: Any, preprocessing: Preprocessing) -> np.ndarray:
+def pixels_of_one(image: Any, preprocessing: Shown) -> np.ndarray:
     """The pixels (H, W, C) of one picture of any kind, decoded in this thread.
 
     Raises:
@@ -179,7 +189,7 @@ def _sendable(picture: Picture) -> AnyPlace | bytes | Image.Image | UnreadableIm
     return picture
 
 
-def _read(preprocessing: Preprocessing, picture: AnyPlace | bytes | Image.Image | UnreadableImageError) -> ReadPicture:
+def _read(preprocessing: Shown, picture: AnyPlace | bytes | Image.Image | UnreadableImageError) -> ReadPicture:
     identity = ""
     try:
         if isinstance(picture, UnreadableImageError):

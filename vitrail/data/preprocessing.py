@@ -66,7 +66,7 @@ class Preprocessing(Settings):
         if not image.width * image.height:
             raise UnreadableImageError(f"image: has no pixels ({image.width} × {image.height})", hint="remove it")
         picture = image.convert("RGB" if self.channels == 3 else "L")
-        size = self._resized_size(picture)
+        size = self.resized_size(picture)
         filter_ = _FILTERS[self.interpolation]
         if size[0] >= self.width and size[1] >= self.height:
             left, top = _middle(size[0], self.width), _middle(size[1], self.height)
@@ -80,8 +80,8 @@ class Preprocessing(Settings):
         """(height, width) that the picture is resized to before the crop; see `crop_mode` for what of it fits."""
         return math.floor(self.height / self.crop_fraction), math.floor(self.width / self.crop_fraction)
 
-    def _resized_size(self, picture: Image.Image) -> tuple[int, int]:
-        """(width, height) of the whole picture after the resize."""
+    def resized_size(self, picture: Image.Image) -> tuple[int, int]:
+        """(width, height) of the whole picture after the resize, before the crop."""
         height, width = self.resized
         if self.crop_mode == "center" and height == width:
             # torchvision truncates the long side where timm's ResizeKeepRatio rounds it: both are kept as they are.

@@ -16,6 +16,7 @@ from vitrail.evaluation.robustness import robustness_section
 from vitrail.evaluation.robustness_settings import RobustnessSettings
 from vitrail.evaluation.section import Section, Sentence
 from vitrail.evaluation.subject import Evaluation, NotJudged, Subject
+from vitrail.evaluation.tta import TtaSettings, tta_section
 from vitrail.models.parts.seen import Seen
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 
@@ -55,6 +56,7 @@ def seen_images(subject: Subject) -> Seen | None:
 EVALUATIONS: Mapping[str, Evaluation] = {
     "quality": quality_of,
     "robustness": robustness_section,
+    "tta": tta_section,
 }
 """By name, in the order of the report; settings of an evaluation are those of its name in `EvaluationSettings`."""
 
@@ -98,6 +100,8 @@ class EvaluationSettings(Settings):
     """In which runtime the model answers, as for `load`; attacks and looks inside are always in torch."""
     robustness: RobustnessSettings = RobustnessSettings()
     """How hard it is tried by attacks, noise and corruptions."""
+    tta: TtaSettings = TtaSettings()
+    """Which views are tried, and on how many images."""
 
 
 def evaluated(subject: Subject, settings: EvaluationSettings, outcome: Outcome) -> None:

@@ -14,6 +14,7 @@ from vitrail.evaluation.judged_images import JudgedImages
 from vitrail.evaluation.robustness_page import drawn_robustness
 from vitrail.evaluation.robustness_sentences import robustness_sentences
 from vitrail.evaluation.robustness_settings import RobustnessSettings
+from vitrail.evaluation.sampling import evenly_sampled, usual_number
 from vitrail.evaluation.section import Section
 from vitrail.evaluation.subject import Subject
 from vitrail.measures.changed_answers import accuracy_change, changed_answers
@@ -21,8 +22,7 @@ from vitrail.measures.corruption_error import corruption_errors
 from vitrail.measures.intervals import Measure, wilson
 from vitrail.measures.means import share
 
-FEWEST, MOST, ON_ACCELERATOR = 60, 200, 1000
-PARAMETERS = 600_000_000
+PARAMETERS, FEWEST, MOST = 600_000_000, 60, 200
 """A processor is given so many parameters to go through: 108 images for a ViT-Ti, 60 for a ViT-S; some minutes."""
 
 
@@ -41,10 +41,8 @@ def robustness_section(subject: Subject, settings: RobustnessSettings) -> Sectio
     """
     predictor = subject.needed_predictor()
     reference = corruption_reference(settings, subject.judged.classes)
-    most = settings.robustness_images or usual_number(
-        sum(each.numel() for each in predictor.model.parameters()), predictor.device.type
-    )
-    judged = evenly_sampled(subject.judged, most)
+    usual = usual_number(predictor, parameters=PARAMETERS, least=FEWEST, most=MOST)
+    judged = evenly_sampled(subject.judged, settings.robustness_images or usual)
     found = disturbed_answers(subject, judged, settings)
     figures = {
         "measured_on": judged.measured_on,
@@ -68,23 +66,6 @@ def robustness_section(subject: Subject, settings: RobustnessSettings) -> Sectio
         packaged=(*packaged, *(name for name in figures if name.startswith("noise_")), "corruption_errors"),
         draw=functools.partial(drawn_robustness, found=found, seed=subject.seed),
     )  # fmt: skip
-
-
-def usual_number(parameters: int, device: str) -> int:
-    """How many images are tried where nobody said: counted, never timed, so that it is the same on a busy machine."""
-    if device != "cpu":
-        return ON_ACCELERATOR
-    return int(np.clip(PARAMETERS // max(parameters, 1), FEWEST, MOST))
-
-
-def evenly_sampled(judged: JudgedImages, most: int) -> JudgedImages:
-    """At most so many images, of every class about in proportion; the same ones for every model and order of rows."""
-    if len(judged) <= most:
-        return judged
-    order = np.lexsort((np.array(judged.ids), judged.labels))
-    chosen = np.zeros(len(judged), dtype=bool)
-    chosen[order[np.linspace(0, len(judged) - 1, most).round().astype(int)]] = True
-    return judged.where(chosen)
 
 
 def noise_name(level: float | int) -> str:

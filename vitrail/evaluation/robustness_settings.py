@@ -18,7 +18,7 @@ class RobustnessSettings(Settings):
     """
 
     robustness_images: int | None = Field(default=None, ge=1)
-    """How many images are tried, taken evenly from every class; None: 1000 on an accelerator, on a processor 60 to
+    """How many images are tried, taken evenly from every class; None: 2,000 on an accelerator, on a processor 60 to
     200, fewer the larger the model is."""
     attack_epsilon: float = Field(default=0.1, ge=0, le=1)
     """Largest change of a pixel, on the scale 0-1, by the one-step attack (FGSM) behind `adversarial_accuracy`."""

@@ -18,6 +18,7 @@ from vitrail.basics.devices import chosen_device
 from vitrail.basics.errors import InputError, UnreadableImageError
 from vitrail.basics.printable import printable
 from vitrail.data.given_pictures import ReadPicture, given_pictures, pixels_of_one, read_pictures
+from vitrail.data.picture_views import SeveralViews
 from vitrail.models.heads import feature_width
 from vitrail.models.package import Package, read_package
 from vitrail.models.run_package import package_of
@@ -29,6 +30,7 @@ from vitrail.prediction.runtimes.known import known_name
 from vitrail.prediction.runtimes.runtime import Workload
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 from vitrail.prediction.sample import sample_pixels
+from vitrail.prediction.several_views import ViewSettings, averaged_answers, several_views
 from vitrail.prediction.unit_pixels import logits_from_unit_pixels
 
 _MANY = 10**9
@@ -113,7 +115,9 @@ class Predictor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def answers(self, images: Any, *, batch_size: int = 16, workers: int | None = None) -> Iterator[Answers]:
+    def answers(
+        self, images: Any, *, batch_size: int = 16, workers: int | None = None, tta: ViewSettings | bool | None = None
+    ) -> Iterator[Answers]:
         """What the model says of images, a batch at a time: logits, features, ids, and faults. All else is made of it.
 
         Memory is that of a few batches, however many images there are. A photograph of 320 pixels costs 2 ms of one
@@ -125,6 +129,8 @@ class Predictor:
                 answers are taken.
             batch_size: images per forward pass.
             workers: processes that decode; None: none for few images, else one per core; 0: this thread.
+            tta: test-time augmentation: True or settings for answers from several views (`ViewSettings`, 9 times the
+                work); logits are then those of the averaged probabilities, features those of the image as it is.
 
         Raises:
             InputError: a path does not exist, a size is none, or the runtime that was asked for disagrees with torch.
@@ -134,7 +140,9 @@ class Predictor:
         _check_sizes(batch_size=(batch_size, 1), workers=(0 if workers is None else workers, 0))
         given = given_pictures(images)
         processes = given.usual_workers() if workers is None else workers
-        read = read_pictures(given, self.preprocessing, workers=processes)
+        views = several_views(tta)
+        shown = self.preprocessing if views is None else SeveralViews(self.preprocessing, views.views)
+        read = read_pictures(given, shown, workers=processes)
         # Of an iterator nobody knows how many it holds: as if they were few, for which the reference is used.
         batches = iter(lambda: list(itertools.islice(read, batch_size)), [])
         return (self._answers(batch, given.count or 0) for batch in batches)
@@ -182,7 +190,9 @@ class Predictor:
         more = ", …" if len(self.classes) > 3 else ""
         return printable(f"predictor of {classes}{more}: {shown.height} × {shown.width} pixels, on {self.device}")
 
-    def predict(self, images: Any, *, batch_size: int = 16, workers: int | None = None) -> Predictions:
+    def predict(
+        self, images: Any, *, batch_size: int = 16, workers: int | None = None, tta: ViewSettings | bool | None = None
+    ) -> Predictions:
         """Class and probabilities of images, as for `answers`.
 
         Images that cannot be read are in `unreadable` of what is returned, and a `UserWarning` names the first;
@@ -195,7 +205,7 @@ class Predictor:
             SystemFault: the runtime that was asked for is not installed.
         """
         images = list(images) if isinstance(images, Iterator) else images  # so that it is known how many there are
-        results = list(self.stream(images, batch_size=batch_size, workers=workers))
+        results = list(self.stream(images, batch_size=batch_size, workers=workers, tta=tta))
         unreadable = [result for result in results if isinstance(result, Unreadable)]
         answers = [result for result in results if isinstance(result, Prediction)]
         if unreadable and not answers:
@@ -209,10 +219,10 @@ class Predictor:
         return Predictions(answers, unreadable)
 
     def stream(
-        self, images: Any, *, batch_size: int = 16, workers: int | None = None
+        self, images: Any, *, batch_size: int = 16, workers: int | None = None, tta: ViewSettings | bool | None = None
     ) -> Iterator[Prediction | Unreadable]:
         """Like `predict`, one result at a time and in order; an unreadable image is a result too."""
-        return itertools.chain.from_iterable(self.answers(images, batch_size=batch_size, workers=workers))
+        return itertools.chain.from_iterable(self.answers(images, batch_size=batch_size, workers=workers, tta=tta))
 
     def logits_from_unit_pixels(self) -> Callable[[Float[torch.Tensor, "B C H W"]], Float[torch.Tensor, "B K"]]:
         """A function from pixels on the scale 0-1 to logits that keeps gradients; see `unit_pixels`."""
@@ -227,8 +237,9 @@ class Predictor:
         features = np.full((len(batch), self._width), np.nan, dtype=np.float32)
         if rows:
             readable = np.stack([pixels[row] for row in rows])
-            model = self._model_for(readable, images)
-            features[rows], logits[rows] = model.answered(readable, [names[row] for row in rows])
+            several = readable if readable.ndim == 5 else readable[:, None]
+            model, called = self._model_for(several[:, 0], images), [names[row] for row in rows]
+            features[rows], logits[rows] = averaged_answers(model.answered, several, called, batch_size=len(batch))
         ids = tuple(each.id for _, each in batch)
         return Answers(tuple(self.classes), ids, names, logits, features, faults, self._likeness(features))
 

@@ -7,13 +7,12 @@ import pytest
 import torch
 
 import vitrail
-from tests.unit.evaluation.realistic_report import realistic_answers
 from tests.unit.models.test_package import CLASSES, built_model, contents
 from vitrail.basics.errors import InputError, SettingsError
 from vitrail.basics.events import WorkAdvanced, WorkStarted
 from vitrail.evaluation.judged_images import JudgedImages
 from vitrail.evaluation.report import Report, write_report
-from vitrail.evaluation.robustness import evenly_sampled, robustness_section, usual_number
+from vitrail.evaluation.robustness import robustness_section
 from vitrail.evaluation.robustness_settings import RobustnessSettings
 from vitrail.evaluation.subject import NotJudged, Subject
 from vitrail.measures.intervals import Measure
@@ -153,22 +152,6 @@ def test_groups_are_respected(subject):
     figures = robustness_section(dataclasses.replace(subject, judged=judged), RobustnessSettings(**FEWER)).figures
     assert figures["groups"] == 4 and "groups" in figures["clean_accuracy"]["method"]
     assert figures["corruption_errors"]["mean_accuracy"]["method"] == "cluster bootstrap"
-
-
-def test_a_sample_is_the_same_for_any_order_of_rows_and_holds_every_class_in_proportion():
-    judged = realistic_answers(["ant", "bee", "wasp"], n=90)
-    part = evenly_sampled(judged, 30)
-    counts = np.bincount(judged.labels, minlength=3), np.bincount(part.labels, minlength=3)
-    assert len(part) == 30 and np.abs(counts[0] / 3 - counts[1]).max() <= 1
-    order = np.random.default_rng(0).permutation(90)
-    shuffled = JudgedImages(judged.rows.take(order), judged.probabilities[order], judged.classes, "val")
-    assert set(evenly_sampled(shuffled, 30).ids) == set(part.ids)
-    assert evenly_sampled(judged, 90) is judged
-
-
-def test_how_many_images_are_tried_depends_on_the_model_and_the_device_alone():
-    assert [usual_number(parameters, "cpu") for parameters in (1000, 5_500_000, 86_000_000)] == [200, 109, 60]
-    assert usual_number(86_000_000, "cuda") == 1000
 
 
 def test_hidden_gradients_are_said(subject):
