@@ -60,3 +60,19 @@ def test_a_file_that_is_no_image_is_told_in_one_line(package, tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     done = CliRunner().invoke(app, ["predict", str(package), str(tmp_path / "pipe.png")])
     assert (done.exit_code, done.stderr) == (1, f"error: {tmp_path}/pipe.png: is a named pipe, not a file\n")
+
+
+def test_answers_from_several_views_say_so_and_differ(package, tmp_path):
+    picture(1).save(tmp_path / "a.png")
+    asked = ["predict", str(package), str(tmp_path / "a.png"), "--json"]
+    plain, several, mirrored = (
+        CliRunner().invoke(app, [*asked, *more]) for more in ([], ["--tta"], ["--tta", "--flips"])
+    )
+    assert "tta" not in json.loads(plain.stdout) and not plain.stderr
+    told = json.loads(several.stdout)
+    assert told["tta"] == "9 views: 5 crops, scales 0.8, 0.9, 1.1, 1.2"
+    assert several.stderr == f"tta      {told['tta']}; 9 times the work\n"
+    assert json.loads(mirrored.stdout)["tta"].endswith("each also mirrored")
+    assert len({each.stdout.partition('"probability": ')[2] for each in (plain, several, mirrored)}) == 3
+    refused = CliRunner().invoke(app, [*asked, "--flips"])
+    assert str(refused.exception) == "--flips was given without --tta\nhint: add --tta"
