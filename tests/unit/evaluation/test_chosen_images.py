@@ -43,6 +43,6 @@ def test_images_of_which_the_model_knows_no_class_are_refused(write_images):
     with pytest.raises(InputError) as refused:
         chosen(write_images({"cat": 2, "dog": 2}))
     assert str(refused.value) == (
-        "insects: no image is left to judge. 4 images of 2 classes that the model does not know are in no figure: 'cat', "
-        "'dog'. Whatever it answers about them is wrong.\nhint: the model knows 'ant', 'bee'"
+        "insects: no image is left to judge. 4 images of 2 classes that the model does not know are in no figure: "
+        "'cat', 'dog'. Whatever it answers about them is wrong.\nhint: the model knows 'ant', 'bee'"
     )

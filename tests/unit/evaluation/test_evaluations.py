@@ -25,7 +25,7 @@ def three(monkeypatch):
 def ran(*names):
     outcome, told = Outcome(), []
     subject = Subject(realistic_answers(["ant", "bee"], n=9), emit=told.append)
-    evaluated(subject, EvaluationSettings(evaluations=names), outcome)
+    evaluated(subject, EvaluationSettings.gather(evaluations=names), outcome)
     return outcome, told
 
 
@@ -56,19 +56,19 @@ def test_whoever_is_stopped_finds_what_was_finished(three):
     three["second"], outcome = stopped, Outcome()
     with pytest.raises(KeyboardInterrupt):
         subject = Subject(realistic_answers(["ant", "bee"], n=9))
-        evaluated(subject, EvaluationSettings(evaluations="first,second,third"), outcome)
+        evaluated(subject, EvaluationSettings.gather(evaluations="first,second,third"), outcome)
     assert [each.name for each in outcome.sections] == ["first"]
     assert outcome.not_judged == dict.fromkeys(["second", "third"], "it was stopped before that")
 
 
 def test_evaluations_are_named_in_any_order_and_a_misspelled_one_is_refused(three):
-    assert EvaluationSettings(evaluations=" third,first ").evaluations == ("first", "third")
+    assert EvaluationSettings.gather(evaluations=" third,first ").evaluations == ("first", "third")
     with pytest.raises(InputError) as refused:
-        EvaluationSettings.parse(evaluations="frist")
+        EvaluationSettings.gather(evaluations="frist")
     assert str(refused.value) == (
         "there is no evaluation 'frist'; known: first, second, third\nhint: did you mean first?"
     )
     with pytest.raises(InputError, match="no evaluation is named"):
-        EvaluationSettings.parse(evaluations="")
+        EvaluationSettings.gather(evaluations="")
     with pytest.raises(SettingsError, match="split"):
-        EvaluationSettings.parse(split="tset")
+        EvaluationSettings.gather(split="tset")
