@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 from vitrail.basics.errors import InputError, PackageError, did_you_mean
 from vitrail.basics.events import Noted
 from vitrail.basics.settings import Settings
+from vitrail.evaluation.fairness import FairnessSettings, fairness_section
 from vitrail.evaluation.judging import Judged, leak_free_accuracy, quality_section
 from vitrail.evaluation.quality import judge
 from vitrail.evaluation.section import Section, Sentence
@@ -50,7 +51,7 @@ def seen_images(subject: Subject) -> Seen | None:
     return None
 
 
-EVALUATIONS: Mapping[str, Evaluation] = {"quality": quality_of}
+EVALUATIONS: Mapping[str, Evaluation] = {"quality": quality_of, "fairness": fairness_section}
 """By name, in the order of the report; settings of an evaluation are those of its name in `EvaluationSettings`."""
 
 
@@ -91,6 +92,7 @@ class EvaluationSettings(Settings):
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     runtime: str = EXACT.name
     """In which runtime the model answers, as for `load`; attacks and looks inside are always in torch."""
+    fairness: FairnessSettings = FairnessSettings()
 
 
 def evaluated(subject: Subject, settings: EvaluationSettings, outcome: Outcome) -> None:
