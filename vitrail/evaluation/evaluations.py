@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 from vitrail.basics.errors import InputError, PackageError, did_you_mean
 from vitrail.basics.events import Noted
 from vitrail.basics.settings import Settings
+from vitrail.evaluation.fairness import FairnessSettings, fairness_section
 from vitrail.evaluation.judging import Judged, leak_free_accuracy, quality_section
 from vitrail.evaluation.quality import judge
 from vitrail.evaluation.robustness import robustness_section
@@ -56,6 +57,7 @@ def seen_images(subject: Subject) -> Seen | None:
 EVALUATIONS: Mapping[str, Evaluation] = {
     "quality": quality_of,
     "robustness": robustness_section,
+    "fairness": fairness_section,
     "tta": tta_section,
 }
 """By name, in the order of the report; settings of an evaluation are those of its name in `EvaluationSettings`."""
@@ -98,9 +100,11 @@ class EvaluationSettings(Settings):
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     runtime: str = EXACT.name
     """In which runtime the model answers, as for `load`; attacks and looks inside are always in torch."""
-    robustness: RobustnessSettings = RobustnessSettings()
+    robustness: RobustnessSettings
     """How hard it is tried by attacks, noise and corruptions."""
-    tta: TtaSettings = TtaSettings()
+    fairness: FairnessSettings
+    """Whom it is compared on."""
+    tta: TtaSettings
     """Which views are tried, and on how many images."""
 
 

@@ -14,6 +14,7 @@ from vitrail.data.tone import Tone
 from vitrail.evaluation.answers_file import answers_sentence, write_answers
 from vitrail.evaluation.background import cautions_section, findings_section, model_section
 from vitrail.evaluation.card import model_card
+from vitrail.evaluation.fairness import usual_fairness
 from vitrail.evaluation.judged_images import headline_split
 from vitrail.evaluation.judging import Judged, quality_section
 from vitrail.evaluation.most_wrong import most_wrong_section
@@ -55,6 +56,7 @@ def fit_sections(fitted: Fitted, *, thumbnails: bool) -> tuple[Section, ...]:
     sections = (
         quality_section(judged),
         most_wrong_section(judged.images[headline], judged.quality[headline].most_wrong, home, tone=tone),
+        usual_fairness(judged.images[headline]),
         fitted.training,
         fitted.gain,
         model_section(model_facts(fitted), prepared.images, fitted.decisions),
