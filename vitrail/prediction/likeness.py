@@ -45,7 +45,7 @@ def package_reference(package: Package) -> ShiftReference:
 
 
 def reference_or_reason(package: Package) -> tuple[ShiftReference | None, PackageError | None]:
-    """What the package says of known images, or the error that says why it cannot be used; the model can all the same."""
+    """What the package says of known images, or why it cannot be asked; the model can be used all the same."""
     try:
         return package_reference(package), None
     except PackageError as error:

@@ -1,4 +1,4 @@
-"""Are these images, as a whole, like those that a model knows? The verdict on many images, answers taken as they come."""
+"""Are these images, as a whole, like those that a model knows? The verdict on many, from answers as they come."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from vitrail.measures.intervals import Measure, wilson
 from vitrail.measures.mahalanobis import mahalanobis_distance
 from vitrail.measures.two_samples import (
     MeanAndSpread,
+    SampleVerdict,
     Scored,
     TwoSampleTest,
     class_mix_test,
@@ -140,9 +141,10 @@ class ShiftWatch:
         """What can be said of the images so far; each counts as one piece of evidence."""
         if not len(self):
             return _judged(self.reference, _Seen.none(), settings, classes=classes, seed=seed)
-        parts = (np.concatenate(each) for each in (self.distances, self.predicted, self.rows))
+        distances, predicted, rows = map(np.concatenate, (self.distances, self.predicted, self.rows))
         spread = MeanAndSpread.of(self._moments) if self._moments is not None and len(self) > 1 else None
-        return _judged(self.reference, _Seen(*parts, None, spread), settings, classes=classes, seed=seed)
+        seen = _Seen(distances, predicted, rows, None, spread)
+        return _judged(self.reference, seen, settings, classes=classes, seed=seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +207,7 @@ def _judged(
     mix = tuple(np.bincount(each, minlength=len(classes)) for each in (reference.score_classes, seen.predicted))
     none = TwoSampleTest(None, None, "", too_few)
     distances = features = class_mix = none
-    decision, p_value = "not enough images", None
+    both = SampleVerdict("not enough images", None)
     if too_few is None and seen.spread is not None:
         distances = score_test(reference.scored, Scored(seen.distances, seen.predicted, seen.groups))
         features = _in_deviations(mean_test(reference.mean_and_spread, seen.spread), reference)
@@ -214,11 +216,10 @@ def _judged(
             distances, features, alpha=settings.shift_level, least_score=settings.least_distance_shift,
             least_mean=settings.least_mean_shift,
         )  # fmt: skip
-        decision, p_value = both.decision, both.p_value
     unusual = wilson(int(outliers.sum()), len(outliers), name="unlike the known images")
     farthest = np.argsort(-seen.distances, kind="stable")[: settings.unusual_shown]
     return ShiftVerdict(
-        decision=decision, p_value=p_value, why=too_few or _why(distances, features, settings),
+        decision=both.decision, p_value=both.p_value, why=too_few or _why(distances, features, settings),
         images=len(seen.distances), held_out=reference.held_out, unusual=unusual, distances=distances,
         features=features, class_mix=class_mix,
         answered={name: (int(new), int(old)) for name, old, new in zip(classes, *mix, strict=True)},
