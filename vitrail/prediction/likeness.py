@@ -80,13 +80,14 @@ def unlike_sentence(unlike: int, images: int, held_out: int) -> str | None:
     if not unlike:
         return None
     expected = round(UNLIKE * images)
+    usual = "fewer than one" if not expected else f"{expected:,}"
     told = (
         f"{unlike:,} of {images:,} images {'is' if unlike == 1 else 'are'} unlike the images this model was trained "
-        f"and checked on; expected {'was' if expected == 1 else 'were'} {expected:,}"
+        f"and checked on; expected {'were' if expected > 1 else 'was'} {usual}"
     )
     if more_than_chance(unlike, images, held_out):
         return f"{told}. Do not trust the answers to them: no figure of the report is about such images."
-    return f"{told}: no more than chance gives."
+    return f"{told}, so that may be chance. Look at these images before you trust the answers to them."
 
 
 def more_than_chance(unlike: int, images: int, held_out: int, *, alpha: float = 0.01) -> bool:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.basics.events import Emit, Noted, nobody
+from vitrail.models.parts.shift_reference import ShiftReference
 from vitrail.prediction.answers import Prediction, Unreadable
+from vitrail.prediction.likeness import unlike_sentence
 from vitrail.prediction.predictor import load
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 
@@ -21,7 +23,8 @@ def predict(
 ) -> Iterator[Prediction | Unreadable]:
     """One answer per image, in order and as they are ready; an unreadable image is an answer too.
 
-    Which runtime was taken, and why, is emitted before the first answer where that was left open.
+    Which runtime was taken, and why, is emitted before the first answer where that was left open; behind the last one,
+    how many images are unlike those that the package knows.
 
     Raises:
         PackageError: the package is damaged, too new, or no package.
@@ -30,8 +33,15 @@ def predict(
     """
     predictor = load(package, device=device, runtime=runtime)
     told = runtime == EXACT.name
+    if predictor.reference is None and ShiftReference.name in predictor.package.parts:
+        emit(Noted(f"warning: unlike images are not told: {predictor.why_no_reference}", level="warning"))
+    asked = unlike = 0
     for answer in predictor.stream(images, workers=workers):
         if not told and predictor.choice is not None:
             emit(Noted(f"runtime  {predictor.choice.reason}"))
             told = True
+        if isinstance(answer, Prediction) and answer.likeness is not None:
+            asked, unlike = asked + 1, unlike + bool(answer.unlike)
         yield answer
+    if predictor.reference is not None and (sentence := unlike_sentence(unlike, asked, predictor.reference.held_out)):
+        emit(Noted(sentence))
