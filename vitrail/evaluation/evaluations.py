@@ -13,6 +13,7 @@ from vitrail.basics.settings import Settings
 from vitrail.evaluation.judging import Judged, leak_free_accuracy, quality_section
 from vitrail.evaluation.quality import judge
 from vitrail.evaluation.section import Section, Sentence
+from vitrail.evaluation.shift import ShiftSettings, shift_section
 from vitrail.evaluation.subject import Evaluation, NotJudged, Subject
 from vitrail.models.parts.seen import Seen
 from vitrail.prediction.runtimes.torch_runtime import EXACT
@@ -50,7 +51,7 @@ def seen_images(subject: Subject) -> Seen | None:
     return None
 
 
-EVALUATIONS: Mapping[str, Evaluation] = {"quality": quality_of}
+EVALUATIONS: Mapping[str, Evaluation] = {"quality": quality_of, "shift": shift_section}
 """By name, in the order of the report; settings of an evaluation are those of its name in `EvaluationSettings`."""
 
 
@@ -91,6 +92,8 @@ class EvaluationSettings(Settings):
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     runtime: str = EXACT.name
     """In which runtime the model answers, as for `load`; attacks and looks inside are always in torch."""
+    shift: ShiftSettings
+    """When images count as shifted."""
 
 
 def evaluated(subject: Subject, settings: EvaluationSettings, outcome: Outcome) -> None:

@@ -96,7 +96,7 @@ class StreamTest:
 
     def alarm(self, *, alpha: float = 0.05) -> bool:
         """Whether the capital has ever reached 1/α."""
-        return self.highest >= -np.log(alpha)
+        return bool(self.highest >= -np.log(alpha))
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, of a size that does not grow with the stream."""

@@ -11,7 +11,7 @@ from vitrail.models.package import Package
 from vitrail.models.parts.shift_reference import ShiftReference, preprocessing_digest
 from vitrail.prediction.answers import TIE, UNLIKE
 
-_HOW_TO_GET_ONE = "vitrail watch PACKAGE IMAGES --reference DATA --out NEW writes a package that has one"
+_HOW_TO_GET_ONE = "vitrail watch PACKAGE DATA --write-reference NEW writes a package that has one, from labelled images"
 
 
 def package_reference(package: Package) -> ShiftReference:
