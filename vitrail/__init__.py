@@ -18,11 +18,12 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
     from vitrail.workflows.fit.call import fit, plan
     from vitrail.workflows.nodes import nodes
     from vitrail.workflows.pretrain.formula import pretrain_formula
+    from vitrail.workflows.watch import watch, with_reference
 
 __version__ = "0.1.0"
 __all__ = [
     "check", "create_feature_extractor", "evaluate", "fit", "load", "nobody", "nodes", "open_features", "plan",
-    "pretrain_formula", "table", "write_features",
+    "pretrain_formula", "table", "watch", "with_reference", "write_features",
 ]  # fmt: skip
 
 _MODULES = {
@@ -37,6 +38,8 @@ _MODULES = {
     "plan": "vitrail.workflows.fit.call",
     "pretrain_formula": "vitrail.workflows.pretrain.formula",
     "table": "vitrail.data.named_columns",
+    "watch": "vitrail.workflows.watch",
+    "with_reference": "vitrail.workflows.watch",
     "write_features": "vitrail.workflows.features.write",
 }
 """Where each public name is at home; its module is imported when it is first asked for."""

@@ -16,6 +16,7 @@ from vitrail.evaluation.quality import judge
 from vitrail.evaluation.robustness import robustness_section
 from vitrail.evaluation.robustness_settings import RobustnessSettings
 from vitrail.evaluation.section import Section, Sentence
+from vitrail.evaluation.shift import ShiftSettings, shift_section
 from vitrail.evaluation.subject import Evaluation, NotJudged, Subject
 from vitrail.evaluation.tta import TtaSettings, tta_section
 from vitrail.models.parts.seen import Seen
@@ -58,6 +59,7 @@ EVALUATIONS: Mapping[str, Evaluation] = {
     "quality": quality_of,
     "robustness": robustness_section,
     "fairness": fairness_section,
+    "shift": shift_section,
     "tta": tta_section,
 }
 """By name, in the order of the report; settings of an evaluation are those of its name in `EvaluationSettings`."""
@@ -104,6 +106,8 @@ class EvaluationSettings(Settings):
     """How hard it is tried by attacks, noise and corruptions."""
     fairness: FairnessSettings
     """Whom it is compared on."""
+    shift: ShiftSettings
+    """When images count as shifted."""
     tta: TtaSettings
     """Which views are tried, and on how many images."""
 

@@ -1,7 +1,7 @@
 """How far rows lie from classes of rows: one mean for each class, one covariance for all of them.
 
-Source: K. Lee et al. (2018), A simple unified framework for detecting out-of-distribution samples, section 2.1; relative
-distances from J. Ren et al. (2021), A simple fix to Mahalanobis distance, equation 3.
+Source: K. Lee et al. (2018), A simple unified framework for detecting out-of-distribution samples, section 2.1;
+relative distances from J. Ren et al. (2021), A simple fix to Mahalanobis distance, equation 3.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class ClassDistances:
         overall_shrinkage: of the overall covariance.
     """
 
-    centre: Float[np.ndarray, "D"]
+    centre: Float[np.ndarray, " D"]
     means: Float[np.ndarray, "K D"]
     shared: Float[np.ndarray, "D D"]
     overall: Float[np.ndarray, "D D"]

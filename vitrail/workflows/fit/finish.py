@@ -11,6 +11,7 @@ from vitrail.training.sinks import Watchers
 from vitrail.workflows.fit.model import ChosenFit
 from vitrail.workflows.fit.outcome import Fitted, fit_sections, pack, report
 from vitrail.workflows.fit.preparation import prepare, refuse_other_data
+from vitrail.workflows.fit.reference import reference_of_fit
 from vitrail.workflows.fit.result import FitResult
 from vitrail.workflows.fit.scratch import gained_by_pretraining
 from vitrail.workflows.fit.splits import EarlierSplits, keep_split
@@ -63,7 +64,9 @@ def finish_fit(started: StartedFit, chosen: ChosenFit, *, command: str, emit: Em
         trained = trained_words(arm) or probe_words(heads.probe)
         fitted = Fitted(name, prepared, judged, told, trained, training_section(arm, model, images), gained)
         sections = fit_sections(fitted, thumbnails=settings.thumbnails)
-        package = pack(fitted, sections, run.cleared("package"), seed=settings.seed)
+        reference = reference_of_fit(prepared, settings, features, heads, arm, emit=emit)
+        watch.lap("reference")
+        package = pack(fitted, sections, run.cleared("package"), reference=reference, seed=settings.seed)
         watch.lap("package")
         page = report(fitted, sections, run.path, command=command, seed=settings.seed, timings=watch.laps)
         run.finish()
