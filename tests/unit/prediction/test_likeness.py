@@ -199,7 +199,7 @@ def test_an_image_that_cannot_be_read_is_not_called_unlike(package, tmp_path) ->
 
 def test_a_package_without_the_part_says_how_to_get_one_and_answers_all_the_same(package, tmp_path) -> None:
     with pytest.raises(
-        PackageError, match=r"does not say what the images are like.*\nhint: vitrail watch PACKAGE DATA"
+        PackageError, match=r"not say what the images are like.*\nhint: vitrail watch PACKAGE DATA"
     ):
         package.needed_reference()
     assert len(package.predict(pictures(2)[0])) == 1
@@ -213,10 +213,10 @@ def test_watching_keeps_rows_of_files_that_could_be_read_and_the_most_unusual_of
     predictor = knowing(package, tmp_path / "knowing")
     watched = WatchedImages.by(predictor.needed_reference(), ShiftSettings(unusual_shown=3))
     images = [*pictures(20), b"nothing", *pictures(20, dark=True)]
-    for answers in predictor.answers(images, batch_size=8):
+    for answers in predictor.answers(images, batch_size=8, workers=0):
         watched.add(answers)
     verdict = watched.verdict(classes=predictor.classes)
-    everything = gathered_answers(predictor.answers(images))
+    everything = gathered_answers(predictor.answers(images, workers=0))
     assert verdict.images == 40 and watched.given == 41 and len(watched.unread) == 1
     assert list(verdict.outlier_indices) == np.flatnonzero(everything.likeness <= 0.05).tolist()
     assert len(watched.unusual.found) == 3 and all(each.row > 20 for each in watched.unusual.found)
