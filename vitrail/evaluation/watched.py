@@ -10,13 +10,13 @@ import pyarrow as pa
 from vitrail.basics.settings import Settings
 from vitrail.data.columns import ImageHome
 from vitrail.data.given_files import GivenFiles
-from vitrail.data.tone import Tone
 from vitrail.evaluation.report import PAGE
 from vitrail.evaluation.section import Section, Sentence
 from vitrail.evaluation.shift import section_of_shift, stream_figures
 from vitrail.evaluation.thumbnails import picture_or_none
 from vitrail.measures.stream_test import StreamTest
 from vitrail.pages.shown_as_text import ShownAsText
+from vitrail.prediction.predictor import Predictor
 from vitrail.prediction.shift_stream import StreamStep
 from vitrail.prediction.shift_verdict import ShiftSettings, ShiftVerdict, as_figures
 from vitrail.prediction.unusual_images import UnusualImage
@@ -103,19 +103,18 @@ class WatchResult(ShownAsText):
 
 
 def watched_result(
-    run: Path, verdict: ShiftVerdict, watched: WatchedImages, files: GivenFiles, *, tone: Tone,
-    after: StreamStep | None = None,
-) -> WatchResult:  # fmt: skip
+    run: Path, watched: WatchedImages, files: GivenFiles, predictor: Predictor, *, after: StreamStep | None = None
+) -> WatchResult:
     """The result of watching files, with the section of its report.
 
     Args:
         run: the run folder, in which the report will be.
-        verdict: see there.
         watched: the images.
         files: where they lie.
-        tone: on which scale pictures of more than 8 bits are shown.
+        predictor: that answered.
         after: the test over all images so far.
     """
+    verdict, tone = watched.verdict(classes=predictor.classes), predictor.preprocessing.tone
     home = ImageHome.of(pa.table({"path": pa.array(files.paths, pa.string())}))
     stream = None if after is None else after.stream.test
 

@@ -209,7 +209,7 @@ def class_mix_test(
         return ((counts[..., there] - expected[there]) ** 2 / expected[there]).sum(axis=-1)
 
     drawn = np.random.default_rng(seed).multivariate_hypergeometric(total, m, size=reshuffles)
-    as_far = int((distance(drawn) >= distance(second) * (1 - 1e-9)).sum())
+    as_far = int((distance(drawn) >= distance(second[None]) * (1 - 1e-9)).sum())
     return TwoSampleTest((as_far + 1) / (reshuffles + 1), effect, "test of the mix of classes")
 
 

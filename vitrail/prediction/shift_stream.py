@@ -112,6 +112,16 @@ def read_stream(file: Path, predictor: Predictor, *, seed: int = 0) -> ShiftStre
     return ShiftStream(test, told["package"], seen)
 
 
+def keep_stream(step: StreamStep | None, file: Path | None) -> None:
+    """Write the state after more images, where there is a stream.
+
+    Raises:
+        SystemFault: the disk is full or may not be written.
+    """
+    if step is not None and file is not None:
+        step.stream.write(file)
+
+
 def _package_digest(predictor: Predictor) -> str:
     reference = predictor.needed_reference()
     digest = hashlib.sha256(predictor.package.digests[WEIGHTS].encode())

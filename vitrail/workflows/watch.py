@@ -23,7 +23,7 @@ from vitrail.pages.progress import sink_or_bars
 from vitrail.prediction.answers import gathered_answers
 from vitrail.prediction.kept_answers import kept_answers
 from vitrail.prediction.predictor import load
-from vitrail.prediction.shift_stream import read_stream
+from vitrail.prediction.shift_stream import keep_stream, read_stream
 from vitrail.prediction.watched_images import WatchedImages
 from vitrail.workflows.check import begin_check
 
@@ -70,19 +70,17 @@ def watch(
             refuse_occupied(Path(out), overwrite=overwrite)
         files, predictor = given_files(images), load(package, device=chosen.device)
         watched = WatchedImages.by(predictor.needed_reference(), chosen.shift)
-        before = None if chosen.stream is None else read_stream(chosen.stream, predictor)
+        stream = None if chosen.stream is None else read_stream(chosen.stream, predictor)
         usual = unused_run_path(f"{files.name}-watched", parent=Path("runs"))
         with RunFolder.open(Path(out or usual), chosen.model_dump(mode="json"), overwrite=overwrite) as run:
             kept, listening = run.work / "answers", run.journaled(emit)
             for part in kept_answers(predictor, files.places, kept, workers=workers, emit=listening):
                 watched.add(part)
             clock.lap("answers")
-            verdict = watched.verdict(classes=predictor.classes)
-            after = None if before is None else before.after(watched.ids, watched.distances)
-            result = watched_result(run.path, verdict, watched, files, tone=predictor.preprocessing.tone, after=after)
+            after = None if stream is None else stream.after(watched.ids, watched.distances)
+            result = watched_result(run.path, watched, files, predictor, after=after)
             write_report(_report(result, call, clock), run.path)
-            if after is not None and chosen.stream is not None:
-                after.stream.write(chosen.stream)
+            keep_stream(after, chosen.stream)
             run.finish()
     return replace(result, seconds=clock.total)
 

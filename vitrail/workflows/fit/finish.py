@@ -55,14 +55,13 @@ def finish_fit(started: StartedFit, chosen: ChosenFit, *, command: str, emit: Em
         watch.lap("scratch")
         judged = judge_splits(arm.logits, heads.neighbours, images, seed=settings.seed)
         told = (
-            *chosen.sentences,
-            *moved,
+            *(*chosen.sentences, *moved),
             f"Training features in {features.reason}.",
             probe_sentence(heads.probe, settings.probe.folds),
             *(() if arm.trained else arm.plan.remarks),
         )
-        trained = trained_words(arm) or probe_words(heads.probe)
-        fitted = Fitted(name, prepared, judged, told, trained, training_section(arm, model, images), gained)
+        training, trained = training_section(arm, model, images), trained_words(arm) or probe_words(heads.probe)
+        fitted = Fitted(name, prepared, judged, told, trained, training, gained)
         sections = fit_sections(fitted, thumbnails=settings.thumbnails)
         reference = reference_of_fit(prepared, settings, features, heads, arm, emit=emit)
         watch.lap("reference")
@@ -70,6 +69,5 @@ def finish_fit(started: StartedFit, chosen: ChosenFit, *, command: str, emit: Em
         watch.lap("package")
         page = report(fitted, sections, run.path, command=command, seed=settings.seed, timings=watch.laps)
         run.finish()
-    passed_over = started.check.images.passed_over
-    by_name = {section.name: section for section in sections}
+    by_name, passed_over = {section.name: section for section in sections}, started.check.images.passed_over
     return FitResult(run.path, package, page, judged, watch.total, passed_over, by_name)
