@@ -1,5 +1,7 @@
 """Maps drawn on pictures, and sheets of small squares: on a stated scale, never stretched to what a map holds."""
 
+import base64
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -56,7 +58,7 @@ def heat_legend(width: int = 224) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     for times in (1, 2, 4, 8):
         place = _GAP + width * np.log2(times) / np.log2(STRONGEST)
-        draw.text((place, 11), f"{times} ×", fill="black", font=_font(), anchor="ma")
+        draw.text((place, 11), f"{times}x", fill="black", font=_font(), anchor="ma")
     return sheet
 
 
@@ -146,3 +148,10 @@ def _wrapped(text: str, width: int) -> list[str]:
     cut = text.rfind(" ", 0, most + 1)
     first, rest = (text[:cut], text[cut + 1 :]) if cut > 0 else (text[:most], text[most:])
     return [first, rest if len(rest) <= most else f"{rest[: most - 1]}…"]
+
+
+def picture_uri(image: Image.Image, *, quality: int = 82) -> str:
+    """A picture as a `data:` address, without anything but its pixels."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
