@@ -66,7 +66,7 @@ def _positions(model: nn.Module) -> tuple[dict[str, Any], list[Sentence], Image.
         Sentence(
             f"One small map for each of the {rows} × {columns} patches, at its place: how similar its position "
             "embedding is to that of every patch. Warm is alike (red is 1), white is 0, blue is opposite (−1). A "
-            "network that has learned where patches lie shows a warm spot at the map's own place, and its row and column."
+            "network that has learned where patches lie shows warmth at the map's own place, row and column."
         )
     ]
     figures = {"grid": [rows, columns], "similarity_of_neighbours": _neighbours(found.numpy())}
