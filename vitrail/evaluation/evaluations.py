@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 from vitrail.basics.errors import InputError, PackageError, did_you_mean
 from vitrail.basics.events import Noted
 from vitrail.basics.settings import Settings
+from vitrail.evaluation.attention import AttentionSettings, attention_section
 from vitrail.evaluation.fairness import FairnessSettings, fairness_section
 from vitrail.evaluation.judging import Judged, leak_free_accuracy, quality_section
 from vitrail.evaluation.quality import judge
@@ -61,6 +62,7 @@ EVALUATIONS: Mapping[str, Evaluation] = {
     "fairness": fairness_section,
     "shift": shift_section,
     "tta": tta_section,
+    "attention": attention_section,
 }
 """By name, in the order of the report; settings of an evaluation are those of its name in `EvaluationSettings`."""
 
@@ -110,6 +112,8 @@ class EvaluationSettings(Settings):
     """When images count as shifted."""
     tta: TtaSettings
     """Which views are tried, and on how many images."""
+    attention: AttentionSettings
+    """What is looked at, and on how many images."""
 
 
 def evaluated(subject: Subject, settings: EvaluationSettings, outcome: Outcome) -> None:
@@ -125,7 +129,7 @@ def evaluated(subject: Subject, settings: EvaluationSettings, outcome: Outcome) 
             section = EVALUATIONS[name](subject, getattr(settings, name, None))
         except NotJudged as reason:
             outcome.not_judged[name] = str(reason)
-            subject.emit(Noted(f"{name:<9}not judged: {reason}"))
+            subject.emit(Noted(f"{name:<8} not judged: {reason}"))
             continue
         del outcome.not_judged[name]
         outcome.sections.append(section)
@@ -135,7 +139,7 @@ def evaluated(subject: Subject, settings: EvaluationSettings, outcome: Outcome) 
 
 def _told(section: Section) -> Iterator[str]:
     for number, sentence in enumerate(each for each in section.sentences if each.verdict):
-        yield f"{section.name if not number else '':<9}{sentence.text}"
+        yield f"{section.name if not number else '':<8} {sentence.text}"
 
 
 def scope_section(outcome: Outcome, told: Sequence[str]) -> Section:

@@ -24,8 +24,8 @@ def _sentences(looked: Looked) -> list[Sentence]:
         judged = [each["faithfulness"][kind] for each in looked.shown if kind in each["faithfulness"]]
         verdicts = Counter(each["verdict"] for each in judged)
         if verdicts:
-            counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
-            text = f"{words}, judged on {len(judged)} image{'s' if len(judged) != 1 else ''}: {counted}."
+            counted = ", ".join(f"{verdict} on {count}" for verdict, count in verdicts.most_common())
+            text = f"{words}: {counted} of {len(judged)} image{'s' if len(judged) != 1 else ''}."
             told.append(Sentence(text, next(iter(verdicts)) if len(verdicts) == 1 else None))
     told.append(
         Sentence(

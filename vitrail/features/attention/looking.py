@@ -79,6 +79,10 @@ class Looker:
         """What a class is called."""
         return self.classes[answer] if answer < len(self.classes) else f"class {answer}"
 
+    def as_input(self, pixels: UInt8[np.ndarray, "B H W C"]) -> Float[torch.Tensor, "B C H W"]:
+        """Pixels as the network takes them."""
+        return self._normalise(Pixels(pixels))
+
     def at(
         self, pixels: UInt8[np.ndarray, "B H W C"], *, judged: int = 0, random_maps: int = 19, seed: int = 0,
         shares: Sequence[float] = SHARES,
@@ -92,12 +96,12 @@ class Looker:
         found: list[LookedAt] = []
         for start in range(0, len(pixels), AT_ONCE):
             part = pixels[start : start + AT_ONCE]
-            x = self._normalise(Pixels(part))
+            x = self.as_input(part)
             seen = self.reader.explained(x, self._chosen(len(x))) if self.has_answer else self.reader.read(x)
             for row in range(len(x)):
                 looked = self._one(seen, part, row)
-                if self.has_answer and start + row < judged:
-                    maps = {"rollout": seen.rollout()[row], "relevance": seen.relevance()[row]}  # type: ignore[attr-defined]
+                if isinstance(seen, Explained) and start + row < judged:
+                    maps = {"rollout": seen.rollout()[row], "relevance": seen.relevance()[row]}
                     looked.deletions.update(
                         deletions(
                             self.reader, x[row : row + 1], maps, answer=int(looked.answer or 0),
