@@ -198,9 +198,7 @@ def test_an_image_that_cannot_be_read_is_not_called_unlike(package, tmp_path) ->
 
 
 def test_a_package_without_the_part_says_how_to_get_one_and_answers_all_the_same(package, tmp_path) -> None:
-    with pytest.raises(
-        PackageError, match=r"not say what the images are like.*\nhint: vitrail watch PACKAGE DATA"
-    ):
+    with pytest.raises(PackageError, match=r"not say what the images are like.*\nhint: vitrail watch PACKAGE DATA"):
         package.needed_reference()
     assert len(package.predict(pictures(2)[0])) == 1
     other = knowing(package, tmp_path / "other", shown=Preprocessing(height=32, width=32))
