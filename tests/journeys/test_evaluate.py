@@ -65,3 +65,24 @@ def test_stopped_within_the_evaluations_it_leaves_a_report_and_goes_on_with_the_
     assert result.lines()[0].startswith("accuracy   ")
     with pytest.raises(product.basics.errors.InputError, match="a finished run stands there"):
         product.evaluate(package, images, **asked)
+
+
+def test_a_table_of_answers_is_judged_without_a_model_and_what_needs_one_says_so(vitrail, package, images, tmp_path):
+    asked = {"out": tmp_path / "run", "workers": 0, "evaluations": ["quality"], "emit": product.nobody}
+    first = product.evaluate(package, images, **asked)
+    ended = vitrail("evaluate", tmp_path / "run" / "answers.parquet", "--out", tmp_path / "again", "--json")
+    assert ended.code == 0, ended.err
+    told = json.loads(ended.out)
+    again = told["sections"]["quality"]["figures"]["splits"]
+    accuracies = [each["accuracy"]["value"] for each in again.values()]
+    assert accuracies == [first.sections["quality"].figures["splits"]["images"]["accuracy"]["value"]]
+    assert told["not_judged"]["robustness"] == "it needs the model, and only a table of answers was given"
+    assert "neither model nor images were looked at" in told["sections"]["scope"]["sentences"][0]["text"]
+
+
+def test_a_package_without_images_is_refused_with_the_way_out(vitrail, package):
+    ended = vitrail("evaluate", package)
+    assert (ended.code, ended.err) == (
+        2,
+        "error: a package is judged on labelled images, and none were named\nhint: name them behind it\n",
+    )

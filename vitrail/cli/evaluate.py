@@ -19,10 +19,15 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    package: Annotated[str, typer.Argument(help="A package, or the run that made it.")],
-    data: Annotated[str, typer.Argument(help="Labelled images: folder of class folders, CSV or Parquet file.")],
+    package: Annotated[str, typer.Argument(help="A package, or the run that made it; or a table of answers.")],
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help="Labelled images: folder of class folders, CSV or Parquet file. Beside answers: attributes."
+        ),
+    ] = None,
     evaluations: Annotated[
-        str | None, typer.Option("--with", metavar="NAMES", help="Evaluations, e.g. `quality`; default: all.")
+        str | None, typer.Option("--with", metavar="NAMES", help="Evaluations, e.g. `quality,fairness`; default: all.")
     ] = None,
     split: Annotated[
         str | None,
@@ -51,11 +56,15 @@ def evaluate(
     """
     import vitrail
 
+    given = {"evaluations": evaluations, "attributes": attributes, "split": split}
+    values = {
+        **{name: value for name, value in given.items() if value is not None},
+        "seed": seed, "device": device, "runtime": runtime, **parsed(settings or []),
+    }  # fmt: skip
     with ProgressBars(quiet=quiet) as progress:
         result = vitrail.evaluate(
-            package, with_columns(data, columns), evaluations=evaluations, split=split, out=out, overwrite=overwrite,
-            seed=seed, device=device, runtime=runtime, workers=workers, command=shlex.join(["vitrail", *sys.argv[1:]]),
-            emit=progress, **({} if attributes is None else {"attributes": attributes}), **parsed(settings or []),
+            package, None if data is None else with_columns(data, columns), out=out, overwrite=overwrite,
+            workers=workers, command=shlex.join(["vitrail", *sys.argv[1:]]), emit=progress, **values,
         )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))

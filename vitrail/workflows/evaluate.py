@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.basics.calls import call_text
+from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit, Noted
 from vitrail.basics.run_folder import RunFolder
 from vitrail.basics.run_standing import refuse_occupied, unused_run_path
@@ -15,6 +16,7 @@ from vitrail.data.checked_files import checked_places
 from vitrail.data.inspection import Finding
 from vitrail.data.split_images import fingerprint
 from vitrail.evaluation.answers_file import answers_sentence, write_answers
+from vitrail.evaluation.answers_table import is_answers_table, judged_of_answers
 from vitrail.evaluation.chosen_images import chosen_images
 from vitrail.evaluation.evaluations import EvaluationSettings, Outcome, evaluated
 from vitrail.evaluation.evaluations_report import EvaluationResult, report_sections
@@ -30,7 +32,7 @@ from vitrail.workflows.check import StartedCheck, begin_check
 
 def evaluate(
     package: str | Path,
-    data: Any,
+    data: Any = None,
     *,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -42,8 +44,9 @@ def evaluate(
     """Judge a package on labelled images, and write a report.
 
     Args:
-        package: a package, or the run that made it.
-        data: labelled images, as for `check`.
+        package: a package, or the run that made it; or a table of answers (`answers.parquet` of any run), which is
+            judged without a model, as far as that goes.
+        data: labelled images, as for `check`; for a table of answers nothing, or a table with `id` and attributes.
         out: the run folder; None: `runs/NAME-OF-THE-DATA-evaluated`. An interrupted evaluation is continued.
         overwrite: replace a run that stands there.
         workers: processes that read images; None: one per core.
@@ -67,11 +70,10 @@ def evaluate(
     with sink_or_bars(emit) as emit:
         if out is not None:
             refuse_occupied(Path(out), overwrite=overwrite)
-        started = begin_check(data, workers=workers)
-        usual = unused_run_path(f"{started.images.name}-evaluated", parent=Path("runs"))
-        predictor = load(package, device=chosen.device, runtime=chosen.runtime)
+        answered = _OfTable(package, data) if is_answers_table(package) else _of_package(package, data, chosen, workers)
+        usual = unused_run_path(f"{answered.name}-evaluated", parent=Path("runs"))
         with RunFolder.open(Path(out or usual), chosen.model_dump(mode="json"), overwrite=overwrite) as run:
-            subject, about = _answered(run, predictor, started, chosen, emit)
+            subject, about = answered.by(run, chosen, emit)
             watch.lap("answers")
             return _judged(run, subject, chosen, replace(about, command=call), watch)
 
@@ -86,21 +88,56 @@ class _About:
     command: str = ""
 
 
-def _answered(
-    run: RunFolder, predictor: Predictor, started: StartedCheck, settings: EvaluationSettings, emit: Emit
-) -> tuple[Subject, _About]:
-    """The images that are judged, and what the model says of them."""
-    name, workers = started.images.name, started.workers
-    inspection = started.pending.result(emit)
-    images = chosen_images(inspection, name=name, classes=predictor.classes, split=settings.split)
-    for sentence in images.told:
-        emit(Noted(f"images   {sentence}"))
-    places = checked_places(images.rows)
-    answers = gathered_answers(
-        kept_answers(predictor, places, run.work / "answers", workers=workers, emit=run.journaled(emit))
-    )
-    judged = JudgedImages.of_answers(images.rows, answers, measured_on=images.measured_on)
-    return Subject(judged, predictor, settings.seed, workers, emit), _About(name, inspection.findings, images.told)
+@dataclass(frozen=True)
+class _OfPackage:
+    """A package and images that are being read."""
+
+    predictor: Predictor
+    started: StartedCheck
+
+    @property
+    def name(self) -> str:
+        return self.started.images.name
+
+    def by(self, run: RunFolder, settings: EvaluationSettings, emit: Emit) -> tuple[Subject, _About]:
+        """The images that are judged, and what the model says of them."""
+        predictor, workers = self.predictor, self.started.workers
+        inspection = self.started.pending.result(emit)
+        images = chosen_images(inspection, name=self.name, classes=predictor.classes, split=settings.split)
+        for sentence in images.told:
+            emit(Noted(f"images   {sentence}"))
+        places = checked_places(images.rows)
+        answers = gathered_answers(
+            kept_answers(predictor, places, run.work / "answers", workers=workers, emit=run.journaled(emit))
+        )
+        judged = JudgedImages.of_answers(images.rows, answers, measured_on=images.measured_on)
+        about = _About(self.name, inspection.findings, images.told)
+        return Subject(judged, predictor, settings.seed, workers, emit), about
+
+
+def _of_package(package: str | Path, data: Any, settings: EvaluationSettings, workers: int | None) -> _OfPackage:
+    if data is None:
+        raise InputError("a package is judged on labelled images, and none were named", hint="name them behind it")
+    started = begin_check(data, workers=workers)
+    return _OfPackage(load(package, device=settings.device, runtime=settings.runtime), started)
+
+
+@dataclass(frozen=True)
+class _OfTable:
+    """A table of answers, and what else is known of their images."""
+
+    answers: str | Path
+    attributes: Any
+
+    @property
+    def name(self) -> str:
+        return Path(self.answers).stem
+
+    def by(self, _: RunFolder, settings: EvaluationSettings, emit: Emit) -> tuple[Subject, _About]:
+        """What the table says."""
+        judged = judged_of_answers(self.answers, attributes=self.attributes, split=settings.split)
+        told = f"Judged from a table of answers about {len(judged):,} images; neither model nor images were looked at."
+        return Subject(judged, None, settings.seed, 0, emit), _About(self.name, (), (told,))
 
 
 def _judged(
