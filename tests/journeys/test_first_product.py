@@ -51,7 +51,8 @@ def test_predict_agrees_with_the_report(ants, report, real_data, vitrail):
     ended = vitrail("predict", ants[0] / "package", real_data / "hymenoptera" / "val", "--json")
     assert ended.code == 0
     lines = [json.loads(line) for line in ended.out.splitlines()]
-    assert list(lines[0]) == ["path", "label", "probability", "probabilities", "id"]
+    assert list(lines[0]) == ["path", "label", "probability", "probabilities", "id", "likeness", "unlike"]
+    assert sum(line["unlike"] for line in lines) <= len(lines) / 20  # these very images say what is usual
     right = [line["path"].split("/")[-2] == line["label"] for line in lines]
     assert np.mean(right) == report["quality"]["splits"]["val"]["accuracy"]["value"]
     assert all(sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5) for line in lines)

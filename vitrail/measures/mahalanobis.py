@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vitrail.basics.errors import InputError
-from vitrail.measures.covariance import ROWS_AT_ONCE, Moments, ShrunkCovariance, refuse_no_numbers
+from vitrail.measures.covariance import ROWS_AT_ONCE, ShrunkCovariance, refuse_no_numbers, shrunk_covariance
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,19 +103,52 @@ def fit_class_distances(
     if not counts.all():
         raise InputError(f"class number {int(counts.argmin())} has no row", hint="number the classes without gaps")
     means = _class_means(rows, labels, counts)
-    within = Moments.none(rows.shape[1])
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        piece = slice(start, start + ROWS_AT_ONCE)
-        within = within.merged(Moments.of(rows[piece] - means[labels[piece]]))
-    overall = Moments.of(rows)
+    found = _scatters(rows, labels, means, counts)
     if shrunk:
-        shared, whole = within.shrunk(), overall.shrunk()
+        shared, whole = (shrunk_covariance(len(rows), *each) for each in (found.within, found.overall))
     else:
-        shared = ShrunkCovariance(within.covariance(lost=len(counts)), 0.0)
-        whole = ShrunkCovariance(overall.covariance(), 0.0)
+        lost = (len(counts), 1)
+        if len(rows) <= max(lost):
+            raise InputError(f"{len(rows)} rows are too few for covariances that are not shrunk")
+        shared, whole = (
+            ShrunkCovariance(scatter / (len(rows) - each), 0.0)
+            for (scatter, _), each in zip((found.within, found.overall), lost, strict=True)
+        )
     return ClassDistances(
-        overall.mean, means, shared.whitening(), whole.whitening(), shared.shrinkage, whole.shrinkage
+        found.centre, means, shared.whitening(), whole.whitening(), shared.shrinkage, whole.shrinkage
     )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Scatters:
+    """The centre of all rows; about class means and about the centre Σ r rᵀ and Σ ‖r‖⁴."""
+
+    centre: Float[np.ndarray, " D"]
+    within: tuple[Float[np.ndarray, "D D"], float]
+    overall: tuple[Float[np.ndarray, "D D"], float]
+
+
+def _scatters(
+    rows: Float[np.ndarray, "N D"],
+    labels: Int[np.ndarray, "N"],
+    means: Float[np.ndarray, "K D"],
+    counts: Int[np.ndarray, "K"],
+) -> _Scatters:
+    """One product of the rows serves both: what lies between classes is added to what lies within them."""
+    centre = counts @ means / len(rows)
+    apart = means - centre
+    lengths = np.einsum("kd,kd->k", apart, apart)
+    scatter, fourth, overall_fourth = np.zeros((rows.shape[1],) * 2), 0.0, 0.0
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        own = labels[start : start + ROWS_AT_ONCE]
+        piece = rows[start : start + ROWS_AT_ONCE] - means[own]
+        scatter += piece.T @ piece
+        squares = np.einsum("nd,nd->n", piece, piece)
+        fourth += float(squares @ squares)
+        squares += 2 * np.einsum("nd,nd->n", piece, apart[own]) + lengths[own]
+        overall_fourth += float(squares @ squares)
+    between = (apart * counts[:, None]).T @ apart
+    return _Scatters(centre, (scatter, fourth), (scatter + between, overall_fourth))
 
 
 def _class_means(
