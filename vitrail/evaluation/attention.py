@@ -12,7 +12,7 @@ from pydantic import Field
 from vitrail.basics.events import WorkAdvanced, WorkEnded, WorkStarted
 from vitrail.basics.settings import Settings
 from vitrail.evaluation.judged_images import JudgedImages
-from vitrail.evaluation.looked_images import NO_CAUSE, figures_of, page_pictures, reach_figures
+from vitrail.evaluation.looked_images import NO_CAUSE, figures_of, page_pictures, panels_of, reach_figures
 from vitrail.evaluation.sampling import evenly_sampled, usual_number
 from vitrail.evaluation.section import Figures, Section, Sentence
 from vitrail.evaluation.subject import NotJudged, Subject
@@ -206,7 +206,7 @@ def _drawn(seen: list[LookedAt], looker: Looker) -> Any:
     def drawn(figures: Figures) -> dict[str, Any]:
         reach = figures["reach"]
         return {
-            "pictures": [page_pictures(each, looker) for each in seen],
+            "pictures": [page_pictures(panels_of(each, looker)) for each in seen],
             "legend": picture_uri(heat_legend()),
             "scale": SCALE_WORDS,
             "remark": NO_CAUSE,

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from vitrail.features.attention.distance import patch_distances
 from vitrail.features.attention.looking import LookedAt, Looker
 from vitrail.features.attention.map import times_even
 from vitrail.measures.intervals import as_percent
-from vitrail.pages.heat import SCALE_WORDS, captioned, heat_legend, heat_picture, picture_uri, plain_picture
+from vitrail.pages.heat import SCALE_WORDS, captioned, heat_legend, heat_picture, panels_in, picture_uri, plain_picture
 from vitrail.pages.reach_plot import reach_svg
 
 NO_CAUSE = (
@@ -59,16 +60,25 @@ def panels_of(looked: LookedAt, looker: Looker) -> list[tuple[str, Image.Image]]
     return shown
 
 
-def png_of(looked: LookedAt, looker: Looker) -> bytes:
+def png_of(panels: Sequence[tuple[str, Image.Image]]) -> bytes:
     """The picture and its maps side by side, with captions and the scale."""
     buffer = io.BytesIO()
-    captioned(panels_of(looked, looker), under=[SCALE_WORDS]).save(buffer, "PNG", compress_level=3)
+    captioned(panels, under=[SCALE_WORDS]).save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
 
 
-def page_pictures(looked: LookedAt, looker: Looker) -> list[dict[str, str]]:
+def page_pictures(panels: Sequence[tuple[str, Image.Image]]) -> list[dict[str, str]]:
     """The same as small pictures inside a page."""
-    return [{"caption": caption, "uri": picture_uri(image)} for caption, image in panels_of(looked, looker)]
+    return [{"caption": caption, "uri": picture_uri(image)} for caption, image in panels]
+
+
+def pictures_in_file(path: Path, captions: Sequence[str]) -> list[dict[str, str]]:
+    """The same of a PNG file that was written before; none where it is gone."""
+    try:
+        with Image.open(path) as sheet:
+            return page_pictures(list(zip(captions, panels_in(sheet, len(captions)), strict=True)))
+    except OSError:
+        return []
 
 
 def images_section(

@@ -15,7 +15,7 @@ from vitrail.data.given_pictures import GivenPictures, ReadPicture, read_picture
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.evaluation.look_folder import PICTURES, LookFolder, Record, file_stamp, image_key
 from vitrail.evaluation.look_settings import LookSettings
-from vitrail.evaluation.looked_images import figures_of, page_pictures, png_of
+from vitrail.evaluation.looked_images import figures_of, panels_of, pictures_in_file, png_of
 from vitrail.features.attention.looking import AT_ONCE, LookedAt, Looker
 
 Waiting = tuple[int, str, str]
@@ -31,7 +31,7 @@ class Looked:
         earlier: how many of them were finished before.
         unread: by path, why an image could not be read.
         shown: figures of the first images.
-        pictures: of the same, for the page; one of an earlier call has none.
+        pictures: of the same, for the page.
         sums, counts: of attention distances by layer and head, in patches, over all images.
     """
 
@@ -121,10 +121,10 @@ def _look_at(
     )  # fmt: skip
     records = []
     for (identity, _, (number, key, name)), seen in zip(readable, found, strict=True):
-        records.append(_record(looker, seen, number, key=key, name=name, identity=identity))
-        folder.write_picture(records[-1]["picture"], png_of(seen, looker))
-        if number < settings.shown:
-            looked.pictures.append(page_pictures(seen, looker))
+        panels = panels_of(seen, looker)
+        record = _record(looker, seen, number, key=key, name=name, identity=identity)
+        records.append({**record, "captions": [caption for caption, _ in panels]})
+        folder.write_picture(record["picture"], png_of(panels))
     folder.keep(records)
 
 
@@ -150,5 +150,8 @@ def _gather(folder: LookFolder, settings: LookSettings, looked: Looked) -> None:
         looked.counts = looked.counts + known
         looked.images += 1
         if record["number"] < settings.shown:
-            kept = {name: value for name, value in record.items() if name not in ("distances", "key", "stamp")}
+            kept = {
+                name: value for name, value in record.items() if name not in ("distances", "key", "stamp", "captions")
+            }
             looked.shown.append(kept | {"path": printable(record["path"])})
+            looked.pictures.append(pictures_in_file(folder.path / record["picture"], record["captions"]))

@@ -82,6 +82,17 @@ def captioned(panels: Sequence[tuple[str, Image.Image]], *, under: Sequence[str]
     return sheet
 
 
+def panels_in(sheet: Image.Image, count: int) -> list[Image.Image]:
+    """The pictures that `captioned` put side by side, where all of them are alike in size."""
+    width = (sheet.width - _GAP) // count - _GAP
+    top = _GAP + 2 * _LINE
+    bottom = sheet.height - (_GAP + max(_LINE, heat_legend().height) + _GAP)
+    return [
+        sheet.crop((_GAP + number * (width + _GAP), top, (number + 1) * (width + _GAP), bottom))
+        for number in range(count)
+    ]
+
+
 def filter_sheet(components: Float[np.ndarray, "M C h w"], *, side: int = 64, across: int = 7) -> Image.Image:
     """Components of patch filters as squares, most important first; grey is 0, each has a scale of its own."""
     largest = np.abs(components).max(axis=(1, 2, 3), keepdims=True)

@@ -22,7 +22,7 @@ def reach_svg(distances: Sequence[Sequence[float | None]], *, even: float) -> Ma
     width, height = _LEFT + step * len(distances) + 12, _TOP + _HEIGHT + _BELOW
     bottom = _TOP + _HEIGHT
 
-    def y(value: float) -> float:
+    def y(value: float | int) -> float:
         return bottom - _HEIGHT * value / most
 
     ticks = _ticks(most)
@@ -57,6 +57,6 @@ def reach_svg(distances: Sequence[Sequence[float | None]], *, even: float) -> Ma
     )
 
 
-def _ticks(most: float) -> list[float]:
+def _ticks(most: float | int) -> list[float]:
     step = next(each for each in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if most / each <= 6)
-    return [step * number for number in range(int(most / step) + 1)]
+    return [float(step * number) for number in range(int(most / step) + 1)]
