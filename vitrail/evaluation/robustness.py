@@ -55,7 +55,7 @@ def robustness_section(subject: Subject, settings: RobustnessSettings) -> Sectio
         **_headline(found, judged, settings, subject.seed),
         **_curves(found, judged, settings),
         **_corrupted(found, judged, settings, subject.seed, reference),
-        "gradient_check": _gradient_check(found, judged),
+        "gradient_check": gradient_check(found, judged),
         "examples": _examples(found, judged),
         "otherwise_than_judged": int((found.clean != judged.predicted).sum()),
     }
@@ -164,7 +164,7 @@ def _corrupted(
     return {"corruptions": table, "corruption_errors": errors.as_json()}
 
 
-def _gradient_check(found: DisturbedAnswers, judged: JudgedImages) -> dict[str, Any]:
+def gradient_check(found: DisturbedAnswers, judged: JudgedImages) -> dict[str, Any]:
     """Signs that gradients are hidden, so that the attacks say less than they seem to.
 
     Source: the checks of AutoAttack (F. Croce and M. Hein 2020, arXiv:2003.01690), and N. Carlini et al. (2019), On

@@ -149,6 +149,15 @@ def test_an_image_is_attacked_alike_alone_and_in_a_batch_and_with_its_own_seed(s
     assert not torch.equal(together, attacked_pixels(view, pixels, labels, attack, seeds=range(7)))
 
 
+def test_an_images_gradient_is_as_large_in_a_batch_as_alone(seen):
+    """Of a mean over the batch it would be the smaller the more images there are, and other in a short last batch."""
+    _, view, pixels, labels = seen
+    together, _ = pixel_gradients(view, pixels, labels)
+    for number in (0, 6):
+        alone, _ = pixel_gradients(view, pixels[[number]], labels[[number]])
+        assert torch.allclose(alone[0], together[number], rtol=1e-3, atol=1e-4 * float(alone.abs().max()))
+
+
 def test_the_model_its_modes_and_gradients_and_the_pixels_are_left_as_they_were(seen):
     ready, view, pixels, labels = seen
     ready.model.train()

@@ -7,14 +7,19 @@ import pytest
 import torch
 
 import vitrail
+from tests.unit.evaluation.realistic_report import realistic_answers
 from tests.unit.models.test_package import CLASSES, built_model, contents
 from vitrail.basics.errors import InputError, SettingsError
 from vitrail.basics.events import WorkAdvanced, WorkStarted
+from vitrail.basics.seeds import derived_seed
+from vitrail.evaluation.corruption_reference import corruption_reference
+from vitrail.evaluation.disturbed_answers import DisturbedAnswers, disturbed_answers
 from vitrail.evaluation.judged_images import JudgedImages
 from vitrail.evaluation.report import Report, write_report
-from vitrail.evaluation.robustness import robustness_section
+from vitrail.evaluation.robustness import gradient_check, robustness_section
 from vitrail.evaluation.robustness_settings import RobustnessSettings
 from vitrail.evaluation.subject import NotJudged, Subject
+from vitrail.measures.corruption_error import ALEXNET_ERRORS
 from vitrail.measures.intervals import Measure
 from vitrail.models.package import write_package
 from vitrail.prediction.answers import gathered_answers
@@ -95,6 +100,33 @@ def test_nothing_depends_on_batches_and_a_seed_decides_what_is_drawn(subject, se
         assert other.figures[name] == section.figures[name], name
 
 
+def test_what_is_drawn_belongs_to_the_image_not_to_its_place_in_a_batch(subject, monkeypatch):
+    """Every picture that the model is shown is the same, whatever the size of batches."""
+    view = subject.predictor.logits_from_unit_pixels()
+    shown: dict[int, set] = {4: set(), 7: set()}
+    noise = {
+        "attack_epsilon": 0.1,
+        "attack_levels": (),
+        "attack_steps": 1,
+        "noise_levels": (0.2,),
+        "corruptions": ("fog",),
+    }
+    for size, seen in shown.items():
+
+        def watched(pixels, seen=seen):
+            seen |= {each.numpy().tobytes() for each in pixels.detach()}
+            return view(pixels)
+
+        monkeypatch.setattr(subject.predictor, "logits_from_unit_pixels", lambda watched=watched: watched)
+        disturbed_answers(subject, subject.judged, RobustnessSettings(**noise, robustness_batch_size=size))
+    # An attack's own last digits may differ; the images, noise, chance, fog and the start of PGD are the same.
+    assert len(shown[4] & shown[7]) >= 11 * 4 + 9
+    pixels = subject.predictor.pixels(subject.judged.paths[5]) / np.float32(255)
+    dice = np.random.Generator(np.random.PCG64(derived_seed(3, "robustness", "noise", subject.judged.ids[5])))
+    noisy = (pixels + np.float32(0.2) * dice.standard_normal(pixels.shape, dtype=np.float32)).clip(0, 1)
+    assert np.ascontiguousarray(noisy.transpose(2, 0, 1)).tobytes() in shown[4]
+
+
 def test_an_attack_and_noise_of_0_change_nothing(subject):
     still = {"attack_epsilon": 0, "attack_levels": (), "noise_levels": (0,), "corruptions": ()}
     figures = robustness_section(subject, RobustnessSettings(**still)).as_json()["figures"]
@@ -147,6 +179,14 @@ def test_errors_are_divided_by_those_of_an_earlier_report(subject, section, tmp_
         robustness_section(subject, RobustnessSettings(**FEWER, corruption_reference=tmp_path / "nowhere"))
 
 
+def test_alexnet_is_the_reference_of_imagenets_classes_at_all_severities_alone():
+    imagenet = [f"n{number:08d}" for number in range(1000)]
+    whole = RobustnessSettings(corruption_severities=(1, 2, 3, 4, 5))
+    assert corruption_reference(whole, imagenet) == ("AlexNet (published)", ALEXNET_ERRORS)
+    assert corruption_reference(whole, imagenet[:999]) is None
+    assert corruption_reference(RobustnessSettings(), imagenet) is None
+
+
 def test_groups_are_respected(subject):
     judged = dataclasses.replace(subject.judged, groups=np.arange(11) // 3)
     figures = robustness_section(dataclasses.replace(subject, judged=judged), RobustnessSettings(**FEWER)).figures
@@ -173,6 +213,27 @@ def test_hidden_gradients_are_said(subject):
     texts = [sentence.text for sentence in masked.sentences]
     assert any(text.startswith("The gradient is 0, or no number, for 11 images") for text in texts)
     assert masked.sentences[0].verdict == "not enough evidence"
+
+
+def test_signs_of_hidden_gradients_are_counted():
+    judged = realistic_answers(["ant", "bee"], n=8)
+    true, other = judged.labels, 1 - judged.labels
+    wrong = np.arange(8) == 7  # the last one is answered wrongly as it is
+    misled = {count: np.where((np.arange(8) < count) | wrong, other, true) for count in (0, 2, 3)}
+
+    def check(fgsm, withstood, by_chance):
+        found = DisturbedAnswers(misled[0], np.arange(8) == 1)
+        found.fgsm[0.1], found.withstood["inf", 0.1], found.random[0.1] = misled[fgsm], withstood, misled[by_chance]
+        return gradient_check(found, judged)
+
+    fine = check(3, (np.arange(8) > 2) & ~wrong, 0)
+    assert fine == {
+        "images_without_gradient": 1, "one_step_succeeded_where_many_failed": 0, "chance_misleads_as_often": False,
+        "nothing_misled": False,
+    }  # fmt: skip
+    assert check(3, (np.arange(8) > 0) & ~wrong, 0)["one_step_succeeded_where_many_failed"] == 2
+    assert check(2, (np.arange(8) > 2) & ~wrong, 3)["chance_misleads_as_often"]
+    assert check(0, ~wrong, 0)["nothing_misled"] and not check(0, ~wrong, 0)["chance_misleads_as_often"]
 
 
 def test_answers_without_a_model_cannot_be_tried(subject):
