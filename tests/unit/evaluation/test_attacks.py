@@ -101,7 +101,11 @@ def seen():
     return ready, view, pixels, view(pixels).argmax(dim=1)
 
 
-@pytest.mark.parametrize("attack", [fgsm(8 / 255), pgd(8 / 255), pgd(0.3), pgd(1.5, norm="2")], ids=str)
+@pytest.mark.parametrize(
+    "attack",
+    [fgsm(8 / 255), pgd(8 / 255), pgd(0.3), pgd(1.5, norm="2")],
+    ids=["fgsm 8/255", "pgd 8/255", "pgd 0.3", "pgd 1.5 in norm 2"],
+)
 def test_pixels_stay_within_0_and_1_and_near_the_image_whatever_the_normalisation(seen, attack):
     _, view, pixels, labels = seen
     moved = attacked_pixels(view, pixels, labels, attack, seeds=range(7))
