@@ -1,4 +1,4 @@
-"""Two models on the same images: which is better, by how much, how sure, who loses, and whether one may replace the other."""
+"""Two models on the same images: which is better, how sure that is, who loses, and whether one may replace the other."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,20 +12,18 @@ from vitrail.basics.errors import InputError
 from vitrail.basics.seeds import derived_seed
 from vitrail.basics.settings import Settings
 from vitrail.evaluation.attribute_groups import attribute_groups, usual_attributes
+from vitrail.evaluation.comparison_sentences import ComparedModels, losers, speed_sentence, verdict_sentences
 from vitrail.evaluation.fairness_sentences import quoted
 from vitrail.evaluation.judged_images import JudgedImages
 from vitrail.evaluation.section import Section, Sentence
 from vitrail.evaluation.subject import NotJudged
 from vitrail.measures.classification import accuracy
-from vitrail.measures.intervals import Measure
 from vitrail.measures.means import share
 from vitrail.measures.multiple_tests import holm
 from vitrail.measures.paired import compare_losses, decide
-from vitrail.measures.replacement import MARGIN, Changes, changes, replacement
-from vitrail.pages.numbers import p_value as p_words
+from vitrail.measures.replacement import MARGIN, Changes, changes
 
 _LEAST_PROBABILITY = 1e-7  # a probability of 0 on the true class would cost infinitely much
-_NAMED = 3
 
 
 def _listed(names: Any) -> Any:
@@ -127,7 +125,9 @@ def _told(a: JudgedImages, b: JudgedImages, count: int) -> tuple[str, ...]:
         only = [each for each in mine.classes if each not in other.classes]
         if only:
             shown = ", ".join(map(quoted, only[:5])) + (" …" if len(only) > 5 else "")
-            told.append(f"Only {name} knows {shown}: images of these classes are in no figure, answers of them are wrong.")
+            told.append(
+                f"Only {name} knows {shown}: images of these classes are in no figure, answers of them are wrong."
+            )
     if count < max(len(a), len(b)):
         told.append(f"Compared on {count:,} images that both answered; A answered {len(a):,}, B {len(b):,}.")
     return tuple(told)
@@ -140,17 +140,16 @@ def comparison_section(a: Candidate, b: Candidate, settings: ComparisonSettings)
         InputError: see `common_images`; an attribute is not in the table.
     """
     common = common_images(a.judged, b.judged)
-    judged, groups = common.judged, common.judged.groups
+    groups = common.judged.groups
     seed = derived_seed(settings.seed, "compare")
     whole = changes(common.before, common.after, groups=groups, seed=seed)
     losses = compare_losses(common.losses_before, common.losses_after, groups=groups, seed=seed)
     parts, told = _parts(common, settings)
     by_part = _by_part(common, parts, seed)
-    decision = decide(whole.p_value, whole.difference.value or 0.0)
-    may = replacement(whole.difference, margin=settings.margin)
+    verdict = ComparedModels(whole, losses, settings.margin)
     figures: dict[str, Any] = {
         "accuracy": {
-            f"{name}": accuracy(np.ones(len(right), int), right.astype(int), groups=groups, seed=seed).as_json()
+            name: accuracy(np.ones(len(right), int), right.astype(int), groups=groups, seed=seed).as_json()
             for name, right in ((a.name, common.before), (b.name, common.after))
         },
         "changes": {
@@ -160,18 +159,19 @@ def comparison_section(a: Candidate, b: Candidate, settings: ComparisonSettings)
             "A minus B, in log loss": losses.difference.as_json(),
         },
         "tests": {
-            "accuracy": {"decision": decision, "p_value": whole.p_value, "method": whole.method},
+            "accuracy": {"decision": verdict.decision, "p_value": whole.p_value, "method": whole.method},
             "log_loss": {"decision": losses.decision, "p_value": losses.p_value, "method": losses.method},
             "mcnemar": whole.mcnemar.as_json(),
-            "replacement": {"decision": may, "margin": settings.margin},
+            "replacement": {"decision": verdict.replacement, "margin": settings.margin},
         },
         "images_per_second": {"A": a.images_per_second, "B": b.images_per_second},
     }
-    sentences = [*_verdicts(a, b, common, whole, losses.decision, losses.p_value, may, settings.margin)]
+    right = float(common.before.mean()), float(common.after.mean())
+    sentences = [*verdict_sentences(verdict, *right), speed_sentence(a.images_per_second, b.images_per_second)]
     for part, rows in by_part.items():
         figures[f"by {part}"] = {name: row["measures"] for name, row in rows.items()}
         figures[f"tests by {part}"] = {name: row["test"] for name, row in rows.items()}
-        sentences += _losers(part, rows)
+        sentences += losers(part, rows)
     sentences += [Sentence(each) for each in (*common.told, *told)]
     return Section("comparison", 1, "B instead of A", figures, sentences)
 
@@ -202,7 +202,9 @@ def _by_part(
             own = numbers == number
             if not own.any():
                 continue
-            groups = None if common.judged.groups is None else np.unique(common.judged.groups[own], return_inverse=True)[1]
+            groups = (
+                None if common.judged.groups is None else np.unique(common.judged.groups[own], return_inverse=True)[1]
+            )
             changed = changes(common.before[own], common.after[own], groups=groups, seed=seed)
             both = {"A": share(common.before[own], name="A", groups=groups),
                     "B": share(common.after[own], name="B", groups=groups),
@@ -214,55 +216,3 @@ def _by_part(
         test = {"decision": decide(p, changed.difference.value or 0.0), "p_value": p}
         rows[part][name] = {"measures": measures, "test": test}
     return rows
-
-
-def _verdicts(
-    a: Candidate, b: Candidate, common: Common, whole: Changes, loss_decision: str, loss_p: float, may: str, margin: float
-) -> list[Sentence]:
-    decision = decide(whole.p_value, whole.difference.value or 0.0)
-    shown = f"{100 * common.after.mean():.1f} % against {100 * common.before.mean():.1f} %, {_points(whole.difference)}"
-    beside = f"{shown}, {p_words(whole.p_value)}, {len(common.before):,} images"
-    accuracy_words = {
-        "better": f"B is right more often than A: {beside}", "worse": f"B is right less often than A: {beside}",
-    }.get(decision, f"Not enough evidence that B is right more or less often than A: {beside}")  # fmt: skip
-    loss_words = {
-        "better": f"B's probabilities are better than A's, {p_words(loss_p)}",
-        "worse": f"B's probabilities are worse than A's, {p_words(loss_p)}",
-    }.get(loss_decision, f"Not enough evidence that B's probabilities are better or worse than A's, {p_words(loss_p)}")
-    points = f"{100 * margin:g} point{'' if margin == 0.01 else 's'}"
-    may_words, may_verdict = {
-        "may replace": (f"B may replace A: it loses less than {points} of accuracy, if any", "better"),
-        "may not replace": (f"B may not replace A: it loses more than {points} of accuracy", "worse"),
-    }.get(may, (f"Not enough evidence that B loses less than {points} of accuracy and may replace A", "not enough evidence"))
-    return [
-        Sentence(accuracy_words, decision),
-        Sentence(loss_words, loss_decision),
-        Sentence(may_words, may_verdict),
-        Sentence(
-            f"{whole.mcnemar.broken:,} answers turn wrong, {whole.broken.text()}, and {whole.mcnemar.fixed:,} turn right, "
-            f"{whole.fixed.text()}."
-        ),
-        *_speed(a, b),
-    ]
-
-
-def _speed(a: Candidate, b: Candidate) -> list[Sentence]:
-    if a.images_per_second is None or b.images_per_second is None:
-        return [Sentence("How fast both answer was not measured: answers were there already.")]
-    return [Sentence(f"A answered {a.images_per_second:,.1f} images a second, B {b.images_per_second:,.1f}, reading included.")]
-
-
-def _losers(part: str, rows: Mapping[str, Mapping[str, Any]]) -> list[Sentence]:
-    worse = [name for name, row in rows.items() if row["test"]["decision"] == "worse"]
-    if not worse:
-        return []
-    words = [f"{quoted(name)} ({_points(Measure.from_json(rows[name]['measures']['difference']))})" for name in worse]
-    more = f", and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
-    return [Sentence(f"B is right less often than A by {part} for {', '.join(words[:_NAMED])}{more}", "worse")]
-
-
-def _points(difference: Measure) -> str:
-    value = f"{100 * (difference.value or 0):+.1f} points"
-    if difference.low is None or difference.high is None:
-        return value
-    return f"{value} ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
