@@ -25,8 +25,8 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
 
 __version__ = "0.1.0"
 __all__ = [
-    "attention_map", "check", "compare", "create_feature_extractor", "evaluate", "fit", "load", "look", "nobody", "nodes",
-    "open_features", "plan", "pretrain_formula", "table", "watch", "with_reference", "write_features",
+    "attention_map", "check", "compare", "create_feature_extractor", "evaluate", "fit", "load", "look", "nobody",
+    "nodes", "open_features", "plan", "pretrain_formula", "table", "watch", "with_reference", "write_features",
 ]  # fmt: skip
 
 _MODULES = {

@@ -1,4 +1,4 @@
-"""Two models on the same images: which is better, how sure that is, who loses, and whether one may replace the other."""
+"""Two models on the same images: which is better, how sure that is, who loses, and whether B may replace A."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

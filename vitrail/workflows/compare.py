@@ -58,7 +58,7 @@ class ComparisonResult(ShownAsText):
         return [*told, "", f"report   {self.report}", f"time     {self.seconds:.1f} s"]
 
 
-def compare(
+def compare(  # noqa: PLR0913 - two models where other recipes have one
     a: str | Path,
     b: str | Path,
     data: Any = None,
