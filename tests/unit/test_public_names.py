@@ -37,7 +37,7 @@ def test_a_public_name_is_the_function_that_does_it_with_its_whole_signature_and
     assert name == "nobody" or ("Args:" in text and all(f"{each.name}: " in text for each in parameters))
 
 
-@pytest.mark.parametrize("name", ["check", "fit", "plan", "pretrain_formula", "write_features"])
+@pytest.mark.parametrize("name", ["check", "compare", "fit", "plan", "pretrain_formula", "write_features"])
 def test_what_takes_long_shows_its_progress_where_nothing_else_is_said_and_says_how_to_silence_it(name):
     function = getattr(vitrail, name)
     assert inspect.signature(function).parameters["emit"].default is None
@@ -78,6 +78,7 @@ def test_a_type_checker_knows_arguments_and_results(tmp_path):
 
 
 RESULTS = {
+    "vitrail.workflows.compare": "ComparisonResult",
     "vitrail.data.inspection": "Inspection",
     "vitrail.workflows.features.write": "FeaturesResult",
     "vitrail.workflows.fit.plan": "PlanResult",
