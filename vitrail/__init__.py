@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getattr__` below brings them when asked
     from vitrail.basics.events import nobody
     from vitrail.data.named_columns import table
+    from vitrail.features.attention.map import attention_map
     from vitrail.features.extractor import create_feature_extractor
     from vitrail.features.store.reader import open_features
     from vitrail.prediction.predictor import load
@@ -16,27 +17,33 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
     from vitrail.workflows.evaluate import evaluate
     from vitrail.workflows.features.write import write_features
     from vitrail.workflows.fit.call import fit, plan
+    from vitrail.workflows.look import look
     from vitrail.workflows.nodes import nodes
     from vitrail.workflows.pretrain.formula import pretrain_formula
+    from vitrail.workflows.watch import watch, with_reference
 
 __version__ = "0.1.0"
 __all__ = [
-    "check", "create_feature_extractor", "evaluate", "fit", "load", "nobody", "nodes", "open_features", "plan",
-    "pretrain_formula", "table", "write_features",
+    "attention_map", "check", "create_feature_extractor", "evaluate", "fit", "load", "look", "nobody", "nodes",
+    "open_features", "plan", "pretrain_formula", "table", "watch", "with_reference", "write_features",
 ]  # fmt: skip
 
 _MODULES = {
+    "attention_map": "vitrail.features.attention.map",
     "check": "vitrail.workflows.check",
     "create_feature_extractor": "vitrail.features.extractor",
     "evaluate": "vitrail.workflows.evaluate",
     "fit": "vitrail.workflows.fit.call",
     "load": "vitrail.prediction.predictor",
+    "look": "vitrail.workflows.look",
     "nobody": "vitrail.basics.events",
     "nodes": "vitrail.workflows.nodes",
     "open_features": "vitrail.features.store.reader",
     "plan": "vitrail.workflows.fit.call",
     "pretrain_formula": "vitrail.workflows.pretrain.formula",
     "table": "vitrail.data.named_columns",
+    "watch": "vitrail.workflows.watch",
+    "with_reference": "vitrail.workflows.watch",
     "write_features": "vitrail.workflows.features.write",
 }
 """Where each public name is at home; its module is imported when it is first asked for."""

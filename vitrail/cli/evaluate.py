@@ -28,6 +28,12 @@ def evaluate(
         str | None,
         typer.Option(help="`train`, `val`, `test` or `all`; default: test images, else validation images, else all."),
     ] = None,
+    attributes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="Columns whose groups are compared, e.g. `sex,age`; default: those that make groups."
+        ),
+    ] = None,
     columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/NAME-OF-THE-DATA-evaluated.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that stands there.")] = False,
@@ -49,7 +55,7 @@ def evaluate(
         result = vitrail.evaluate(
             package, with_columns(data, columns), evaluations=evaluations, split=split, out=out, overwrite=overwrite,
             seed=seed, device=device, runtime=runtime, workers=workers, command=shlex.join(["vitrail", *sys.argv[1:]]),
-            emit=progress, **parsed(settings or []),
+            emit=progress, **({} if attributes is None else {"attributes": attributes}), **parsed(settings or []),
         )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))

@@ -52,7 +52,8 @@ def predict(
 ) -> None:
     """Classify images with a package.
 
-    Answers go to stdout as they are ready; unreadable images are named on stderr and make the exit code 1.
+    Answers go to stdout as they are ready; unreadable images are named on stderr and make the exit code 1. Images that
+    are unlike those that the package knows are marked, and counted on stderr.
     """
     from vitrail.prediction.answers import Prediction
     from vitrail.prediction.several_views import ViewSettings
@@ -99,10 +100,12 @@ def _write_csv(answers: "Iterable[Prediction]") -> None:
     for number, answer in enumerate(answers):
         columns = in_natural_order(answer.probabilities)
         if number == 0:
-            writer.writerow(["path", "label", "probability", *map(_cell, columns)])
+            beside = [] if answer.likeness is None else ["likeness", "unlike"]
+            writer.writerow(["path", "label", "probability", *map(_cell, columns), *beside])
         values = answer.as_json()
         probabilities = [values["probabilities"][name] for name in columns]
-        writer.writerow([_cell(answer.path), _cell(answer.label), values["probability"], *probabilities])
+        likeness = [str(values[name]).lower() for name in beside]
+        writer.writerow([_cell(answer.path), _cell(answer.label), values["probability"], *probabilities, *likeness])
 
 
 def _cell(text: str) -> str:

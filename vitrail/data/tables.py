@@ -68,7 +68,7 @@ def rows_from_frame(columns: NamedColumns) -> pa.Table:
 
 
 def _from_memory(columns: NamedColumns, needed: Sequence[str]) -> pa.Table:
-    table = _as_table(columns.data)
+    table = as_table(columns.data)
     names = distinct_names(table.column_names)
     repeated = frozenset(name for name in names if table.column_names.count(name) > 1)
     table = table.rename_columns(names)
@@ -78,7 +78,12 @@ def _from_memory(columns: NamedColumns, needed: Sequence[str]) -> pa.Table:
     return _ours(table.select(list(read_as)), read_as, opened)
 
 
-def _as_table(frame: Any) -> pa.Table:
+def as_table(frame: Any) -> pa.Table:
+    """A pyarrow table, a pandas frame, or what knows how to become one, as the former.
+
+    Raises:
+        InputError: it is none of these.
+    """
     if isinstance(frame, pa.Table):
         return frame
     if type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "iloc") and hasattr(frame, "columns"):

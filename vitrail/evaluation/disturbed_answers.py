@@ -179,12 +179,18 @@ class _Batch:
         rows: Tensor, stands: Tensor,
     ) -> None:  # fmt: skip
         for place in (~stands).nonzero()[:, 0].tolist() if norm == "inf" else ():
-            if len(found.examples) < self.settings.robustness_examples:
+            row = int(self.places[int(rows[place])])
+            if self._is_wanted(found, row):
                 probabilities = logits[place].double().softmax(dim=0)
                 answer = int(probabilities.argmax())
                 before, after = (_pictured(each[place]) for each in (pixels, moved))
-                row = int(self.places[int(rows[place])])
                 found.examples.append(Example(row, epsilon, answer, float(probabilities[answer]), before, after))
+
+    def _is_wanted(self, found: DisturbedAnswers, row: int) -> bool:
+        """Of every class about as many: rows mostly stand class by class."""
+        most, labels = self.settings.robustness_examples, self.judged.labels
+        alike = sum(int(labels[each.place] == labels[row]) for each in found.examples)
+        return len(found.examples) < most and alike < -(-most // len(np.unique(labels)))
 
     def _add_noise(self, found: DisturbedAnswers) -> None:
         """The same draws at every level, so that the levels differ in nothing else."""

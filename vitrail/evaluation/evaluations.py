@@ -10,11 +10,14 @@ from pydantic import BeforeValidator
 from vitrail.basics.errors import InputError, PackageError, did_you_mean
 from vitrail.basics.events import Noted
 from vitrail.basics.settings import Settings
+from vitrail.evaluation.attention import AttentionSettings, attention_section
+from vitrail.evaluation.fairness import FairnessSettings, fairness_section
 from vitrail.evaluation.judging import Judged, leak_free_accuracy, quality_section
 from vitrail.evaluation.quality import judge
 from vitrail.evaluation.robustness import robustness_section
 from vitrail.evaluation.robustness_settings import RobustnessSettings
 from vitrail.evaluation.section import Section, Sentence
+from vitrail.evaluation.shift import ShiftSettings, shift_section
 from vitrail.evaluation.subject import Evaluation, NotJudged, Subject
 from vitrail.evaluation.tta import TtaSettings, tta_section
 from vitrail.models.parts.seen import Seen
@@ -56,7 +59,10 @@ def seen_images(subject: Subject) -> Seen | None:
 EVALUATIONS: Mapping[str, Evaluation] = {
     "quality": quality_of,
     "robustness": robustness_section,
+    "fairness": fairness_section,
+    "shift": shift_section,
     "tta": tta_section,
+    "attention": attention_section,
 }
 """By name, in the order of the report; settings of an evaluation are those of its name in `EvaluationSettings`."""
 
@@ -98,10 +104,16 @@ class EvaluationSettings(Settings):
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     runtime: str = EXACT.name
     """In which runtime the model answers, as for `load`; attacks and looks inside are always in torch."""
-    robustness: RobustnessSettings = RobustnessSettings()
+    robustness: RobustnessSettings
     """How hard it is tried by attacks, noise and corruptions."""
-    tta: TtaSettings = TtaSettings()
+    fairness: FairnessSettings
+    """Whom it is compared on."""
+    shift: ShiftSettings
+    """When images count as shifted."""
+    tta: TtaSettings
     """Which views are tried, and on how many images."""
+    attention: AttentionSettings
+    """What is looked at, and on how many images."""
 
 
 def evaluated(subject: Subject, settings: EvaluationSettings, outcome: Outcome) -> None:
@@ -117,7 +129,7 @@ def evaluated(subject: Subject, settings: EvaluationSettings, outcome: Outcome) 
             section = EVALUATIONS[name](subject, getattr(settings, name, None))
         except NotJudged as reason:
             outcome.not_judged[name] = str(reason)
-            subject.emit(Noted(f"{name:<9}not judged: {reason}"))
+            subject.emit(Noted(f"{name:<8} not judged: {reason}"))
             continue
         del outcome.not_judged[name]
         outcome.sections.append(section)
@@ -127,7 +139,7 @@ def evaluated(subject: Subject, settings: EvaluationSettings, outcome: Outcome) 
 
 def _told(section: Section) -> Iterator[str]:
     for number, sentence in enumerate(each for each in section.sentences if each.verdict):
-        yield f"{section.name if not number else '':<9}{sentence.text}"
+        yield f"{section.name if not number else '':<8} {sentence.text}"
 
 
 def scope_section(outcome: Outcome, told: Sequence[str]) -> Section:

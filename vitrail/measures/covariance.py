@@ -28,9 +28,9 @@ class Moments:
     """
 
     count: int
-    mean: Float[np.ndarray, "D"]
+    mean: Float[np.ndarray, " D"]
     scatter: Float[np.ndarray, "D D"]
-    third: Float[np.ndarray, "D"]
+    third: Float[np.ndarray, " D"]
     fourth: float
 
     @classmethod
@@ -63,7 +63,7 @@ class Moments:
             count, mean, first.scatter + second.scatter, first.third + second.third, first.fourth + second.fourth
         )
 
-    def _about(self, step: Float[np.ndarray, "D"]) -> "Moments":
+    def _about(self, step: Float[np.ndarray, " D"]) -> "Moments":
         """The sums about another centre, from which the mean is `step` away."""
         square, along = float(step @ step), self.scatter @ step
         spread = float(np.trace(self.scatter))
@@ -150,8 +150,9 @@ def refuse_no_numbers(rows: Float[np.ndarray, "N D"] | Float[np.ndarray, "N"], *
     """Raise `InputError` where a value is NaN or infinite; the first such row is named."""
     fine = np.isfinite(rows) if rows.ndim == 1 else np.isfinite(rows).all(axis=1)
     if not fine.all():
+        wrong = int((~fine).sum())
         raise InputError(
-            f"{int((~fine).sum()):,} of {len(rows):,} {thing} are NaN or infinite, the first is row {int(fine.argmin())}",
+            f"{wrong:,} of {len(rows):,} {thing} are NaN or infinite, the first is row {int(fine.argmin())}",
             hint="leave these images out; an image that could not be read has no features",
         )
 

@@ -1,7 +1,7 @@
 """How far rows lie from classes of rows: one mean for each class, one covariance for all of them.
 
-Source: K. Lee et al. (2018), A simple unified framework for detecting out-of-distribution samples, section 2.1; relative
-distances from J. Ren et al. (2021), A simple fix to Mahalanobis distance, equation 3.
+Source: K. Lee et al. (2018), A simple unified framework for detecting out-of-distribution samples, section 2.1;
+relative distances from J. Ren et al. (2021), A simple fix to Mahalanobis distance, equation 3.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class ClassDistances:
         overall_shrinkage: of the overall covariance.
     """
 
-    centre: Float[np.ndarray, "D"]
+    centre: Float[np.ndarray, " D"]
     means: Float[np.ndarray, "K D"]
     shared: Float[np.ndarray, "D D"]
     overall: Float[np.ndarray, "D D"]
@@ -58,15 +58,16 @@ class ClassDistances:
         lengths = np.einsum("kd,kd->k", whitened_means, whitened_means)
         overall = self.overall.astype(np.float64, copy=False) if relative else None
         found = np.empty(len(rows))
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            piece = rows[start : start + ROWS_AT_ONCE] - self.centre.astype(np.float64)
-            whitened = piece @ shared
-            nearest = (lengths - 2 * (whitened @ whitened_means.T)).min(axis=1)
-            distances = np.maximum(np.einsum("nd,nd->n", whitened, whitened) + nearest, 0)
-            if overall is not None:
-                apart = piece @ overall
-                distances -= np.einsum("nd,nd->n", apart, apart)
-            found[start : start + ROWS_AT_ONCE] = distances
+        with np.errstate(invalid="ignore", over="ignore"):  # what is no number is refused below, by its row
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                piece = rows[start : start + ROWS_AT_ONCE] - self.centre.astype(np.float64)
+                whitened = piece @ shared
+                nearest = (lengths - 2 * (whitened @ whitened_means.T)).min(axis=1)
+                distances = np.maximum(np.einsum("nd,nd->n", whitened, whitened) + nearest, 0)
+                if overall is not None:
+                    apart = piece @ overall
+                    distances -= np.einsum("nd,nd->n", apart, apart)
+                found[start : start + ROWS_AT_ONCE] = distances
         refuse_no_numbers(found, thing="rows of features")
         return found
 
@@ -124,6 +125,8 @@ def _class_means(
     for start in range(0, len(rows), ROWS_AT_ONCE):
         piece = slice(start, start + ROWS_AT_ONCE)
         belongs = labels[piece, None] == np.arange(len(counts))
-        sums += belongs.T.astype(np.float64) @ rows[piece]
-    refuse_no_numbers(sums, thing="class sums")
+        with np.errstate(invalid="ignore", over="ignore"):
+            sums += belongs.T.astype(np.float64) @ rows[piece]
+    if not np.isfinite(sums).all():
+        refuse_no_numbers(rows, thing="rows of features")
     return sums / counts[:, None]

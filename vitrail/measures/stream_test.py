@@ -40,7 +40,7 @@ class StreamTest:
 
     counts: Int[np.ndarray, "_"]
     capital: Float[np.ndarray, "J 3"]
-    scale: Float[np.ndarray, "J"]
+    scale: Float[np.ndarray, " J"]
     seen: int = 0
     highest: float = 0.0
     highest_at: int = 0
@@ -96,7 +96,7 @@ class StreamTest:
 
     def alarm(self, *, alpha: float = 0.05) -> bool:
         """Whether the capital has ever reached 1/α."""
-        return self.highest >= -np.log(alpha)
+        return bool(self.highest >= -np.log(alpha))
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, of a size that does not grow with the stream."""
@@ -134,7 +134,7 @@ def _cells(scores: Float[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
     return np.clip(256 * (np.log2(np.maximum(scores, 2.0**-8)) + 8), 0, CELLS - 1).astype(np.int64)
 
 
-def _log_mean(capital: Float[np.ndarray, "J 3"], scale: Float[np.ndarray, "J"]) -> float:
+def _log_mean(capital: Float[np.ndarray, "J 3"], scale: Float[np.ndarray, " J"]) -> float:
     logs = np.log(np.maximum(capital.sum(axis=1), 1e-300)) + scale
     largest = float(logs.max())
     return largest + float(np.log(np.exp(logs - largest).mean()))

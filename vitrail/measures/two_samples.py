@@ -1,4 +1,4 @@
-"""Do two samples come from one source? Tests that need no single row of the first: of scores, of means, of class counts.
+"""Do two samples come from one source? Tests of scores, of means, of class counts that need no row of the first.
 
 All of them know that the first sample (held-out images, say) is a sample, too, and not the truth.
 """
@@ -65,7 +65,7 @@ def score_test(first: Scored, second: Scored) -> TwoSampleTest:
     shared = [each for each in np.unique(second.strata) if (first.strata == each).any()]
     if not shared:
         return TwoSampleTest(None, None, method, "no stratum has rows of both samples")
-    weights, wins, variances = [], [], []
+    found: list[tuple[float, float, float]] = []
     influence = np.zeros(len(first.scores)), np.zeros(len(second.scores))
     for stratum in shared:
         own, other = first.strata == stratum, second.strata == stratum
@@ -74,13 +74,14 @@ def score_test(first: Scored, second: Scored) -> TwoSampleTest:
         weight = n * m / (n + m + 1)
         influence[0][own] = weight * (placed[:n] - auc) / n
         influence[1][other] = weight * (placed[n:] - auc) / m
-        weights.append(weight), wins.append(auc), variances.append(variance)
-    share = np.array(weights) / np.sum(weights)
-    effect = float(share @ np.array(wins))
-    variance = float(share**2 @ np.array(variances))
+        found.append((weight, auc, variance))
+    weights, wins, variances = map(np.array, zip(*found, strict=True))
+    share = weights / weights.sum()
+    effect = float(share @ wins)
+    variance = float(share**2 @ variances)
     if first.groups is not None or second.groups is not None:
         pairs = ((influence[0], first.groups), (influence[1], second.groups))
-        variance = max(variance, sum(_group_variance(each / np.sum(weights), groups) for each, groups in pairs))
+        variance = max(variance, sum(_group_variance(each / weights.sum(), groups) for each, groups in pairs))
     if variance <= 0:
         return TwoSampleTest(1.0, effect, method)  # all scores are equal
     return TwoSampleTest(float(2 * stats.norm.sf(abs(effect - 0.5) / variance**0.5)), effect, method)
@@ -119,7 +120,7 @@ class MeanAndSpread:
     """
 
     units: int
-    mean: Float[np.ndarray, "k"]
+    mean: Float[np.ndarray, " k"]
     covariance: Float[np.ndarray, "k k"]
 
     @classmethod
@@ -208,7 +209,7 @@ def class_mix_test(
         return ((counts[..., there] - expected[there]) ** 2 / expected[there]).sum(axis=-1)
 
     drawn = np.random.default_rng(seed).multivariate_hypergeometric(total, m, size=reshuffles)
-    as_far = int((distance(drawn) >= distance(second) * (1 - 1e-9)).sum())
+    as_far = int((distance(drawn) >= distance(second[None]) * (1 - 1e-9)).sum())
     return TwoSampleTest((as_far + 1) / (reshuffles + 1), effect, "test of the mix of classes")
 
 

@@ -11,7 +11,7 @@ from vitrail.models.package import Package
 from vitrail.models.parts.shift_reference import ShiftReference, preprocessing_digest
 from vitrail.prediction.answers import TIE, UNLIKE
 
-_HOW_TO_GET_ONE = "vitrail watch PACKAGE IMAGES --reference DATA --out NEW writes a package that has one"
+_HOW_TO_GET_ONE = "vitrail watch PACKAGE DATA --write-reference NEW writes a package that has one, from labelled images"
 
 
 def package_reference(package: Package) -> ShiftReference:
@@ -45,7 +45,7 @@ def package_reference(package: Package) -> ShiftReference:
 
 
 def reference_or_reason(package: Package) -> tuple[ShiftReference | None, PackageError | None]:
-    """What the package says of known images, or the error that says why it cannot be used; the model can all the same."""
+    """What the package says of known images, or why it cannot be asked; the model can be used all the same."""
     try:
         return package_reference(package), None
     except PackageError as error:
@@ -80,13 +80,14 @@ def unlike_sentence(unlike: int, images: int, held_out: int) -> str | None:
     if not unlike:
         return None
     expected = round(UNLIKE * images)
+    usual = "fewer than one" if not expected else f"{expected:,}"
     told = (
         f"{unlike:,} of {images:,} images {'is' if unlike == 1 else 'are'} unlike the images this model was trained "
-        f"and checked on; expected {'was' if expected == 1 else 'were'} {expected:,}"
+        f"and checked on; expected {'were' if expected > 1 else 'was'} {usual}"
     )
     if more_than_chance(unlike, images, held_out):
         return f"{told}. Do not trust the answers to them: no figure of the report is about such images."
-    return f"{told}: no more than chance gives."
+    return f"{told}, so that may be chance. Look at these images before you trust the answers to them."
 
 
 def more_than_chance(unlike: int, images: int, held_out: int, *, alpha: float = 0.01) -> bool:

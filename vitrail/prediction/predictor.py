@@ -15,12 +15,13 @@ import torch
 from jaxtyping import Float, UInt8
 
 from vitrail.basics.devices import chosen_device
-from vitrail.basics.errors import InputError, UnreadableImageError
+from vitrail.basics.errors import InputError, PackageError, UnreadableImageError
 from vitrail.basics.printable import printable
 from vitrail.data.given_pictures import ReadPicture, given_pictures, pixels_of_one, read_pictures
 from vitrail.data.picture_views import SeveralViews
 from vitrail.models.heads import feature_width
 from vitrail.models.package import Package, read_package
+from vitrail.models.parts.shift_reference import ShiftReference
 from vitrail.models.run_package import package_of
 from vitrail.prediction.answers import Answers, Prediction, Predictions, Unreadable
 from vitrail.prediction.likeness import likenesses, reference_or_reason
@@ -102,6 +103,16 @@ class Predictor:
             pixels = sample_pixels(sample, self.preprocessing)
             self._model_for(pixels, images, callers=callers, warm=True)
         return self
+
+    def needed_reference(self) -> ShiftReference:
+        """What the package says of the images that it knows.
+
+        Raises:
+            PackageError: nothing that can be used; it is said why.
+        """
+        if self.reference is None:
+            raise self.why_no_reference or PackageError(f"{self.package.folder}: there is no reference")
+        return self.reference
 
     def close(self) -> None:
         """Let go of the runtime and what it holds in memory; the next call prepares again."""

@@ -63,7 +63,10 @@ def made_reference(known: KnownFeatures, *, classes: int, preprocessing: Preproc
     rows, mean_of_class = _rows_of_means(known.labels, classes)
     in_one = rows >= 0
     fitted = fit_class_distances(known.training[in_one], rows[in_one])
-    kept = ClassDistances(*(_float32(each) for each in (fitted.centre, fitted.means, fitted.shared, fitted.overall)))
+    kept = ClassDistances(
+        centre=_float32(fitted.centre), means=_float32(fitted.means), shared=_float32(fitted.shared),
+        overall=_float32(fitted.overall),
+    )  # fmt: skip
     scores = mahalanobis_distance(kept, known.held_out)
     order = np.argsort(scores, kind="stable")
     groups = np.arange(len(scores)) if known.groups is None else known.groups

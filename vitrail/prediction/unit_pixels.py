@@ -1,6 +1,5 @@
 """A model seen from pixels on the scale 0-1, with gradients: for attacks, saliency, and whatever looks at pixels."""
 
-import copy
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from vitrail.basics.errors import InputError
 from vitrail.data.preprocessing import Preprocessing
+from vitrail.models.view import evaluation_view
 from vitrail.prediction.normalise import Normalise
 
 
@@ -56,7 +56,7 @@ def logits_from_unit_pixels(ready: Seeing) -> Callable[[Float[Tensor, "B C H W"]
     >>> pixels.grad.shape
     torch.Size([1, 3, 160, 160])
     """
-    model = _view(ready.model).to(ready.device)
+    model = evaluation_view(ready.model).to(ready.device)
     normalise = Normalise(ready.preprocessing, ready.device)
 
     def logits(pixels: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:
@@ -68,10 +68,3 @@ def logits_from_unit_pixels(ready: Seeing) -> Callable[[Float[Tensor, "B C H W"]
         return model(normalise.unit(pixels.to(ready.device, torch.float32)))
 
     return logits
-
-
-def _view(model: nn.Module) -> nn.Module:
-    """The same network, its weights shared: modules of its own in evaluation mode, and no parameter with a gradient."""
-    shared: dict[int, Tensor] = {id(each): each for each in model.buffers()}
-    shared |= {id(each): nn.Parameter(each.detach(), requires_grad=False) for each in model.parameters()}
-    return copy.deepcopy(model, shared).eval()

@@ -44,6 +44,11 @@ class Arm:
         """Walks through the training images in all stages."""
         return sum(stage.epochs for stage in self.plan.stages)
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether the kept model was trained beyond its probe."""
+        return self.trained is not None and (self.choice is None or self.choice.epoch is not None)
+
 
 def trained_arm(
     place: RunFolder | RunPart,

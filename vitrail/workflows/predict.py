@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.basics.events import Emit, Noted, nobody
+from vitrail.models.parts.shift_reference import ShiftReference
 from vitrail.prediction.answers import Prediction, Unreadable
+from vitrail.prediction.likeness import unlike_sentence
 from vitrail.prediction.predictor import load
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 from vitrail.prediction.several_views import ViewSettings
@@ -24,7 +26,7 @@ def predict(
     """One answer per image, in order and as they are ready; an unreadable image is an answer too.
 
     With `tta` every answer comes from several views. Which runtime was taken, and why, is emitted before the first
-    answer where that was left open.
+    answer where that was left open; behind the last one, how many images are unlike those that the package knows.
 
     Raises:
         PackageError: the package is damaged, too new, or no package.
@@ -35,8 +37,15 @@ def predict(
     told = runtime == EXACT.name
     if tta is not None:
         emit(Noted(f"tta      {tta.words}; {len(tta.views)} times the work"))
+    if predictor.reference is None and ShiftReference.name in predictor.package.parts:
+        emit(Noted(f"warning: unlike images are not told: {predictor.why_no_reference}", level="warning"))
+    asked = unlike = 0
     for answer in predictor.stream(images, workers=workers, tta=tta):
         if not told and predictor.choice is not None:
             emit(Noted(f"runtime  {predictor.choice.reason}"))
             told = True
+        if isinstance(answer, Prediction) and answer.likeness is not None:
+            asked, unlike = asked + 1, unlike + bool(answer.unlike)
         yield answer
+    if predictor.reference is not None and (sentence := unlike_sentence(unlike, asked, predictor.reference.held_out)):
+        emit(Noted(sentence))

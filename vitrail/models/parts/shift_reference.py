@@ -49,7 +49,7 @@ class ShiftReference(PackagePart):
 
     name = "shift_reference"
 
-    centre: Float32[np.ndarray, "D"]
+    centre: Float32[np.ndarray, " D"]
     means: Float32[np.ndarray, "M D"]
     shared: Float32[np.ndarray, "D D"]
     overall: Float32[np.ndarray, "D D"]
@@ -59,7 +59,7 @@ class ShiftReference(PackagePart):
     score_classes: Int[np.ndarray, "N"]
     score_groups: Int[np.ndarray, "N"]
     relative_scores: Float[np.ndarray, "N"]
-    held_out_mean: Float[np.ndarray, "k"]
+    held_out_mean: Float[np.ndarray, " k"]
     held_out_covariance: Float[np.ndarray, "k k"]
     units: int
     facts: dict[str, Any] = field(default_factory=dict)
@@ -72,8 +72,10 @@ class ShiftReference(PackagePart):
     @cached_property
     def distances(self) -> ClassDistances:
         """What tells distances."""
-        wide = (each.astype(np.float64) for each in (self.centre, self.means, self.shared, self.overall))
-        return ClassDistances(*wide)
+        return ClassDistances(
+            centre=self.centre.astype(np.float64), means=self.means.astype(np.float64),
+            shared=self.shared.astype(np.float64), overall=self.overall.astype(np.float64),
+        )  # fmt: skip
 
     @cached_property
     def threshold(self) -> float:

@@ -11,6 +11,7 @@ from vitrail.training.sinks import Watchers
 from vitrail.workflows.fit.model import ChosenFit
 from vitrail.workflows.fit.outcome import Fitted, fit_sections, pack, report
 from vitrail.workflows.fit.preparation import prepare, refuse_other_data
+from vitrail.workflows.fit.reference import reference_of_fit
 from vitrail.workflows.fit.result import FitResult
 from vitrail.workflows.fit.scratch import gained_by_pretraining
 from vitrail.workflows.fit.splits import EarlierSplits, keep_split
@@ -54,19 +55,19 @@ def finish_fit(started: StartedFit, chosen: ChosenFit, *, command: str, emit: Em
         watch.lap("scratch")
         judged = judge_splits(arm.logits, heads.neighbours, images, seed=settings.seed)
         told = (
-            *chosen.sentences,
-            *moved,
+            *(*chosen.sentences, *moved),
             f"Training features in {features.reason}.",
             probe_sentence(heads.probe, settings.probe.folds),
             *(() if arm.trained else arm.plan.remarks),
         )
-        trained = trained_words(arm) or probe_words(heads.probe)
-        fitted = Fitted(name, prepared, judged, told, trained, training_section(arm, model, images), gained)
+        training, trained = training_section(arm, model, images), trained_words(arm) or probe_words(heads.probe)
+        fitted = Fitted(name, prepared, judged, told, trained, training, gained)
         sections = fit_sections(fitted, thumbnails=settings.thumbnails)
-        package = pack(fitted, sections, run.cleared("package"), seed=settings.seed)
+        reference = reference_of_fit(prepared, settings, features, heads, arm, emit=emit)
+        watch.lap("reference")
+        package = pack(fitted, sections, run.cleared("package"), reference=reference, seed=settings.seed)
         watch.lap("package")
         page = report(fitted, sections, run.path, command=command, seed=settings.seed, timings=watch.laps)
         run.finish()
-    passed_over = started.check.images.passed_over
-    by_name = {section.name: section for section in sections}
+    by_name, passed_over = {section.name: section for section in sections}, started.check.images.passed_over
     return FitResult(run.path, package, page, judged, watch.total, passed_over, by_name)

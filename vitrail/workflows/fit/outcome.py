@@ -14,6 +14,7 @@ from vitrail.data.tone import Tone
 from vitrail.evaluation.answers_file import answers_sentence, write_answers
 from vitrail.evaluation.background import cautions_section, findings_section, model_section
 from vitrail.evaluation.card import model_card
+from vitrail.evaluation.fairness import usual_fairness
 from vitrail.evaluation.judged_images import headline_split
 from vitrail.evaluation.judging import Judged, quality_section
 from vitrail.evaluation.most_wrong import most_wrong_section
@@ -21,6 +22,7 @@ from vitrail.evaluation.report import Report, write_report
 from vitrail.evaluation.section import Section, packaged_metrics
 from vitrail.models.package import PackageContents, write_package
 from vitrail.models.parts.seen import Seen
+from vitrail.models.parts.shift_reference import ShiftReference
 from vitrail.workflows.fit.preparation import Prepared
 
 
@@ -55,6 +57,7 @@ def fit_sections(fitted: Fitted, *, thumbnails: bool) -> tuple[Section, ...]:
     sections = (
         quality_section(judged),
         most_wrong_section(judged.images[headline], judged.quality[headline].most_wrong, home, tone=tone),
+        usual_fairness(judged.images[headline]),
         fitted.training,
         fitted.gain,
         model_section(model_facts(fitted), prepared.images, fitted.decisions),
@@ -64,7 +67,9 @@ def fit_sections(fitted: Fitted, *, thumbnails: bool) -> tuple[Section, ...]:
     return tuple(section for section in sections if section is not None)
 
 
-def pack(fitted: Fitted, sections: Sequence[Section], folder: Path, *, seed: int) -> Path:
+def pack(
+    fitted: Fitted, sections: Sequence[Section], folder: Path, *, reference: ShiftReference | None, seed: int
+) -> Path:
     """Write the package; nothing in it names a path or an image.
 
     Raises:
@@ -95,7 +100,8 @@ def pack(fitted: Fitted, sections: Sequence[Section], folder: Path, *, seed: int
     )
     images = fitted.prepared.images
     seen = Seen.of(images.ids("train"), seed=seed, fingerprint=fingerprint(images.rows))
-    write_package(folder, fitted.prepared.model, contents=contents, parts=[seen])
+    parts = [seen, *([] if reference is None else [reference])]
+    write_package(folder, fitted.prepared.model, contents=contents, parts=parts)
     return folder
 
 

@@ -1,7 +1,7 @@
-"""Are these images, as a whole, like those that a model knows? The verdict on many images, answers taken as they come."""
+"""Are these images, as a whole, like those that a model knows? The verdict on many, from answers as they come."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -10,11 +10,11 @@ from pydantic import Field
 
 from vitrail.basics.settings import Settings
 from vitrail.measures.conformal_p_values import conformal_p_values
-from vitrail.measures.covariance import Moments
 from vitrail.measures.intervals import Measure, wilson
 from vitrail.measures.mahalanobis import mahalanobis_distance
 from vitrail.measures.two_samples import (
     MeanAndSpread,
+    SampleVerdict,
     Scored,
     TwoSampleTest,
     class_mix_test,
@@ -23,7 +23,8 @@ from vitrail.measures.two_samples import (
     score_test,
 )
 from vitrail.models.parts.shift_reference import ShiftReference
-from vitrail.prediction.answers import UNLIKE, Answers
+from vitrail.pages.numbers import p_value
+from vitrail.prediction.answers import UNLIKE
 from vitrail.prediction.likeness import are_unlike
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -90,64 +91,17 @@ class ShiftVerdict:
         return self.unusual.value
 
 
-@dataclass(eq=False)
-class ShiftWatch:
-    """Takes answers as they come, and keeps of every image its distance and answer: 16 bytes.
+@dataclass(frozen=True, eq=False)
+class SeenImages:
+    """What is known of the images that are judged.
 
     Attributes:
-        reference: of the package that answers.
-        distances: of the images that were read, in order.
-        rows: their numbers among all images that were given.
+        distances: to the nearest class.
+        predicted: class numbers.
+        rows: their places among the images that were given.
+        groups: patients, numbered from 0; None where every image stands for itself.
+        spread: of their places along the reference's directions; None for fewer than two.
     """
-
-    reference: ShiftReference
-    distances: list[Float[np.ndarray, "_"]] = field(default_factory=list)
-    predicted: list[Int[np.ndarray, "_"]] = field(default_factory=list)
-    rows: list[Int[np.ndarray, "_"]] = field(default_factory=list)
-    given: int = 0
-    _moments: Moments | None = None
-
-    def add(self, answers: Answers) -> Float[np.ndarray, "_"]:
-        """Take more answers.
-
-        Returns:
-            The likeness of each of them; NaN where an image could not be read.
-        """
-        read = np.array([row for row in range(len(answers)) if row not in answers.faults], dtype=np.int64)
-        likeness = np.full(len(answers), np.nan)
-        if len(read):
-            found = self.add_features(answers.features[read], answers.logits[read].argmax(axis=1), rows=read)
-            likeness[read] = found
-        self.given += len(answers)
-        return likeness
-
-    def add_features(
-        self, features: Float[np.ndarray, "N D"], predicted: Int[np.ndarray, "N"], *, rows: Int[np.ndarray, "N"]
-    ) -> Float[np.ndarray, "N"]:
-        """Take features of images that were read; `rows` are their numbers among those given next."""
-        distances = mahalanobis_distance(self.reference.distances, features)
-        self.distances.append(distances)
-        self.predicted.append(predicted)
-        self.rows.append(rows + self.given)
-        places = Moments.of(self.reference.places(features, predicted))
-        self._moments = places if self._moments is None else self._moments.merged(places)
-        return conformal_p_values(self.reference.scores, distances)
-
-    def __len__(self) -> int:
-        return sum(map(len, self.distances))
-
-    def verdict(self, settings: ShiftSettings, *, classes: Sequence[str], seed: int = 0) -> ShiftVerdict:
-        """What can be said of the images so far; each counts as one piece of evidence."""
-        if not len(self):
-            return _judged(self.reference, _Seen.none(), settings, classes=classes, seed=seed)
-        parts = (np.concatenate(each) for each in (self.distances, self.predicted, self.rows))
-        spread = MeanAndSpread.of(self._moments) if self._moments is not None and len(self) > 1 else None
-        return _judged(self.reference, _Seen(*parts, None, spread), settings, classes=classes, seed=seed)
-
-
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """What is known of the images that are judged."""
 
     distances: Float[np.ndarray, "N"]
     predicted: Int[np.ndarray, "N"]
@@ -155,13 +109,9 @@ class _Seen:
     groups: Int[np.ndarray, "N"] | None
     spread: MeanAndSpread | None
 
-    @classmethod
-    def none(cls) -> "_Seen":
-        nothing = np.zeros(0, dtype=np.int64)
-        return cls(np.zeros(0), nothing, nothing, None, None)
-
     @property
     def units(self) -> int:
+        """Independent pieces of evidence."""
         return len(self.distances) if self.groups is None else int(self.groups.max()) + 1
 
 
@@ -192,20 +142,21 @@ def shift_of(
     distances = mahalanobis_distance(reference.distances, features)
     units = len(features) if groups is None else int(groups.max()) + 1
     spread = MeanAndSpread.of_groups(reference.places(features, predicted), groups) if units > 1 else None
-    seen = _Seen(distances, predicted, np.arange(len(features)), groups, spread)
-    return _judged(reference, seen, settings, classes=classes, seed=seed)
+    seen = SeenImages(distances, predicted, np.arange(len(features)), groups, spread)
+    return judged_shift(reference, seen, settings, classes=classes, seed=seed)
 
 
-def _judged(
-    reference: ShiftReference, seen: _Seen, settings: ShiftSettings, *, classes: Sequence[str], seed: int
+def judged_shift(
+    reference: ShiftReference, seen: SeenImages, settings: ShiftSettings, *, classes: Sequence[str], seed: int = 0
 ) -> ShiftVerdict:
+    """The verdict from what was gathered of images; see `shift_of` for the arguments."""
     p_values = conformal_p_values(reference.scores, seen.distances)
     outliers = are_unlike(p_values)
     too_few = _too_few(reference, seen, settings)
     mix = tuple(np.bincount(each, minlength=len(classes)) for each in (reference.score_classes, seen.predicted))
     none = TwoSampleTest(None, None, "", too_few)
     distances = features = class_mix = none
-    decision, p_value = "not enough images", None
+    both = SampleVerdict("not enough images", None)
     if too_few is None and seen.spread is not None:
         distances = score_test(reference.scored, Scored(seen.distances, seen.predicted, seen.groups))
         features = _in_deviations(mean_test(reference.mean_and_spread, seen.spread), reference)
@@ -214,11 +165,10 @@ def _judged(
             distances, features, alpha=settings.shift_level, least_score=settings.least_distance_shift,
             least_mean=settings.least_mean_shift,
         )  # fmt: skip
-        decision, p_value = both.decision, both.p_value
     unusual = wilson(int(outliers.sum()), len(outliers), name="unlike the known images")
     farthest = np.argsort(-seen.distances, kind="stable")[: settings.unusual_shown]
     return ShiftVerdict(
-        decision=decision, p_value=p_value, why=too_few or _why(distances, features, settings),
+        decision=both.decision, p_value=both.p_value, why=too_few or _why(distances, features),
         images=len(seen.distances), held_out=reference.held_out, unusual=unusual, distances=distances,
         features=features, class_mix=class_mix,
         answered={name: (int(new), int(old)) for name, old, new in zip(classes, *mix, strict=True)},
@@ -227,7 +177,7 @@ def _judged(
     )  # fmt: skip
 
 
-def _too_few(reference: ShiftReference, seen: _Seen, settings: ShiftSettings) -> str | None:
+def _too_few(reference: ShiftReference, seen: SeenImages, settings: ShiftSettings) -> str | None:
     least = settings.least_shift_images
     patients = "" if seen.groups is None else " of different groups"
     if seen.units < least:
@@ -245,15 +195,18 @@ def _in_deviations(test: TwoSampleTest, reference: ShiftReference) -> TwoSampleT
     return TwoSampleTest(test.p_value, effect, test.method, test.why_none)
 
 
-def _why(distances: TwoSampleTest, features: TwoSampleTest, settings: ShiftSettings) -> str:
+def _why(distances: TwoSampleTest, features: TwoSampleTest) -> str:
     told = []
-    if distances.effect is not None:
-        told.append(f"a new image is more unusual than a held-out one in {distances.effect:.0%} of pairs "
-                    f"(p = {distances.p_value:.2g}; 50 % if nothing has changed)")  # fmt: skip
-    if features.effect is not None:
-        told.append(f"the mean features have moved by {features.effect:.2f} standard deviations "
-                    f"(p = {features.p_value:.2g})")  # fmt: skip
-    return " and ".join(told)
+    if distances.effect is not None and distances.p_value is not None:
+        told.append(
+            f"in {distances.effect:.0%} of pairs the new image is more unusual than the held-out one, 50 % where "
+            f"nothing differs ({p_value(distances.p_value)})"
+        )
+    if features.effect is not None and features.p_value is not None:
+        told.append(
+            f"the mean features lie {features.effect:.2f} standard deviations apart ({p_value(features.p_value)})"
+        )
+    return "; ".join(told)
 
 
 def as_figures(verdict: ShiftVerdict) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Attention: what tokens of a ViT take from each other, and what that says about an answer."""

@@ -1,0 +1,79 @@
+"""Images that are watched: answers are taken as they come, and of an image hardly more than its distance is kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vitrail.measures.covariance import Moments
+from vitrail.measures.mahalanobis import mahalanobis_distance
+from vitrail.measures.two_samples import MeanAndSpread
+from vitrail.models.parts.shift_reference import ShiftReference
+from vitrail.prediction.answers import Answers
+from vitrail.prediction.shift_verdict import SeenImages, ShiftSettings, ShiftVerdict, judged_shift
+from vitrail.prediction.unusual_images import UnusualImages
+
+
+@dataclass(eq=False)
+class WatchedImages:
+    """What was gathered of images so far: some 100 bytes of each, whatever its size.
+
+    Attributes:
+        reference: of the package that answers.
+        settings: when images count as shifted.
+        ids: of the images that were read, in order.
+        unread: by path, why the others were not.
+        given: images, read or not.
+    """
+
+    reference: ShiftReference
+    settings: ShiftSettings
+    ids: list[str] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
+    given: int = 0
+    _farthest: UnusualImages = field(default_factory=lambda: UnusualImages(0))
+    _parts: list[tuple[Float[np.ndarray, "_"], Int[np.ndarray, "_"], Int[np.ndarray, "_"]]] = field(
+        default_factory=list
+    )
+    _places: Moments | None = None
+
+    @classmethod
+    def by(cls, reference: ShiftReference, settings: ShiftSettings) -> "WatchedImages":
+        """No images yet."""
+        return cls(reference, settings, _farthest=UnusualImages(settings.unusual_shown))
+
+    def add(self, answers: Answers) -> None:
+        """Take more answers, in order."""
+        rows = np.array([row for row in range(len(answers)) if row not in answers.faults], dtype=np.int64)
+        self.unread.update({answers.names[row]: why for row, why in answers.faults.items()})
+        if len(rows):
+            features, predicted = answers.features[rows], answers.logits[rows].argmax(axis=1)
+            distances = mahalanobis_distance(self.reference.distances, features)
+            self._parts.append((distances, predicted, rows + self.given))
+            places = Moments.of(self.reference.places(features, predicted))
+            self._places = places if self._places is None else self._places.merged(places)
+            of_all = np.full(len(answers), np.nan)
+            of_all[rows] = distances
+            self._farthest.add(answers, of_all, first_row=self.given)
+            self.ids.extend(answers.ids[row] for row in rows.tolist())
+        self.given += len(answers)
+
+    @property
+    def unusual(self) -> UnusualImages:
+        """The most unusual images so far."""
+        return self._farthest
+
+    @property
+    def distances(self) -> Float[np.ndarray, "_"]:
+        """Of the images that were read, in order."""
+        return np.concatenate([np.zeros(0), *(distances for distances, _, _ in self._parts)])
+
+    def verdict(self, *, classes: Sequence[str], seed: int = 0) -> ShiftVerdict:
+        """What can be said of the images so far; each counts as one piece of evidence."""
+        nothing = np.zeros(0, dtype=np.int64)
+        predicted = np.concatenate([nothing, *(each for _, each, _ in self._parts)])
+        rows = np.concatenate([nothing, *(each for _, _, each in self._parts)])
+        spread = None if self._places is None or self._places.count < 2 else MeanAndSpread.of(self._places)
+        seen = SeenImages(self.distances, predicted, rows, None, spread)
+        return judged_shift(self.reference, seen, self.settings, classes=classes, seed=seed)
