@@ -15,7 +15,7 @@ from vitrail.data.tables import as_table
 from vitrail.evaluation.judged_images import JudgedImages, headline_split
 
 NEEDED = ("id", "label")
-_OURS = ("id", "split", "label", "group", "predicted")
+_OURS = ("id", "split", "label", "group", "predicted", "decided")
 _PREFIX = "p_"
 EVERY = "all"
 

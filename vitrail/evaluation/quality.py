@@ -12,7 +12,14 @@ from jaxtyping import Int
 
 from vitrail.basics.seeds import derived_seed
 from vitrail.evaluation.judged_images import JudgedImages
-from vitrail.evaluation.two_classes import OtherThreshold, operating_point_of, other_thresholds, roc_of
+from vitrail.evaluation.two_classes import (
+    Decided,
+    OtherThreshold,
+    decided_of,
+    operating_point_of,
+    other_thresholds,
+    roc_of,
+)
 from vitrail.measures.average_precision import average_precision
 from vitrail.measures.calibration import Calibration, brier_score, expected_calibration_error, log_loss
 from vitrail.measures.classification import (
@@ -91,6 +98,7 @@ class Quality:
     )
     roc: tuple[RocPoint, ...] = field(metadata=_by(lambda judged, _: roc_of(judged)))
     operating_point: OperatingPoint | None = field(metadata=_by(lambda judged, _: operating_point_of(judged)))
+    decided: Decided | None = field(metadata=_by(lambda judged, _: decided_of(judged)))
     other_thresholds: tuple[OtherThreshold, ...] = field(metadata=_by(lambda judged, _: other_thresholds(judged)))
     per_class: tuple[ClassQuality, ...] = field(
         metadata=_by(lambda judged, drawn: per_class(judged.labels, judged.predicted, classes=judged.classes, **drawn))
@@ -129,7 +137,8 @@ def _auc(judged: JudgedImages, drawn: Drawn) -> Measure:
 
 
 def _selective(judged: JudgedImages, drawn: Drawn) -> Selective:
-    return selective(judged.predicted == judged.labels, judged.probabilities.max(axis=1), **drawn)
+    confidence = judged.probabilities[np.arange(len(judged)), judged.predicted]
+    return selective(judged.predicted == judged.labels, confidence, **drawn)
 
 
 def _most_wrong(judged: JudgedImages) -> tuple[int, ...]:
@@ -140,7 +149,9 @@ def _most_wrong(judged: JudgedImages) -> tuple[int, ...]:
 
 def _plain(value: Any) -> Any:
     if hasattr(value, "as_json"):
-        return value.as_json()
+        return _plain(value.as_json())
     if isinstance(value, np.ndarray):
         return value.tolist()
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, tuple) else value

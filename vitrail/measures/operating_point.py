@@ -48,21 +48,21 @@ class RocPoint:
 
 def operating_point(
     positive: Bool[np.ndarray, "N"],
-    scores: Float[np.ndarray, "N"],
+    called: Bool[np.ndarray, "N"],
     *,
     threshold: float | int,
     groups: Int[np.ndarray, "N"] | None = None,
 ) -> OperatingPoint:
-    """Sensitivity, specificity and precision where `scores` of `threshold` or more are called positive.
+    """Sensitivity, specificity and precision of the images that were `called` positive, from `threshold` on.
 
     Intervals are Wilson's; with `groups`, t intervals from how whole groups differ. A class without images leaves its
     share undefined.
 
-    >>> point = operating_point(np.array([True, True, False]), np.array([0.9, 0.4, 0.5]), threshold=0.5)
+    >>> scores = np.array([0.9, 0.4, 0.5])
+    >>> point = operating_point(np.array([True, True, False]), scores >= 0.5, threshold=0.5)
     >>> point.sensitivity.value, point.specificity.value, point.precision.value
     (0.5, 0.0, 0.5)
     """
-    called = scores >= threshold
     return OperatingPoint(
         float(threshold),
         _share_among(called, positive, "sensitivity", "there is no positive image", groups),

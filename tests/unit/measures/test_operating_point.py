@@ -4,6 +4,7 @@ import sklearn.metrics
 
 from vitrail.basics.errors import InputError
 from vitrail.measures.operating_point import (
+    OperatingPoint,
     operating_point,
     roc_curve,
     threshold_for_costs,
@@ -16,6 +17,10 @@ def drawn(n: int, *, seed: int, decimals: int = 12) -> tuple[np.ndarray, np.ndar
     random = np.random.default_rng(seed)
     positive = random.random(n) < 0.4
     return positive, np.round(1 / (1 + np.exp(-random.normal(positive * 1.5 - 0.5, 1))), decimals)
+
+
+def at(positive: np.ndarray, scores: np.ndarray, threshold: float) -> OperatingPoint:
+    return operating_point(positive, scores >= threshold, threshold=threshold)
 
 
 @pytest.mark.parametrize("decimals", [12, 1])
@@ -44,7 +49,8 @@ def test_a_long_curve_is_thinned_and_keeps_its_area_and_ends() -> None:
 
 def test_shares_at_a_threshold_are_scikit_learns() -> None:
     positive, scores = drawn(80, seed=2)
-    point, called = operating_point(positive, scores, threshold=0.4), scores >= 0.4
+    called = scores >= 0.4
+    point = operating_point(positive, called, threshold=0.4)
     assert point.sensitivity.value == pytest.approx(sklearn.metrics.recall_score(positive, called))
     assert point.specificity.value == pytest.approx(sklearn.metrics.recall_score(~positive, ~called))
     assert point.precision.value == pytest.approx(sklearn.metrics.precision_score(positive, called))
@@ -53,7 +59,7 @@ def test_shares_at_a_threshold_are_scikit_learns() -> None:
 
 
 def test_a_class_without_images_leaves_its_share_undefined() -> None:
-    point = operating_point(np.zeros(4, bool), np.full(4, 0.1), threshold=0.5)
+    point = operating_point(np.zeros(4, bool), np.zeros(4, bool), threshold=0.5)
     assert point.sensitivity.undefined_because == "there is no positive image"
     assert point.precision.undefined_because == "no image was called positive"
     assert point.specificity.value == 1
@@ -63,12 +69,12 @@ def test_a_class_without_images_leaves_its_share_undefined() -> None:
 def test_thresholds_are_the_best_that_keep_the_promise(decimals: int) -> None:
     for seed in range(30):
         positive, scores = drawn(50, seed=seed, decimals=decimals)
-        tried = [operating_point(positive, scores, threshold=each) for each in [*np.unique(scores), 2.0]]
-        point = operating_point(positive, scores, threshold=threshold_for_sensitivity(positive, scores, 0.9))
+        tried = [at(positive, scores, each) for each in [*np.unique(scores), 2.0]]
+        point = at(positive, scores, threshold_for_sensitivity(positive, scores, 0.9))
         assert point.sensitivity.value >= 0.9
         best = max(each.specificity.value for each in tried if each.sensitivity.value >= 0.9)
         assert point.specificity.value == best
-        point = operating_point(positive, scores, threshold=threshold_for_specificity(positive, scores, 0.9))
+        point = at(positive, scores, threshold_for_specificity(positive, scores, 0.9))
         assert point.specificity.value >= 0.9
         assert point.sensitivity.value == max(e.sensitivity.value for e in tried if e.specificity.value >= 0.9)
 
@@ -80,7 +86,7 @@ def test_no_other_threshold_costs_less(prevalence: float | None) -> None:
         share = positive.mean() if prevalence is None else prevalence
 
         def cost(threshold: float, positive=positive, scores=scores, share=share) -> float:
-            point = operating_point(positive, scores, threshold=threshold)
+            point = at(positive, scores, threshold)
             return share * 10 * (1 - point.sensitivity.value) + (1 - share) * (1 - point.specificity.value)
 
         chosen = threshold_for_costs(positive, scores, missed=10, prevalence=prevalence)
