@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
     from vitrail.features.store.reader import open_features
     from vitrail.prediction.predictor import load
     from vitrail.workflows.check import check
+    from vitrail.workflows.decide import decide
     from vitrail.workflows.evaluate import evaluate
     from vitrail.workflows.features.write import write_features
     from vitrail.workflows.fit.call import fit, plan
@@ -24,14 +25,15 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
 
 __version__ = "0.1.0"
 __all__ = [
-    "attention_map", "check", "create_feature_extractor", "evaluate", "fit", "load", "look", "nobody", "nodes",
-    "open_features", "plan", "pretrain_formula", "table", "watch", "with_reference", "write_features",
+    "attention_map", "check", "create_feature_extractor", "decide", "evaluate", "fit", "load", "look", "nobody",
+    "nodes", "open_features", "plan", "pretrain_formula", "table", "watch", "with_reference", "write_features",
 ]  # fmt: skip
 
 _MODULES = {
     "attention_map": "vitrail.features.attention.map",
     "check": "vitrail.workflows.check",
     "create_feature_extractor": "vitrail.features.extractor",
+    "decide": "vitrail.workflows.decide",
     "evaluate": "vitrail.workflows.evaluate",
     "fit": "vitrail.workflows.fit.call",
     "load": "vitrail.prediction.predictor",

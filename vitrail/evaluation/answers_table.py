@@ -73,6 +73,17 @@ def judged_of_answers(
     return JudgedImages(joined, probabilities, classes, measured_on, _numbered(joined["group"]))
 
 
+def judged_splits(file: Path) -> dict[str, JudgedImages]:
+    """What a run's table of answers says, by split.
+
+    Raises:
+        InputError: see `judged_of_answers`; there is no such file.
+    """
+    table, _, source = _read(file)
+    _refuse_without("split", table, source)
+    return {split: judged_of_answers(file, split=split) for split in table["split"].drop_null().unique().to_pylist()}
+
+
 def _read(source: Any) -> tuple[pa.Table, bool, str]:
     """The table, whether all its cells were text in a file, and what errors call it."""
     if not isinstance(source, str | Path):

@@ -3,7 +3,6 @@
 It is not in a package that nobody decided about; such a package answers the most probable class.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,7 +93,7 @@ class Decision(PackagePart):
         """
         facts = content.facts
         classes, chosen = facts.get("classes"), facts.get("chosen", {})
-        if not (isinstance(classes, Sequence) and classes and all(isinstance(each, str) for each in classes)):
+        if not (isinstance(classes, list) and classes and all(isinstance(each, str) for each in classes)):
             raise ValueError("names of classes were expected")
         if not isinstance(chosen, dict):
             raise ValueError("what was chosen, by name, was expected")
