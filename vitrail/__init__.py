@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
     from vitrail.prediction.predictor import load
     from vitrail.workflows.check import check
     from vitrail.workflows.compare import compare
+    from vitrail.workflows.decide import decide
     from vitrail.workflows.evaluate import evaluate
     from vitrail.workflows.features.write import write_features
     from vitrail.workflows.fit.call import fit, plan
@@ -25,8 +26,9 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
 
 __version__ = "0.1.0"
 __all__ = [
-    "attention_map", "check", "compare", "create_feature_extractor", "evaluate", "fit", "load", "look", "nobody",
-    "nodes", "open_features", "plan", "pretrain_formula", "table", "watch", "with_reference", "write_features",
+    "attention_map", "check", "compare", "create_feature_extractor", "decide", "evaluate", "fit", "load", "look",
+    "nobody", "nodes", "open_features", "plan", "pretrain_formula", "table", "watch", "with_reference",
+    "write_features",
 ]  # fmt: skip
 
 _MODULES = {
@@ -34,6 +36,7 @@ _MODULES = {
     "check": "vitrail.workflows.check",
     "compare": "vitrail.workflows.compare",
     "create_feature_extractor": "vitrail.features.extractor",
+    "decide": "vitrail.workflows.decide",
     "evaluate": "vitrail.workflows.evaluate",
     "fit": "vitrail.workflows.fit.call",
     "load": "vitrail.prediction.predictor",

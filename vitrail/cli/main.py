@@ -13,7 +13,7 @@ import typer
 
 import vitrail
 from vitrail.basics.errors import VitrailError
-from vitrail.cli import check, compare, demo, evaluate, features, fit, look, nodes, predict, pretrain, study, watch
+from vitrail.cli import check, compare, decide, demo, evaluate, features, fit, look, nodes, predict, pretrain, study, watch
 from vitrail.cli.output import (
     explained_printing,
     flush_what_can_be,
@@ -39,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (check, fit, predict, features, nodes, look, demo, evaluate, compare, study, pretrain, watch):
+for family in (check, fit, predict, features, nodes, look, demo, evaluate, compare, decide, study, pretrain, watch):
     family.register(app)
 
 

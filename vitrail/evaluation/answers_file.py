@@ -27,7 +27,8 @@ def answers_table(judged: Mapping[str, JudgedImages]) -> pa.Table:
     """One row per image of every judged split, in the order of the report's figures.
 
     Columns: `id` (content hash, as in the image table), `split`, `label`, `group` (the number of its patient or the
-    like within the split, never the name; null where images are independent), `predicted`, and `p_CLASS` for every
+    like within the split, never the name; null where images are independent), `predicted` (the most probable class),
+    where the package has a decision `decided` (what it answers, or `not sure`), and `p_CLASS` for every
     class: float64 probabilities, exactly those that were judged. For validation images they may differ from what the
     package answers: see `ABOUT`, which is in the table's metadata, too.
     """
@@ -48,10 +49,19 @@ def _rows_of(split: str, judged: JudgedImages) -> pa.Table:
         "split": pa.array([split] * len(judged), pa.string()),
         "label": judged.rows["label"].cast(pa.string()),
         "group": groups,
-        "predicted": pa.array([judged.classes[number] for number in judged.predicted], pa.string()),
+        "predicted": pa.array([judged.classes[number] for number in judged.probabilities.argmax(axis=1)], pa.string()),
+        **_decided(judged),
     }
     probabilities = {f"p_{name}": judged.probabilities[:, number] for number, name in enumerate(judged.classes)}
     return pa.table({**columns, **probabilities})
+
+
+def _decided(judged: JudgedImages) -> dict[str, pa.Array]:
+    if judged.decision is None:
+        return {}
+    sure = judged.decision.sure(judged.probabilities)
+    said = [judged.classes[number] if each else "not sure" for number, each in zip(judged.predicted, sure, strict=True)]
+    return {"decided": pa.array(said, pa.string())}
 
 
 def write_answers(judged: Mapping[str, JudgedImages], folder: Path) -> Path:
@@ -72,7 +82,7 @@ def write_answers(judged: Mapping[str, JudgedImages], folder: Path) -> Path:
 
 
 def _for_spreadsheets(table: pa.Table) -> pa.Table:
-    for name in ("label", "predicted"):
+    for name in ("label", "predicted", *(["decided"] if "decided" in table.column_names else [])):
         cells = pa.array([spreadsheet_cell(text) for text in table[name].to_pylist()], pa.string())
         table = table.set_column(table.column_names.index(name), name, cells)
     return table

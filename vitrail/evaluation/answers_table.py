@@ -15,7 +15,7 @@ from vitrail.data.tables import as_table
 from vitrail.evaluation.judged_images import JudgedImages, headline_split
 
 NEEDED = ("id", "label")
-_OURS = ("id", "split", "label", "group", "predicted")
+_OURS = ("id", "split", "label", "group", "predicted", "decided")
 _PREFIX = "p_"
 EVERY = "all"
 
@@ -71,6 +71,17 @@ def judged_of_answers(
     if attributes is not None:
         joined = _with_attributes(joined, attributes)
     return JudgedImages(joined, probabilities, classes, measured_on, _numbered(joined["group"]))
+
+
+def judged_splits(file: Path) -> dict[str, JudgedImages]:
+    """What a run's table of answers says, by split.
+
+    Raises:
+        InputError: see `judged_of_answers`; there is no such file.
+    """
+    table, _, source = _read(file)
+    _refuse_without("split", table, source)
+    return {split: judged_of_answers(file, split=split) for split in table["split"].drop_null().unique().to_pylist()}
 
 
 def _read(source: Any) -> tuple[pa.Table, bool, str]:

@@ -20,6 +20,7 @@ from vitrail.evaluation.joining import (
     refuse_uneven_answers,
     refuse_what_is_no_number,
 )
+from vitrail.models.parts.decision import Decision
 from vitrail.prediction.answers import Answers
 
 HEADLINE_ORDER = ("test", "val")
@@ -47,6 +48,7 @@ class JudgedImages:
         groups: number of the patient (or whatever images share) of each image; None where all images are independent.
         features: pooled features [N, D], where somebody computed them.
         unread: by path, why images of the table could not be read; they are in no row.
+        decision: how the package makes answers of probabilities; None: the most probable class is answered.
 
     Raises:
         InputError: a column is missing, lengths differ, there is no image, a label is no class, a row is no probability
@@ -60,6 +62,7 @@ class JudgedImages:
     groups: Int[np.ndarray, "N"] | None = None
     features: Float[np.ndarray, "_ D"] | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
+    decision: Decision | None = None
 
     def __post_init__(self) -> None:
         _check_columns(self.rows)
@@ -136,7 +139,8 @@ class JudgedImages:
             features=answers.features[read],
         )
         paths = rows["path"].to_pylist()
-        return replace(judged, unread={path: fault for path, fault in zip(paths, faults, strict=True) if fault})
+        unread = {path: fault for path, fault in zip(paths, faults, strict=True) if fault}
+        return replace(judged, unread=unread, decision=answers.decision)
 
     def __repr__(self) -> str:
         unread = f", {len(self.unread):,} more could not be read" if self.unread else ""
@@ -162,8 +166,10 @@ class JudgedImages:
 
     @functools.cached_property
     def predicted(self) -> Int[np.ndarray, "N"]:
-        """Number of the most probable class."""
-        return self.probabilities.argmax(axis=1)
+        """Number of the class that is answered: the most probable one, or what the package's decision says."""
+        return (
+            self.probabilities.argmax(axis=1) if self.decision is None else self.decision.predicted(self.probabilities)
+        )
 
     @property
     def group_count(self) -> int | None:

@@ -12,7 +12,16 @@ from jaxtyping import Int
 
 from vitrail.basics.seeds import derived_seed
 from vitrail.evaluation.judged_images import JudgedImages
-from vitrail.measures.calibration import Calibration, expected_calibration_error, log_loss
+from vitrail.evaluation.two_classes import (
+    Decided,
+    OtherThreshold,
+    decided_of,
+    operating_point_of,
+    other_thresholds,
+    roc_of,
+)
+from vitrail.measures.average_precision import average_precision
+from vitrail.measures.calibration import Calibration, brier_score, expected_calibration_error, log_loss
 from vitrail.measures.classification import (
     Verdict,
     accuracy,
@@ -21,9 +30,12 @@ from vitrail.measures.classification import (
     confusion_matrix,
     majority_baseline,
 )
+from vitrail.measures.conformal_sets import ConformalSets, conformal_sets
 from vitrail.measures.intervals import Measure
+from vitrail.measures.operating_point import OperatingPoint, RocPoint
 from vitrail.measures.per_class import ClassQuality, per_class
 from vitrail.measures.ranking import macro_roc_auc, roc_auc
+from vitrail.measures.selective import Selective, selective
 
 Drawn = Mapping[str, Any]
 """`groups` and `seed`: what every interval is drawn from."""
@@ -50,8 +62,9 @@ class Quality:
 
     `confusion` counts images, row = true class, column = predicted class. `most_wrong` are positions in the judged
     images: the wrong ones, least probable true class first. `groups` is the number of groups that intervals
-    were drawn from, None when images count as independent. With two classes `auc` is that of the second one; with more
-    it is the mean over classes, each against the rest.
+    were drawn from, None when images count as independent. With two classes `auc` and `average_precision` are those of
+    the second one, and `roc`, `operating_point` and `other_thresholds` tell where it is told from the first; with more
+    they are means over classes, each against the rest, and there is no such point.
     """
 
     measured_on: str = field(metadata=_by(lambda judged, _: judged.measured_on))
@@ -64,10 +77,29 @@ class Quality:
     verdict: Verdict = field(metadata=_from_answers(accuracy_above_majority))
     balanced_accuracy: Measure = field(metadata=_from_answers(balanced_accuracy, title="Balanced accuracy"))
     auc: Measure = field(metadata=_by(lambda judged, drawn: _auc(judged, drawn), title="ROC AUC"))
+    average_precision: Measure = field(
+        metadata=_by(
+            lambda judged, drawn: average_precision(
+                judged.labels, judged.probabilities, classes=judged.classes, **drawn
+            ),
+            title="Average precision",
+        )
+    )
     log_loss: Measure = field(metadata=_from_probabilities(log_loss, title="Log loss"))
+    brier: Measure = field(metadata=_from_probabilities(brier_score, title="Brier score"))
     calibration: Calibration = field(
         metadata=_from_probabilities(expected_calibration_error, title="Calibration error")
     )
+    selective: Selective = field(metadata=_by(lambda judged, drawn: _selective(judged, drawn)))
+    conformal: ConformalSets = field(
+        metadata=_by(
+            lambda judged, drawn: conformal_sets(judged.labels, judged.probabilities, classes=judged.classes, **drawn)
+        )
+    )
+    roc: tuple[RocPoint, ...] = field(metadata=_by(lambda judged, _: roc_of(judged)))
+    operating_point: OperatingPoint | None = field(metadata=_by(lambda judged, _: operating_point_of(judged)))
+    decided: Decided | None = field(metadata=_by(lambda judged, _: decided_of(judged)))
+    other_thresholds: tuple[OtherThreshold, ...] = field(metadata=_by(lambda judged, _: other_thresholds(judged)))
     per_class: tuple[ClassQuality, ...] = field(
         metadata=_by(lambda judged, drawn: per_class(judged.labels, judged.predicted, classes=judged.classes, **drawn))
     )
@@ -104,6 +136,11 @@ def _auc(judged: JudgedImages, drawn: Drawn) -> Measure:
     return macro_roc_auc(judged.labels, judged.probabilities, classes=judged.classes, **drawn)
 
 
+def _selective(judged: JudgedImages, drawn: Drawn) -> Selective:
+    confidence = judged.probabilities[np.arange(len(judged)), judged.predicted]
+    return selective(judged.predicted == judged.labels, confidence, **drawn)
+
+
 def _most_wrong(judged: JudgedImages) -> tuple[int, ...]:
     wrong = np.flatnonzero(judged.predicted != judged.labels)
     order = np.argsort(judged.probabilities[wrong, judged.labels[wrong]], kind="stable")
@@ -112,7 +149,9 @@ def _most_wrong(judged: JudgedImages) -> tuple[int, ...]:
 
 def _plain(value: Any) -> Any:
     if hasattr(value, "as_json"):
-        return value.as_json()
+        return _plain(value.as_json())
     if isinstance(value, np.ndarray):
         return value.tolist()
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, tuple) else value

@@ -1,4 +1,4 @@
-"""Whether stated probabilities can be believed: log loss and calibration error of the top class."""
+"""Whether stated probabilities can be believed: log loss, Brier score and calibration error of the top class."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -97,17 +97,44 @@ def log_loss(
     >>> round(log_loss(np.array([0, 1]), np.array([[0.5, 0.5], [0.5, 0.5]])).value, 4)
     0.6931
     """
-    plain = Measure("log loss", None, len(labels), scale="number", undefined_because="there are no images")
-    if not len(labels):
-        return plain
     true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    losses = -np.log(np.clip(true, np.finfo(np.float64).eps, 1.0))
-    clusters = np.arange(len(labels)) if groups is None else groups
+    return _mean_loss(-np.log(np.clip(true, np.finfo(np.float64).eps, 1.0)), name="log loss", groups=groups, seed=seed)
+
+
+def brier_score(
+    labels: Int[np.ndarray, "N"],
+    probabilities: Float[np.ndarray, "N K"],
+    *,
+    groups: Int[np.ndarray, "N"] | None = None,
+    seed: int = 0,
+) -> Measure:
+    """The mean squared distance between probabilities and the truth; the interval is a (cluster) bootstrap.
+
+    With two classes it is that of the second one, from 0 to 1; with more, squares are summed over the classes, and the
+    worst is 2 (scikit-learn's rule). Always answering one half gives 0.25.
+
+    Source: G. W. Brier (1950), Verification of forecasts expressed in terms of probability, MWR 78, p. 1.
+
+    >>> brier_score(np.array([0, 1]), np.array([[0.5, 0.5], [0.5, 0.5]])).value
+    0.25
+    """
+    truth = labels[:, None] == np.arange(probabilities.shape[1])
+    losses = ((probabilities.astype(np.float64) - truth) ** 2).sum(axis=1)
+    if probabilities.shape[1] == 2:
+        losses = losses / 2
+    return _mean_loss(losses, name="Brier score", groups=groups, seed=seed)
+
+
+def _mean_loss(losses: Float[np.ndarray, "N"], *, name: str, groups: Int[np.ndarray, "N"] | None, seed: int) -> Measure:
+    plain = Measure(name, None, len(losses), scale="number", undefined_because="there are no images")
+    if not len(losses):
+        return plain
+    clusters = np.arange(len(losses)) if groups is None else groups
     replicates = cluster_bootstrap(
         lambda weights: weights @ losses / weights.sum(1),
         clusters,
         seed=seed,
-        resamples=affordable_resamples(len(labels)),
+        resamples=affordable_resamples(len(losses)),
     )
     plain = replace(plain, value=float(losses.mean()), undefined_because=None)
     return bootstrapped(plain, replicates, clusters=clusters)

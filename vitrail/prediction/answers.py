@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.printable import printable
+from vitrail.models.parts.decision import Decision
 
 UNLIKE = 0.05
 """An image is called unlike the known ones where its likeness is this or less: 1 in 20 of those that nothing is wrong
@@ -28,12 +29,16 @@ class Prediction:
 
     Attributes:
         path: the image's file; empty for an image in memory.
-        label: the most probable class.
+        label: the class that is answered: the most probable one, or what the package's decision says.
         probability: its probability, 0-1.
         probabilities: every class's probability, in the package's order; they sum to 1.
         id: hash of the file's content, and its frame beyond 0, as in the image table; empty for a picture in memory.
         likeness: how like the images that the model knows it is, see `likeness.likenesses`; None where the package
             does not say what these are like.
+        sure: whether its probability is as high as the package's decision asks; None where it asks nothing.
+        classes_in_set: the classes that may be the true one; together they hold it as often as `level`, the package's
+            decision, says. None where it says nothing.
+        level: see there.
     """
 
     path: str
@@ -42,6 +47,9 @@ class Prediction:
     probabilities: dict[str, float]
     id: str = ""
     likeness: float | None = None
+    sure: bool | None = None
+    classes_in_set: tuple[str, ...] | None = None
+    level: float | None = None
 
     @property
     def unlike(self) -> bool | None:
@@ -50,10 +58,13 @@ class Prediction:
 
     def __repr__(self) -> str:
         """One line: class, probability, file, the runners-up, and whether the image is unlike the known ones."""
-        others = sorted(self.probabilities.items(), key=lambda item: -item[1])[1:3]
-        rest = "  ".join(f"{printable(name)} {probability:.1%}" for name, probability in others)
+        others = [
+            item for item in sorted(self.probabilities.items(), key=lambda item: -item[1]) if item[0] != self.label
+        ]
+        rest = "  ".join(f"{printable(name)} {probability:.1%}" for name, probability in others[:2])
         warned = f"   unlike known images ({self.likeness:.2g})" if self.likeness is not None and self.unlike else ""
-        return f"{printable(self.label):<24} {self.probability:>6.1%}   {printable(self.path)}   [{rest}]{warned}"
+        said = printable(self.label) if self.sure is not False else f"not sure ({printable(self.label)}?)"
+        return f"{said:<24} {self.probability:>6.1%}   {printable(self.path)}   [{rest}]{warned}"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, probabilities with seven decimals."""
@@ -65,6 +76,8 @@ class Prediction:
             "probabilities": rounded,
             "id": self.id,
             **({} if self.likeness is None else {"likeness": round(self.likeness, 7), "unlike": self.unlike}),
+            **({} if self.sure is None else {"sure": self.sure}),
+            **({} if self.classes_in_set is None else {"set": list(self.classes_in_set), "set_level": self.level}),
         }
 
 
@@ -113,6 +126,7 @@ class Answers:
         faults: by row, why an image could not be read.
         likeness: of each image, how like those that the model knows it is (`likeness.likenesses`), NaN where it could
             not be read; None where the package does not say what these are like.
+        decision: how the package makes answers of probabilities; None: the most probable class is answered.
     """
 
     classes: tuple[str, ...]
@@ -122,6 +136,7 @@ class Answers:
     features: Float[np.ndarray, "N D"]
     faults: Mapping[int, str] = field(default_factory=dict)
     likeness: Float[np.ndarray, "N"] | None = None
+    decision: Decision | None = None
 
     @cached_property
     def probabilities(self) -> Float[np.ndarray, "N K"]:
@@ -150,6 +165,7 @@ class Answers:
             self.features[chosen],
             {new: self.faults[row] for new, row in enumerate(chosen) if row in self.faults},
             None if self.likeness is None else self.likeness[chosen],
+            self.decision,
         )
 
     def __repr__(self) -> str:
@@ -164,12 +180,24 @@ class Answers:
         if row in self.faults:
             return Unreadable(self.names[row], self.faults[row], self.ids[row])
         probabilities = self.probabilities[row]
-        best = int(probabilities.argmax())
+        best, decided = int(probabilities.argmax()), {}
+        if self.decision is not None:
+            best, decided = self._decided(self.decision, self.probabilities[row : row + 1])
         named = dict(zip(self.classes, map(float, probabilities), strict=True))
         likeness = None if self.likeness is None else float(self.likeness[row])
         return Prediction(
-            self.names[row], self.classes[best], float(probabilities[best]), named, self.ids[row], likeness
+            self.names[row], self.classes[best], float(probabilities[best]), named, self.ids[row], likeness, **decided
         )
+
+    def _decided(self, decision: Decision, probabilities: Float[np.ndarray, "1 K"]) -> tuple[int, dict[str, Any]]:
+        found: dict[str, Any] = {}
+        if decision.least_probability is not None:
+            found["sure"] = bool(decision.sure(probabilities)[0])
+        if decision.level is not None:
+            members = decision.members(probabilities)[0]
+            found["classes_in_set"] = tuple(self.classes[number] for number in np.flatnonzero(members))
+            found["level"] = decision.level
+        return int(decision.predicted(probabilities)[0]), found
 
     def __iter__(self) -> Iterator[Prediction | Unreadable]:
         return (self[row] for row in range(len(self)))
@@ -201,4 +229,5 @@ def gathered_answers(parts: Iterable[Answers]) -> Answers:
             for row, reason in part.faults.items()
         },
         np.concatenate(likeness) if len(likeness) == len(several) else None,
+        several[0].decision,
     )

@@ -63,7 +63,7 @@ def kept_answers(
         computed: Iterator[Answers] | None = None
         for number, key in enumerate(keys):
             file = folder / f"part-{number:06}"
-            answers = _read(file, key, emit) if computed is None else None
+            answers = _read(file, key, predictor, emit) if computed is None else None
             if answers is None:
                 computed = computed or predictor.answers(places[number * PART :], batch_size=BATCH, workers=workers)
                 answers = _computed(computed, work, emit)
@@ -90,14 +90,14 @@ def _key(predictor: Predictor, places: Sequence[AnyPlace]) -> str:
 
 
 def _write(file: Path, key: str, answers: Answers) -> None:
-    values = {each.name: getattr(answers, each.name) for each in fields(answers)}
+    values = {each.name: getattr(answers, each.name) for each in fields(answers) if each.name != "decision"}
     arrays = {name: np.ascontiguousarray(value) for name, value in values.items() if isinstance(value, np.ndarray)}
     told = {name: value for name, value in values.items() if name not in arrays}
     said = json.dumps({**told, "faults": sorted(answers.faults.items())})
     write_checked_bytes(file, safetensors.numpy.save(arrays, metadata={"key": key, "said": said}))
 
 
-def _read(file: Path, key: str, emit: Emit) -> Answers | None:
+def _read(file: Path, key: str, predictor: Predictor, emit: Emit) -> Answers | None:
     """The answers of a part; None where they are not there, of something else, or damaged, which is told."""
     if not file.exists():
         return None
@@ -113,7 +113,7 @@ def _read(file: Path, key: str, emit: Emit) -> Answers | None:
         return None
     known: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in told.items()}
     known |= {**arrays, "faults": {int(row): why for row, why in told["faults"]}}
-    return Answers(**known)
+    return Answers(**known, decision=predictor.decision)
 
 
 def _metadata(content: bytes) -> Mapping[str, Any]:

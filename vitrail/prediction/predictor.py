@@ -24,6 +24,7 @@ from vitrail.models.package import Package, read_package
 from vitrail.models.parts.shift_reference import ShiftReference
 from vitrail.models.run_package import package_of
 from vitrail.prediction.answers import Answers, Prediction, Predictions, Unreadable
+from vitrail.prediction.decided import package_decision
 from vitrail.prediction.likeness import likenesses, reference_or_reason
 from vitrail.prediction.prepared import PreparedModel, prepared_model
 from vitrail.prediction.runtimes.choosing import RuntimeChoice
@@ -48,7 +49,8 @@ class Predictor:
     `prepare`), while other threads decode. The same image in a batch of another size may differ in the last digits.
 
     `reference` is what the package says of the images it knows, from which every answer has its `likeness`; None where
-    it says nothing, and then `why_no_reference` says why.
+    it says nothing, and then `why_no_reference` says why. `decision` is how the package makes answers of probabilities;
+    None where the most probable class is the answer.
 
     >>> predictor = vitrail.load("runs/ants/package")      # doctest: +SKIP
     >>> predictor.predict("photo.jpg")[0].label            # doctest: +SKIP
@@ -64,6 +66,7 @@ class Predictor:
         self.model = package.load_model().to(self.device)
         self._width = feature_width(self.model)
         self.reference, self.why_no_reference = reference_or_reason(package)
+        self.decision = package_decision(package)
         self._lock = threading.Lock()
         self._prepared: PreparedModel | None = None
         self._opened = contextlib.ExitStack()
@@ -185,7 +188,9 @@ class Predictor:
         features, logits = self._model_for(pixels, count).answered(pixels, shown)
         unknown = ("",) * count
         named = tuple(ids or unknown), tuple(names or unknown)
-        return Answers(tuple(self.classes), *named, logits, features, likeness=self._likeness(features))
+        return Answers(
+            tuple(self.classes), *named, logits, features, likeness=self._likeness(features), decision=self.decision
+        )
 
     def pixels(self, image: Any) -> UInt8[np.ndarray, "H W C"]:
         """One image, of any kind that `answers` takes, as the model sees it: decoded, resized, cropped, in this thread.
@@ -252,7 +257,9 @@ class Predictor:
             model, called = self._model_for(several[:, 0], images), [names[row] for row in rows]
             features[rows], logits[rows] = averaged_answers(model.answered, several, called, batch_size=len(batch))
         ids = tuple(each.id for _, each in batch)
-        return Answers(tuple(self.classes), ids, names, logits, features, faults, self._likeness(features))
+        return Answers(
+            tuple(self.classes), ids, names, logits, features, faults, self._likeness(features), self.decision
+        )
 
     def _likeness(self, features: np.ndarray) -> np.ndarray | None:
         return None if self.reference is None else likenesses(self.reference, features)
@@ -290,7 +297,8 @@ def load(package: str | Path, *, device: str = "auto", runtime: str = EXACT.name
         runtime: `auto`, `torch`, `openvino` or `onnx` (all in float32), or a full name such as `openvino bfloat16`.
 
     Raises:
-        PackageError: the folder is no package, is damaged, or was written by a newer Vitrail.
+        PackageError: the folder is no package, is damaged, or was written by a newer Vitrail, or how it wants answers
+            to be made (its part `decision`) cannot be read.
         InputError: there is no such device or runtime.
     """
     if not isinstance(package, str | os.PathLike) or not os.fspath(package):

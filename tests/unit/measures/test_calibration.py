@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from vitrail.measures.calibration import expected_calibration_error, fitted_temperature, log_loss, log_losses
+from vitrail.measures.calibration import (
+    brier_score,
+    expected_calibration_error,
+    fitted_temperature,
+    log_loss,
+    log_losses,
+)
 
 
 def two_classes(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,3 +102,14 @@ def test_log_losses_are_those_of_scikit_learn_image_by_image():
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert log_losses(logits, labels).mean() == pytest.approx(sklearn.metrics.log_loss(labels, probabilities))
     assert log_losses(np.stack([logits, 2 * logits]), labels).shape == (2, 4)
+
+
+def test_the_brier_score_is_scikit_learns_for_two_classes_and_for_many():
+    random = np.random.default_rng(4)
+    for k in (2, 5):
+        labels, probabilities = random.integers(0, k, 80), random.dirichlet(np.ones(k), 80)
+        measure = brier_score(labels, probabilities)
+        expected = sklearn.metrics.brier_score_loss(labels, probabilities if k > 2 else probabilities[:, 1])
+        assert measure.value == pytest.approx(expected)
+        assert measure.low < measure.value < measure.high
+    assert brier_score(np.zeros(0, int), np.zeros((0, 2))).undefined_because == "there are no images"
