@@ -13,7 +13,21 @@ import typer
 
 import vitrail
 from vitrail.basics.errors import VitrailError
-from vitrail.cli import check, compare, decide, demo, evaluate, features, fit, look, nodes, predict, pretrain, study, watch
+from vitrail.cli import (
+    check,
+    compare,
+    decide,
+    demo,
+    evaluate,
+    features,
+    fit,
+    look,
+    nodes,
+    predict,
+    pretrain,
+    study,
+    watch,
+)
 from vitrail.cli.output import (
     explained_printing,
     flush_what_can_be,

@@ -1,6 +1,6 @@
 """What stands around a report's figures: the model and its images, what the check found, what to be careful about."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +9,7 @@ from vitrail.data.columns import ImageHome
 from vitrail.data.inspection.findings import Finding
 from vitrail.data.split_images import SplitImages, fingerprint
 from vitrail.evaluation.section import Figures, Section, Sentence
-from vitrail.pages.guidance import CAUTIONS
+from vitrail.pages.guidance import cautions_for
 
 
 def model_section(facts: Mapping[str, Any], images: SplitImages, decisions: Sequence[str]) -> Section:
@@ -43,7 +43,7 @@ def _told_from(home: ImageHome, finding: dict[str, Any]) -> dict[str, Any]:
     return {**finding, **words, "details": [home.without(detail) for detail in finding["details"]]}
 
 
-def cautions_section() -> Section:
-    """What to be careful about with any such model."""
-    told = [caution.as_json() for caution in CAUTIONS]
+def cautions_section(classes: Sequence[str] = (), attributes: Iterable[str] = ()) -> Section:
+    """What to be careful about with a model of these classes; see `cautions_for`."""
+    told = [each.as_json() for each in cautions_for(classes, attributes)]
     return Section("cautions", 1, "What to be careful about", {"cautions": told}, template="sections/cautions.html")

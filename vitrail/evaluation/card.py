@@ -9,7 +9,7 @@ from typing import Any
 from vitrail.basics.natural_order import in_natural_order
 from vitrail.basics.printable import printable
 from vitrail.evaluation.quality import Quality
-from vitrail.pages.guidance import CAUTIONS
+from vitrail.pages.guidance import cautions_for
 
 SEAL_SENTENCE = (
     "`SHA256SUMS` seals this folder against accidents, not against adversaries: it shows that a file was damaged or "
@@ -55,6 +55,7 @@ def model_card(
         header += [f"license: {licence if re.fullmatch(r'[A-Za-z0-9.-]+', licence) else json.dumps(licence)}"]
     measured = [f"| {split} | {quality.accuracy.text()} | {quality.majority.text()} | {quality.auc.text()} |"
                 for split, quality in qualities.items()]  # fmt: skip
+    cautions = [each.caution for each in cautions_for(classes)]
     return "\n".join(
         [
             *header, "---", "", f"# {as_text(title)}", "",
@@ -66,7 +67,7 @@ def model_card(
             "## Use", "", "```python", "import vitrail",
             'print(vitrail.load("this-folder").predict("image.jpg")[0])', "```", "",
             "## Be careful with", "",
-            *(f"- **{caution.topic}.** {caution.why} {caution.instead}" for caution in CAUTIONS), "",
+            *(f"- **{caution.topic}.** {caution.why} {caution.instead}" for caution in cautions), "",
         ]
     )  # fmt: skip
 

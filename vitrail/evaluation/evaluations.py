@@ -1,7 +1,7 @@
 """All evaluations by name, and how they are run one after the other: what one cannot judge does not stop the others."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -88,6 +88,16 @@ def asked_evaluations(names: str | Sequence[str] | None) -> tuple[str, ...]:
     if not asked:
         raise InputError("no evaluation is named", hint=f"any of {', '.join(EVALUATIONS)}")
     return tuple(name for name in EVALUATIONS if name in asked)
+
+
+def not_judged_beside(sections: Iterable[str], why: str) -> dict[str, str]:
+    """All evaluations that are not among the sections of a report, with the reason.
+
+    >>> list(not_judged_beside(["quality", "model"], "a fit does not"))[:2]
+    ['robustness', 'fairness']
+    """
+    done = set(sections)
+    return {name: why for name in EVALUATIONS if name not in done}
 
 
 class EvaluationSettings(Settings):

@@ -8,12 +8,14 @@ from typing import Any
 from vitrail.data.columns import ImageHome
 from vitrail.data.inspection import Finding
 from vitrail.data.inspection.trained_on import trained_on_finding
+from vitrail.evaluation.attribute_groups import own_attributes
 from vitrail.evaluation.background import cautions_section, findings_section
 from vitrail.evaluation.evaluations import Outcome, scope_section, seen_images
 from vitrail.evaluation.judged_images import JudgedImages
 from vitrail.evaluation.most_wrong import most_wrong_section
 from vitrail.evaluation.section import Section
 from vitrail.evaluation.subject import Subject
+from vitrail.evaluation.summary import summary_section
 from vitrail.measures.intervals import Measure
 from vitrail.pages.shown_as_text import ShownAsText
 
@@ -96,4 +98,12 @@ def report_sections(
             worst = section.figures["splits"][judged.measured_on]["most_wrong"]
             tone = None if subject.predictor is None else subject.predictor.preprocessing.tone
             parts.append(most_wrong_section(judged, tuple(worst), home, tone=tone))
-    return (*parts, scope_section(outcome, told), findings_section(findings, home), cautions_section())
+    attributes = own_attributes(judged)
+    by_name = {section.name: section for section in parts}
+    return (
+        summary_section(by_name, outcome.not_judged, judged.classes, attributes),
+        *parts,
+        scope_section(outcome, told),
+        findings_section(findings, home),
+        cautions_section(judged.classes, attributes),
+    )

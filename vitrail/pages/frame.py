@@ -32,6 +32,9 @@ def _environment() -> jinja2.Environment:
         "decimal": as_decimal,
         "percent": numbers.percent,
         "p_value": numbers.p_value,
+        "often": numbers.often,
+        "between": numbers.between,
+        "how_often": numbers.how_often,
         "words": numbers.words,
         "split_name": numbers.split_name,
     }

@@ -48,6 +48,44 @@ def percent(share: float | int) -> str:
     return f"{as_percent(share)} %"
 
 
+def out_of(share: float | int) -> int:
+    """Of how many to speak, so that neither all nor none is said where it is not true: 100, 1,000, …
+
+    >>> [out_of(share) for share in (0.96, 1.0, 0.9991, 0.0004)]
+    [100, 100, 1000, 10000]
+    """
+    per = 100
+    while 0 < share < 1 and not 0 < round(per * share) < per and per < 1_000_000:
+        per *= 10
+    return per
+
+
+def often(measure: Mapping[str, Any]) -> str:
+    """A share in its JSON form, in words: `96 of 100`."""
+    share = measure["value"]
+    if share is None:
+        return f"undefined: {measure['undefined_because']}"
+    return f"{count(round(out_of(share) * share))} of {count(out_of(share))}"
+
+
+def between(measure: Mapping[str, Any]) -> str:
+    """The interval of a share in its JSON form, in whole numbers of the same size as `often`; why, if it has none."""
+    share, low, high = (measure[name] for name in ("value", "low", "high"))
+    if share is None or low is None or high is None:
+        return f"no interval: {measure['undefined_because']}"
+    return f"between {count(round(out_of(share) * low))} and {count(round(out_of(share) * high))}"
+
+
+def how_often(measure: Mapping[str, Any]) -> str:
+    """A share in its JSON form, with its interval.
+
+    >>> from vitrail.measures.intervals import wilson
+    >>> how_often(wilson(147, 153, name="accuracy").as_json())
+    '96 of 100, between 92 and 98'
+    """
+    return often(measure) if measure["value"] is None else f"{often(measure)}, {between(measure)}"
+
+
 def count(number: int) -> str:
     """A whole number with separators.
 

@@ -180,7 +180,7 @@ class Answers:
         if row in self.faults:
             return Unreadable(self.names[row], self.faults[row], self.ids[row])
         probabilities = self.probabilities[row]
-        best, decided = int(probabilities.argmax()), {}
+        best, decided = int(probabilities.argmax()), dict[str, Any]()
         if self.decision is not None:
             best, decided = self._decided(self.decision, self.probabilities[row : row + 1])
         named = dict(zip(self.classes, map(float, probabilities), strict=True))

@@ -18,6 +18,7 @@ from vitrail.evaluation.most_wrong import most_wrong_section
 from vitrail.evaluation.quality import judge
 from vitrail.evaluation.report import Report
 from vitrail.evaluation.section import Section, Sentence
+from vitrail.evaluation.summary import summary_section
 from vitrail.measures.classification import accuracy
 from vitrail.pages.thumbnails import thumbnail_uri
 
@@ -99,12 +100,15 @@ def realistic_report(
     names = [classes[label] for label in answers.labels]
     trained = image_rows([f"t{k}" for k in range(2 * n)], ["x"] * 2 * n, names * 2, "train")
     images = SplitImages(pa.concat_tables([trained, answers.rows]), list(classes), 0)
+    sections = {"quality": quality_section(judged)}
+    commands = ["vitrail evaluate runs/first/package DATA --with robustness,fairness"]
     return Report(
         title=title,
         created="21 November 2026, 10:42",
         command=f"vitrail fit photos/{title} --model local-dir:vit_tiny --out runs/first --seed 0",
         sections=(
-            quality_section(judged),
+            summary_section(sections, {"robustness": "", "fairness": ""}, classes, commands=commands),
+            sections["quality"],
             _most_wrong(answers, quality.most_wrong, thumbnails=thumbnails),
             model_section(FACTS, images, DECISIONS),
             findings_section(realistic_findings(title), ImageHome(())),

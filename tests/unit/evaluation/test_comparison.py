@@ -54,7 +54,9 @@ def test_it_says_which_is_better_by_how_much_and_what_turns_wrong():
     found = section(answered(judged, before), answered(judged, after))
     texts = [each.text for each in found.sentences]
     assert found.sentences[0].verdict == "better"
-    assert texts[0].startswith("B is right more often than A: 98.0 % against 90.0 %, +8.0 points (+4.7 to +11.5), p < 0.001")
+    assert texts[0].startswith(
+        "B is right more often than A: 98.0 % against 90.0 %, +8.0 points (+4.7 to +11.5), p < 0.001"
+    )
     assert texts[2] == "B may replace A: it loses less than 2 points of accuracy, if any"
     assert texts[3].startswith("8 answers turn wrong, 2.0 % (1.0–3.9, n = 400), and 40 turn right, ")
     back = section(answered(judged, after), answered(judged, before))

@@ -102,5 +102,5 @@ def test_too_few_images_leave_no_class_out_of_the_sets_and_the_result_says_so() 
 
 
 def test_a_run_without_answers_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(vitrail.basics.errors.PackageError, match="no such package folder|is a run|not a package"):
+    with pytest.raises(vitrail.basics.errors.PackageError, match=r"no such package folder|is a run|not a package"):
         vitrail.decide(tmp_path / "nothing", out=tmp_path / "new", sensitivity=0.9)

@@ -99,4 +99,4 @@ class Decision(PackagePart):
             raise ValueError("what was chosen, by name, was expected")
         numbers = {name: facts.get(name) for name in _NUMBERS}
         wide = {name: float(value) if type(value) is int else value for name, value in numbers.items()}
-        return cls(tuple(classes), **wide, chosen=chosen)  # type: ignore[arg-type]
+        return cls(tuple(classes), **wide, chosen=chosen)

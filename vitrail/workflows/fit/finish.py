@@ -62,7 +62,7 @@ def finish_fit(started: StartedFit, chosen: ChosenFit, *, command: str, emit: Em
         )
         training, trained = training_section(arm, model, images), trained_words(arm) or probe_words(heads.probe)
         fitted = Fitted(name, prepared, judged, told, trained, training, gained)
-        sections = fit_sections(fitted, thumbnails=settings.thumbnails)
+        sections = fit_sections(fitted, thumbnails=settings.thumbnails, package=run.path / "package")
         reference = reference_of_fit(prepared, settings, features, heads, arm, emit=emit)
         watch.lap("reference")
         package = pack(fitted, sections, run.cleared("package"), reference=reference, seed=settings.seed)

@@ -12,14 +12,17 @@ from vitrail.data.columns import ImageHome
 from vitrail.data.split_images import fingerprint
 from vitrail.data.tone import Tone
 from vitrail.evaluation.answers_file import answers_sentence, write_answers
+from vitrail.evaluation.attribute_groups import own_attributes
 from vitrail.evaluation.background import cautions_section, findings_section, model_section
 from vitrail.evaluation.card import model_card
+from vitrail.evaluation.evaluations import not_judged_beside
 from vitrail.evaluation.fairness import usual_fairness
 from vitrail.evaluation.judged_images import headline_split
 from vitrail.evaluation.judging import Judged, quality_section
 from vitrail.evaluation.most_wrong import most_wrong_section
 from vitrail.evaluation.report import Report, write_report
 from vitrail.evaluation.section import Section, packaged_metrics
+from vitrail.evaluation.summary import summary_section
 from vitrail.models.package import PackageContents, write_package
 from vitrail.models.parts.seen import Seen
 from vitrail.models.parts.shift_reference import ShiftReference
@@ -49,8 +52,14 @@ class Fitted:
     gain: Section | None = None
 
 
-def fit_sections(fitted: Fitted, *, thumbnails: bool) -> tuple[Section, ...]:
-    """The report of a fit, part by part: what it is worth first, then how it came to be."""
+def fit_sections(fitted: Fitted, *, thumbnails: bool, package: Path = Path("PACKAGE")) -> tuple[Section, ...]:
+    """The report of a fit, part by part: what it is worth first, then how it came to be.
+
+    Args:
+        fitted: everything that is told.
+        thumbnails: whether pictures are shown.
+        package: where it will stand, for the commands that test it further.
+    """
     judged, prepared = fitted.judged, fitted.prepared
     headline, home = headline_split(judged.quality), ImageHome.of(prepared.images.rows)
     tone = prepared.model.preprocessing.tone if thumbnails else None
@@ -62,9 +71,20 @@ def fit_sections(fitted: Fitted, *, thumbnails: bool) -> tuple[Section, ...]:
         fitted.gain,
         model_section(model_facts(fitted), prepared.images, fitted.decisions),
         findings_section(prepared.findings, home),
-        cautions_section(),
+        cautions_section(judged.classes, own_attributes(judged.images[headline])),
     )
-    return tuple(section for section in sections if section is not None)
+    told = tuple(section for section in sections if section is not None)
+    return (_summary(fitted, {section.name: section for section in told}, package), *told)
+
+
+def _summary(fitted: Fitted, sections: Mapping[str, Section], package: Path) -> Section:
+    judged, place = fitted.judged, shlex.quote(str(package))
+    attributes = own_attributes(judged.images[headline_split(judged.quality)])
+    missing = not_judged_beside(sections, "")
+    commands = [f"vitrail evaluate {place} DATA --with {','.join(missing)}", f"vitrail evaluate {place} OTHER_DATA"]
+    return summary_section(
+        sections, missing, judged.classes, attributes, commands=commands if missing else commands[1:]
+    )
 
 
 def pack(
