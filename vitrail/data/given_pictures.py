@@ -19,6 +19,7 @@ from vitrail.data.file_contents import identified_content
 from vitrail.data.frames import places_in
 from vitrail.data.identity import image_id
 from vitrail.data.image_paths import image_paths
+from vitrail.data.preprocessing import Preprocessing
 from vitrail.data.readers.photographs.faults import PILLOW_ERRORS
 from vitrail.data.reading import decoded_image, upright
 from vitrail.data.tone import Tone
@@ -131,6 +132,21 @@ def pixels_of_one(image: Any, preprocessing: Shown) -> np.ndarray:
     if isinstance(found, UnreadableImageError):
         raise found
     return found
+
+
+def refuse_other_pixels(pixels: Any, preprocessing: Preprocessing) -> None:
+    """Refuse what is not a stack of pixels as `pixels_of_one` gives them: uint8 (B, H, W, C).
+
+    Raises:
+        InputError: it is something else; it is said what.
+    """
+    size = (preprocessing.height, preprocessing.width, preprocessing.channels)
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != size:
+        kind = f"{getattr(pixels, 'dtype', type(pixels).__name__)} {tuple(getattr(pixels, 'shape', ()))}"
+        raise InputError(
+            f"pixels are {kind}, an array uint8 (B, {size[0]}, {size[1]}, {size[2]}) was expected",
+            hint="make them with the predictor's own `pixels`, and stack them",
+        )
 
 
 def _is_one(images: Any) -> bool:

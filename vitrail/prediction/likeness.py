@@ -52,12 +52,14 @@ def reference_or_reason(package: Package) -> tuple[ShiftReference | None, Packag
         return None, error
 
 
-def likenesses(reference: ShiftReference, features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N"]:
+def likenesses(reference: ShiftReference | None, features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N"] | None:
     """Of every image, the share of known images that are as far from their kind or farther: its conformal p-value.
 
     Near 1: in the middle of what is known. Rows of NaN (images that could not be read) give NaN. In (0, 1], and
-    uniform for images that nothing is wrong with.
+    uniform for images that nothing is wrong with. None where there is no reference.
     """
+    if reference is None:
+        return None
     found = np.full(len(features), np.nan)
     there = np.isfinite(features).all(axis=1)
     if there.any():

@@ -17,7 +17,7 @@ from jaxtyping import Float, UInt8
 from vitrail.basics.devices import chosen_device
 from vitrail.basics.errors import InputError, PackageError, UnreadableImageError
 from vitrail.basics.printable import printable
-from vitrail.data.given_pictures import ReadPicture, given_pictures, pixels_of_one, read_pictures
+from vitrail.data.given_pictures import ReadPicture, given_pictures, pixels_of_one, read_pictures, refuse_other_pixels
 from vitrail.data.picture_views import SeveralViews
 from vitrail.models.heads import feature_width
 from vitrail.models.package import Package, read_package
@@ -34,8 +34,6 @@ from vitrail.prediction.runtimes.torch_runtime import EXACT
 from vitrail.prediction.sample import sample_pixels
 from vitrail.prediction.several_views import ViewSettings, averaged_answers, several_views
 from vitrail.prediction.unit_pixels import logits_from_unit_pixels
-
-_MANY = 10**9
 
 
 class Predictor:
@@ -83,7 +81,7 @@ class Predictor:
         """The runtime that is used, and why; None until the first image or `prepare`."""
         return None if (prepared := self._prepared) is None else prepared.choice
 
-    def prepare(self, sample: Any = None, *, images: int = _MANY, callers: int = 1) -> "Predictor":
+    def prepare(self, sample: Any = None, *, images: int = 10**9, callers: int = 1) -> "Predictor":
         """Make ready now what the first images would wait for: choose the runtime, convert, compare, compute once.
 
         Called again, or by several threads at once, it is done once. It costs one forward pass of the sample in torch;
@@ -177,7 +175,7 @@ class Predictor:
             InputError: pixels, ids or names are not as expected.
             PackageError: the model's answer is not a number.
         """
-        self._refuse_other_pixels(pixels)
+        refuse_other_pixels(pixels, self.preprocessing)
         count = len(pixels)
         for what, given in (("ids", ids), ("names", names)):
             if given is not None and len(given) != count:
@@ -186,11 +184,7 @@ class Predictor:
             return self._answers([], 0)
         shown = tuple(names or (f"image {number}" for number in range(count)))
         features, logits = self._model_for(pixels, count).answered(pixels, shown)
-        unknown = ("",) * count
-        named = tuple(ids or unknown), tuple(names or unknown)
-        return Answers(
-            tuple(self.classes), *named, logits, features, likeness=self._likeness(features), decision=self.decision
-        )
+        return self._said(tuple(ids or [""] * count), tuple(names or [""] * count), logits, features, {})
 
     def pixels(self, image: Any) -> UInt8[np.ndarray, "H W C"]:
         """One image, of any kind that `answers` takes, as the model sees it: decoded, resized, cropped, in this thread.
@@ -256,13 +250,15 @@ class Predictor:
             several = readable if readable.ndim == 5 else readable[:, None]
             model, called = self._model_for(several[:, 0], images), [names[row] for row in rows]
             features[rows], logits[rows] = averaged_answers(model.answered, several, called, batch_size=len(batch))
-        ids = tuple(each.id for _, each in batch)
-        return Answers(
-            tuple(self.classes), ids, names, logits, features, faults, self._likeness(features), self.decision
-        )
+        return self._said(tuple(each.id for _, each in batch), names, logits, features, faults)
 
-    def _likeness(self, features: np.ndarray) -> np.ndarray | None:
-        return None if self.reference is None else likenesses(self.reference, features)
+    def _said(
+        self, ids: tuple[str, ...], names: tuple[str, ...], logits: np.ndarray, features: np.ndarray,
+        faults: dict[int, str],
+    ) -> Answers:  # fmt: skip
+        """With what the package says of the images that it knows, and of how answers are made."""
+        likeness = likenesses(self.reference, features)
+        return Answers(tuple(self.classes), ids, names, logits, features, faults, likeness, self.decision)
 
     def _model_for(self, pixels: np.ndarray, images: int, *, callers: int = 1, warm: bool = False) -> PreparedModel:
         """What was prepared; whoever comes first prepares on these pixels, and the others wait for it."""
@@ -276,16 +272,6 @@ class Predictor:
                     workload, self._opened, asked=self._asked, images=images, callers=callers, warm=warm
                 )
             return self._prepared
-
-    def _refuse_other_pixels(self, pixels: np.ndarray) -> None:
-        shown = self.preprocessing
-        size = (shown.height, shown.width, shown.channels)
-        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != size:
-            kind = f"{getattr(pixels, 'dtype', type(pixels).__name__)} {tuple(getattr(pixels, 'shape', ()))}"
-            raise InputError(
-                f"pixels are {kind}, an array uint8 (B, {size[0]}, {size[1]}, {size[2]}) was expected",
-                hint="make them with the predictor's own `pixels`, and stack them",
-            )
 
 
 def load(package: str | Path, *, device: str = "auto", runtime: str = EXACT.name) -> Predictor:

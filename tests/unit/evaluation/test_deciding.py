@@ -73,13 +73,25 @@ def test_without_a_decision_figures_are_those_of_the_most_probable_class() -> No
         ({}, "nothing was asked for"),
         ({"sensitivity": 0.9, "costs": "10,1"}, "sensitivity and costs ask for different thresholds"),
         ({"costs": "a,b"}, "costs are 'a,b', two numbers were expected"),
-        ({"costs": "1e9,1"}, "“a” would never be answered on these 200 images"),
-        ({"prevalence": 1e-9}, "“b” would never be answered on these 200 images"),
     ],
 )
 def test_what_cannot_be_decided_is_refused_with_a_hint(settings: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words) as caught:
         chosen(validation(), **settings)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("settings", "never"), [({"costs": "1e9,1"}, "a"), ({"sensitivity": 1.0}, "a"), ({"prevalence": 1e-9}, "b")]
+)
+def test_a_decision_that_would_never_answer_one_class_is_refused(settings: dict[str, object], never: str) -> None:
+    judged = validation()
+    answers, order = judged.probabilities.copy(), judged.probabilities[:, 1].argsort()
+    second, first = np.flatnonzero(judged.labels == 1)[0], np.flatnonzero(judged.labels == 0)[0]
+    answers[[second, order[0]]] = answers[[order[0], second]]  # the least likely of all is of the second class,
+    answers[[first, order[-1]]] = answers[[order[-1], first]]  # the likeliest is not
+    with pytest.raises(InputError, match=f"“{never}” would never be answered on these 200 images") as caught:
+        chosen(dataclasses.replace(judged, probabilities=answers), **settings)
     assert caught.value.hint
 
 

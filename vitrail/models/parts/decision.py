@@ -44,9 +44,7 @@ class Decision(PackagePart):
 
     def __post_init__(self) -> None:
         for name in _NUMBERS:
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, float) and 0 <= value <= 1):
-                raise ValueError(f"{name} is {str(value)[:40]}, a number from 0 to 1 was expected")
+            _number(name, getattr(self, name))
         if self.threshold is not None and len(self.classes) != 2:
             raise ValueError(f"a threshold is for two classes, there are {len(self.classes)}")
         if (self.quantile is None) != (self.level is None):
@@ -97,6 +95,13 @@ class Decision(PackagePart):
             raise ValueError("names of classes were expected")
         if not isinstance(chosen, dict):
             raise ValueError("what was chosen, by name, was expected")
-        numbers = {name: facts.get(name) for name in _NUMBERS}
-        wide = {name: float(value) if type(value) is int else value for name, value in numbers.items()}
+        wide = {name: _number(name, facts.get(name)) for name in _NUMBERS}
         return cls(tuple(classes), **wide, chosen=chosen)
+
+
+def _number(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not 0 <= value <= 1:
+        raise ValueError(f"{name} is {str(value)[:40]}, a number from 0 to 1 was expected")
+    return float(value)
