@@ -1,13 +1,12 @@
 """All evaluations by name, and how they are run one after the other: what one cannot judge does not stop the others."""
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from vitrail.basics.errors import InputError, PackageError, did_you_mean
+from vitrail.basics.errors import InputError, did_you_mean
 from vitrail.basics.events import Noted
 from vitrail.basics.settings import Settings
 from vitrail.evaluation.attention import AttentionSettings, attention_section
@@ -20,7 +19,6 @@ from vitrail.evaluation.section import Section, Sentence
 from vitrail.evaluation.shift import ShiftSettings, shift_section
 from vitrail.evaluation.subject import Evaluation, NotJudged, Subject
 from vitrail.evaluation.tta import TtaSettings, tta_section
-from vitrail.models.parts.seen import Seen
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 
 
@@ -41,19 +39,10 @@ def quality_of(subject: Subject, _: Settings | None = None) -> Section:
     """How good the model is on these images, and on those of them that it was not trained on."""
     judged = subject.judged
     images, quality = {judged.measured_on: judged}, {judged.measured_on: judge(judged, seed=subject.seed)}
-    seen = seen_images(subject)
-    leak_free = None if seen is None else leak_free_accuracy(judged, ~seen.overlap(judged.ids), seed=subject.seed)
+    trained_on = subject.trained_on()
+    leak_free = None if trained_on is None else leak_free_accuracy(judged, ~trained_on, seed=subject.seed)
     fresh = {} if leak_free is None else {judged.measured_on: leak_free}
     return quality_section(Judged(list(judged.classes), images, quality, {}, fresh))
-
-
-def seen_images(subject: Subject) -> Seen | None:
-    """What the package knows of its training images; None where it knows nothing."""
-    if subject.predictor is None:
-        return None
-    with contextlib.suppress(PackageError):
-        return subject.predictor.package.part(Seen)
-    return None
 
 
 EVALUATIONS: Mapping[str, Evaluation] = {

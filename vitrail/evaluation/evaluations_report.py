@@ -10,7 +10,7 @@ from vitrail.data.inspection import Finding
 from vitrail.data.inspection.trained_on import trained_on_finding
 from vitrail.evaluation.attribute_groups import own_attributes
 from vitrail.evaluation.background import cautions_section, findings_section
-from vitrail.evaluation.evaluations import Outcome, scope_section, seen_images
+from vitrail.evaluation.evaluations import Outcome, scope_section
 from vitrail.evaluation.judged_images import JudgedImages
 from vitrail.evaluation.most_wrong import most_wrong_section
 from vitrail.evaluation.section import Section
@@ -88,9 +88,9 @@ def report_sections(
         told: sentences on which images were judged.
     """
     judged, home = subject.judged, ImageHome.of(subject.judged.rows)
-    seen = seen_images(subject)
-    if seen is not None:
-        findings = [trained_on_finding(judged.rows, seen.overlap(judged.ids), of=len(seen)), *findings]
+    known = subject.known_images()
+    if known is not None:
+        findings = [trained_on_finding(judged.rows, known.overlap(judged.ids), of=len(known)), *findings]
     parts: list[Section] = []
     for section in outcome.sections:
         parts.append(section)

@@ -15,7 +15,7 @@ from vitrail.measures.stream_test import StreamTest
 from vitrail.models.parts.shift_reference import ShiftReference
 from vitrail.pages.numbers import p_value
 from vitrail.prediction.answers import Prediction
-from vitrail.prediction.shift_verdict import ShiftSettings, ShiftVerdict, as_figures, shift_of
+from vitrail.prediction.shift_verdict import GatheredImages, ShiftSettings, ShiftVerdict, as_figures, judged_shift
 from vitrail.prediction.unusual_images import UnusualImage
 
 __all__ = ["ShiftSettings", "section_of_shift", "shift_section"]
@@ -36,10 +36,9 @@ def shift_section(subject: Subject, settings: ShiftSettings | None = None) -> Se
         raise NotJudged(f"{_reason(error)}; {error.hint}") from None
     if judged.features is None:
         raise NotJudged("the features of these images were not kept, only answers")
-    verdict = shift_of(
-        reference, judged.features, judged.predicted, settings, classes=judged.classes, groups=judged.groups,
-        seed=subject.seed,
-    )  # fmt: skip
+    known = subject.trained_on()
+    gathered = GatheredImages.of(reference, judged.features, judged.predicted, judged.groups, known)
+    verdict = judged_shift(reference, gathered, settings, classes=judged.classes, seed=subject.seed)
     unusual = [_unusual(judged, reference, row) for row in verdict.most_unusual]
     tone = subject.needed_predictor().preprocessing.tone
     home = ImageHome.of(judged.rows)
@@ -105,6 +104,13 @@ def shift_sentences(verdict: ShiftVerdict, stream: StreamTest | None = None) -> 
         "not enough images": "Not enough images to say whether they differ as a whole",
     }[verdict.decision]
     sentences = [Sentence(f"{said}: {verdict.why}.", verdict.decision)]
+    if verdict.trained_on and verdict.images:
+        sentences.append(
+            Sentence(
+                f"{verdict.trained_on:,} of {verdict.trained_on + verdict.images:,} images it was trained on: they are "
+                "known, lie nearer than new ones do, and have no part in this."
+            )
+        )
     share = verdict.unusual
     if share.value is not None:
         sentences.append(

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from vitrail.basics.events import Emit, nobody
 from vitrail.data.checked_files import checked_places
 from vitrail.data.loader import pixel_batches
 from vitrail.evaluation.judged_images import JudgedImages
 from vitrail.evaluation.section import Section
+from vitrail.models.parts.seen import Seen
+from vitrail.prediction.likeness import trained_images
 from vitrail.prediction.predictor import Predictor
 
 
@@ -49,6 +52,15 @@ class Subject:
         if self.predictor is None:
             raise NotJudged("it needs the model, and only a table of answers was given")
         return self.predictor
+
+    def known_images(self) -> Seen | None:
+        """What the package knows of its training images; None where it knows nothing, or where there is no package."""
+        return None if self.predictor is None else trained_images(self.predictor.package)
+
+    def trained_on(self) -> Bool[np.ndarray, "N"] | None:
+        """Which of the judged images the model was trained on; None: nobody knows."""
+        known = self.known_images()
+        return None if known is None else known.overlap(self.judged.ids)
 
     def pixel_batches(self, judged: JudgedImages | None = None, *, batch_size: int = 16) -> Iterator[np.ndarray]:
         """The pixels that the model sees, uint8 (B, H, W, C), the last batch possibly smaller; in the order of rows.

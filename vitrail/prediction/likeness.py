@@ -1,5 +1,7 @@
 """How like the images that a model knows an image is: the verdict on one image, from the package's reference."""
 
+import contextlib
+
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
@@ -8,6 +10,7 @@ from vitrail.basics.errors import PackageError
 from vitrail.measures.conformal_p_values import conformal_p_values
 from vitrail.measures.mahalanobis import mahalanobis_distance
 from vitrail.models.package import Package
+from vitrail.models.parts.seen import Seen
 from vitrail.models.parts.shift_reference import ShiftReference, preprocessing_digest
 from vitrail.prediction.answers import TIE, UNLIKE
 
@@ -50,6 +53,13 @@ def reference_or_reason(package: Package) -> tuple[ShiftReference | None, Packag
         return package_reference(package), None
     except PackageError as error:
         return None, error
+
+
+def trained_images(package: Package) -> Seen | None:
+    """What a package knows of the images that it was trained on; None where it knows nothing that can be read."""
+    with contextlib.suppress(PackageError):
+        return package.part(Seen)
+    return None
 
 
 def likenesses(reference: ShiftReference | None, features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N"] | None:

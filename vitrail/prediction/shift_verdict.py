@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 
 from vitrail.basics.settings import Settings
@@ -67,6 +67,7 @@ class ShiftVerdict:
         answered: answers by class, and those about held-out images.
         outlier_indices: rows of the images beyond the 95th percentile, in order.
         most_unusual: rows of the most unusual images, the farthest first.
+        trained_on: images that were given, too, and that the model was trained on: they are known, and in no figure.
         shift_detected: whether `shift_score` is above what is tolerated; None where there are too few images. This is
             the rule of the articles Vitrail grew from, without a test; `decision` has one.
     """
@@ -84,6 +85,7 @@ class ShiftVerdict:
     outlier_indices: Sequence[int]
     most_unusual: Sequence[int]
     shift_detected: bool | None
+    trained_on: int = 0
 
     @property
     def shift_score(self) -> float | None:
@@ -92,7 +94,7 @@ class ShiftVerdict:
 
 
 @dataclass(frozen=True, eq=False)
-class SeenImages:
+class GatheredImages:
     """What is known of the images that are judged.
 
     Attributes:
@@ -101,6 +103,8 @@ class SeenImages:
         rows: their places among the images that were given.
         groups: patients, numbered from 0; None where every image stands for itself.
         spread: of their places along the reference's directions; None for fewer than two.
+        trained_on: how many images were given beside these that the model was trained on. They lie nearer than new
+            images do, because the reference was computed from them, and have no part in the verdict.
     """
 
     distances: Float[np.ndarray, "N"]
@@ -108,11 +112,35 @@ class SeenImages:
     rows: Int[np.ndarray, "N"]
     groups: Int[np.ndarray, "N"] | None
     spread: MeanAndSpread | None
+    trained_on: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        reference: ShiftReference,
+        features: Float[np.ndarray, "N D"],
+        predicted: Int[np.ndarray, "N"],
+        groups: Int[np.ndarray, "N"] | None = None,
+        trained_on: Bool[np.ndarray, "N"] | None = None,
+    ) -> "GatheredImages":
+        """From features that are all there, without the images that were trained on."""
+        rows = np.arange(len(features)) if trained_on is None else np.flatnonzero(~trained_on)
+        own = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
+        units = len(rows) if own is None else len(np.unique(own))
+        spread = MeanAndSpread.of_groups(reference.places(features[rows], predicted[rows]), own) if units > 1 else None
+        distances = mahalanobis_distance(reference.distances, features[rows])
+        return cls(distances, predicted[rows], rows, own, spread, len(features) - len(rows))
 
     @property
     def units(self) -> int:
         """Independent pieces of evidence."""
-        return len(self.distances) if self.groups is None else int(self.groups.max()) + 1
+        return len(self.distances) if self.groups is None else int(self.groups.max(initial=-1)) + 1
+
+    @property
+    def new_share(self) -> float:
+        """The share of new images among all that were given."""
+        given = len(self.distances) + self.trained_on
+        return len(self.distances) / given if given else 1.0
 
 
 def shift_of(
@@ -139,52 +167,64 @@ def shift_of(
     Raises:
         InputError: a feature is NaN or infinite, or of another width.
     """
-    distances = mahalanobis_distance(reference.distances, features)
-    units = len(features) if groups is None else int(groups.max()) + 1
-    spread = MeanAndSpread.of_groups(reference.places(features, predicted), groups) if units > 1 else None
-    seen = SeenImages(distances, predicted, np.arange(len(features)), groups, spread)
-    return judged_shift(reference, seen, settings, classes=classes, seed=seed)
+    gathered = GatheredImages.of(reference, features, predicted, groups)
+    return judged_shift(reference, gathered, settings, classes=classes, seed=seed)
 
 
 def judged_shift(
-    reference: ShiftReference, seen: SeenImages, settings: ShiftSettings, *, classes: Sequence[str], seed: int = 0
-) -> ShiftVerdict:
+    reference: ShiftReference, gathered: GatheredImages, settings: ShiftSettings, *, classes: Sequence[str],
+    seed: int = 0,
+) -> ShiftVerdict:  # fmt: skip
     """The verdict from what was gathered of images; see `shift_of` for the arguments."""
-    p_values = conformal_p_values(reference.scores, seen.distances)
+    p_values = conformal_p_values(reference.scores, gathered.distances)
     outliers = are_unlike(p_values)
-    too_few = _too_few(reference, seen, settings)
-    mix = tuple(np.bincount(each, minlength=len(classes)) for each in (reference.score_classes, seen.predicted))
+    too_few = _too_few(reference, gathered, settings)
+    mix = tuple(np.bincount(each, minlength=len(classes)) for each in (reference.score_classes, gathered.predicted))
     none = TwoSampleTest(None, None, "", too_few)
     distances = features = class_mix = none
-    both = SampleVerdict("not enough images", None)
-    if too_few is None and seen.spread is not None:
-        distances = score_test(reference.scored, Scored(seen.distances, seen.predicted, seen.groups))
-        features = _in_deviations(mean_test(reference.mean_and_spread, seen.spread), reference)
+    both, why = SampleVerdict("not enough images", None), too_few
+    if too_few is None and gathered.spread is not None:
+        distances = score_test(reference.scored, Scored(gathered.distances, gathered.predicted, gathered.groups))
+        features = _in_deviations(mean_test(reference.mean_and_spread, gathered.spread), reference)
         class_mix = class_mix_test(*mix, seed=seed)
         both = combined_verdict(
             distances, features, alpha=settings.shift_level, least_score=settings.least_distance_shift,
             least_mean=settings.least_mean_shift,
         )  # fmt: skip
+    if too_few is not None and gathered.new_share < settings.largest_outlier_share:
+        both, too_few = SampleVerdict("not shifted", None), None
+        why = _known(gathered)
     unusual = wilson(int(outliers.sum()), len(outliers), name="unlike the known images")
-    farthest = np.argsort(-seen.distances, kind="stable")[: settings.unusual_shown]
+    farthest = np.argsort(-gathered.distances, kind="stable")[: settings.unusual_shown]
     return ShiftVerdict(
-        decision=both.decision, p_value=both.p_value, why=too_few or _why(distances, features),
-        images=len(seen.distances), held_out=reference.held_out, unusual=unusual, distances=distances,
+        decision=both.decision, p_value=both.p_value, why=why or _why(distances, features),
+        images=len(gathered.distances), held_out=reference.held_out, unusual=unusual, distances=distances,
         features=features, class_mix=class_mix,
         answered={name: (int(new), int(old)) for name, old, new in zip(classes, *mix, strict=True)},
-        outlier_indices=seen.rows[outliers].tolist(), most_unusual=seen.rows[farthest].tolist(),
+        outlier_indices=gathered.rows[outliers].tolist(), most_unusual=gathered.rows[farthest].tolist(),
+        trained_on=gathered.trained_on,
         shift_detected=None if too_few else bool((unusual.value or 0) > settings.largest_outlier_share),
     )  # fmt: skip
 
 
-def _too_few(reference: ShiftReference, seen: SeenImages, settings: ShiftSettings) -> str | None:
+def _too_few(reference: ShiftReference, gathered: GatheredImages, settings: ShiftSettings) -> str | None:
     least = settings.least_shift_images
-    patients = "" if seen.groups is None else " of different groups"
-    if seen.units < least:
-        return f"{seen.units} images{patients} are too few for a verdict on all of them, {least} are needed"
+    patients = "" if gathered.groups is None else " of different groups"
+    if gathered.units < least:
+        new = " new" if gathered.trained_on else ""
+        return f"{gathered.units}{new} images{patients} are too few for a verdict on all of them, {least} are needed"
     if reference.units < least:
         return f"the package knows {reference.units} independent held-out images, {least} are needed for a verdict"
     return None
+
+
+def _known(gathered: GatheredImages) -> str:
+    """Why hardly anything new was given; see `largest_outlier_share`."""
+    new = len(gathered.distances)
+    given = gathered.trained_on + new
+    if not new:
+        return f"the model was trained on these very images, all {given:,}"
+    return f"the model was trained on {gathered.trained_on:,} of these {given:,} images themselves"
 
 
 def _in_deviations(test: TwoSampleTest, reference: ShiftReference) -> TwoSampleTest:
@@ -217,6 +257,7 @@ def as_figures(verdict: ShiftVerdict) -> dict[str, Any]:
         "shift_detected": verdict.shift_detected,
         "shift_score": verdict.shift_score,
         "images": verdict.images,
+        "trained_on": verdict.trained_on,
         "held_out_images": verdict.held_out,
         "unusual": verdict.unusual.as_json(),
         "expected_unusual": UNLIKE,

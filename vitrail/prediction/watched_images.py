@@ -9,9 +9,10 @@ from jaxtyping import Float, Int
 from vitrail.measures.covariance import Moments
 from vitrail.measures.mahalanobis import mahalanobis_distance
 from vitrail.measures.two_samples import MeanAndSpread
+from vitrail.models.parts.seen import Seen
 from vitrail.models.parts.shift_reference import ShiftReference
 from vitrail.prediction.answers import Answers
-from vitrail.prediction.shift_verdict import SeenImages, ShiftSettings, ShiftVerdict, judged_shift
+from vitrail.prediction.shift_verdict import GatheredImages, ShiftSettings, ShiftVerdict, judged_shift
 from vitrail.prediction.unusual_images import UnusualImages
 
 
@@ -22,9 +23,11 @@ class WatchedImages:
     Attributes:
         reference: of the package that answers.
         settings: when images count as shifted.
-        ids: of the images that were read, in order.
+        ids: of the images that were read and are new, in order.
         unread: by path, why the others were not.
+        trained_on: images that the model was trained on, by the package's own account: they are known, and left out.
         given: images, read or not.
+        known: what the package knows of its training images.
     """
 
     reference: ShiftReference
@@ -32,6 +35,8 @@ class WatchedImages:
     ids: list[str] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
     given: int = 0
+    known: Seen | None = None
+    trained_on: int = 0
     _farthest: UnusualImages = field(default_factory=lambda: UnusualImages(0))
     _parts: list[tuple[Float[np.ndarray, "_"], Int[np.ndarray, "_"], Int[np.ndarray, "_"]]] = field(
         default_factory=list
@@ -39,13 +44,16 @@ class WatchedImages:
     _places: Moments | None = None
 
     @classmethod
-    def by(cls, reference: ShiftReference, settings: ShiftSettings) -> "WatchedImages":
+    def by(cls, reference: ShiftReference, settings: ShiftSettings, known: Seen | None = None) -> "WatchedImages":
         """No images yet."""
-        return cls(reference, settings, _farthest=UnusualImages(settings.unusual_shown))
+        return cls(reference, settings, known=known, _farthest=UnusualImages(settings.unusual_shown))
 
     def add(self, answers: Answers) -> None:
         """Take more answers, in order."""
-        rows = np.array([row for row in range(len(answers)) if row not in answers.faults], dtype=np.int64)
+        trained_on = np.zeros(len(answers), bool) if self.known is None else self.known.overlap(answers.ids)
+        self.trained_on += int(trained_on.sum())
+        new = np.flatnonzero(~trained_on).tolist()
+        rows = np.array([row for row in new if row not in answers.faults], dtype=np.int64)
         self.unread.update({answers.names[row]: why for row, why in answers.faults.items()})
         if len(rows):
             features, predicted = answers.features[rows], answers.logits[rows].argmax(axis=1)
@@ -66,7 +74,7 @@ class WatchedImages:
 
     @property
     def distances(self) -> Float[np.ndarray, "_"]:
-        """Of the images that were read, in order."""
+        """Of the images that were read and are new, in order."""
         return np.concatenate([np.zeros(0), *(distances for distances, _, _ in self._parts)])
 
     def verdict(self, *, classes: Sequence[str], seed: int = 0) -> ShiftVerdict:
@@ -75,5 +83,5 @@ class WatchedImages:
         predicted = np.concatenate([nothing, *(each for _, each, _ in self._parts)])
         rows = np.concatenate([nothing, *(each for _, _, each in self._parts)])
         spread = None if self._places is None or self._places.count < 2 else MeanAndSpread.of(self._places)
-        seen = SeenImages(self.distances, predicted, rows, None, spread)
-        return judged_shift(self.reference, seen, self.settings, classes=classes, seed=seed)
+        gathered = GatheredImages(self.distances, predicted, rows, None, spread, self.trained_on)
+        return judged_shift(self.reference, gathered, self.settings, classes=classes, seed=seed)

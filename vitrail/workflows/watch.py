@@ -22,6 +22,7 @@ from vitrail.models.package_parts import with_part
 from vitrail.pages.progress import sink_or_bars
 from vitrail.prediction.answers import gathered_answers
 from vitrail.prediction.kept_answers import kept_answers
+from vitrail.prediction.likeness import trained_images
 from vitrail.prediction.predictor import load
 from vitrail.prediction.shift_stream import keep_stream, read_stream
 from vitrail.prediction.watched_images import WatchedImages
@@ -69,7 +70,7 @@ def watch(
         if out is not None:
             refuse_occupied(Path(out), overwrite=overwrite)
         files, predictor = given_files(images), load(package, device=chosen.device)
-        watched = WatchedImages.by(predictor.needed_reference(), chosen.shift)
+        watched = WatchedImages.by(predictor.needed_reference(), chosen.shift, trained_images(predictor.package))
         stream = None if chosen.stream is None else read_stream(chosen.stream, predictor)
         usual = unused_run_path(f"{files.name}-watched", parent=Path("runs"))
         with RunFolder.open(Path(out or usual), chosen.model_dump(mode="json"), overwrite=overwrite) as run:

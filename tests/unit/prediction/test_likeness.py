@@ -1,17 +1,20 @@
 """References: what they hold and never hold, what they say of images, and what is refused."""
 
 import dataclasses
+import io
 import json
 
 import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 
 from vitrail.basics.errors import InputError, PackageError
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.models.package import PackageContents, read_package, write_package
 from vitrail.models.package_parts import PartContent, with_part
+from vitrail.models.parts.seen import Seen
 from vitrail.models.parts.shift_reference import ShiftReference
 from vitrail.models.ready import ReadyModel
 from vitrail.prediction.answers import Prediction, gathered_answers
@@ -19,7 +22,7 @@ from vitrail.prediction.likeness import are_unlike, likenesses, more_than_chance
 from vitrail.prediction.predictor import Predictor
 from vitrail.prediction.reference_making import KnownFeatures, made_reference, why_no_reference
 from vitrail.prediction.shift_stream import ShiftStream, keep_stream, read_stream
-from vitrail.prediction.shift_verdict import ShiftSettings, shift_of
+from vitrail.prediction.shift_verdict import GatheredImages, ShiftSettings, shift_of
 from vitrail.prediction.watched_images import WatchedImages
 
 RANDOM = np.random.default_rng(0)
@@ -166,6 +169,12 @@ def pictures(count: int, *, dark: bool = False) -> np.ndarray:
     return RANDOM.integers(0, 40 if dark else 256, (count, 16, 16, 3), dtype=np.uint8)
 
 
+def as_file(picture: np.ndarray) -> bytes:
+    """The bytes of a PNG file: files have ids, pictures in memory have none."""
+    Image.fromarray(picture).save(file := io.BytesIO(), "png")
+    return file.getvalue()
+
+
 def knowing(predictor: Predictor, folder, *, shown: Preprocessing | None = None) -> Predictor:
     training, held_out = (predictor.answers_of(pictures(count)) for count in (60, 60))
     made = made_reference(
@@ -220,6 +229,34 @@ def test_watching_keeps_rows_of_files_that_could_be_read_and_the_most_unusual_of
     assert len(watched.unusual.found) == 3 and all(each.row > 20 for each in watched.unusual.found)
     assert [each.row for each in watched.unusual.found] == list(verdict.most_unusual)
     assert verdict.decision == "shifted"
+
+
+def test_images_that_the_model_was_trained_on_are_known_and_say_nothing_of_the_others(package, tmp_path) -> None:
+    predictor = knowing(package, tmp_path / "knowing")
+    bright, dark = ([as_file(each) for each in pictures(40, dark=night)] for night in (False, True))
+    answers = gathered_answers(predictor.answers([*bright, *dark], workers=0))
+
+    def verdict(images, known):
+        seen = Seen.of(known, seed=0, fingerprint="any")
+        watched = WatchedImages.by(predictor.needed_reference(), ShiftSettings(), seen)
+        for each in predictor.answers(images, batch_size=8, workers=0):
+            watched.add(each)
+        return watched.verdict(classes=predictor.classes)
+
+    every = verdict(dark, answers.ids[40:])
+    assert (every.decision, every.images, every.trained_on, every.shift_detected) == ("not shifted", 0, 40, False)
+    assert every.why == "the model was trained on these very images, all 40"
+    nearly = verdict(dark, answers.ids[43:])
+    assert (nearly.decision, nearly.images) == ("not shifted", 3)
+    assert nearly.why == "the model was trained on 37 of these 40 images themselves"
+    few = verdict(dark, answers.ids[60:])
+    assert few.decision == "not enough images" and few.why.startswith("20 new images are too few")
+    mixed = verdict([*bright, *dark], answers.ids[:40])
+    assert (mixed.decision, mixed.images, mixed.trained_on) == ("shifted", 40, 40)
+    assert min(mixed.most_unusual) >= 40
+    rows, predicted = np.arange(80), answers.logits.argmax(axis=1)
+    alone = GatheredImages.of(predictor.needed_reference(), answers.features, predicted, rows // 2, rows < 40)
+    assert (len(alone.distances), alone.units, alone.trained_on, alone.rows.min()) == (40, 20, 40, 40)
 
 
 def test_a_stream_counts_an_image_once_and_belongs_to_its_package(package, tmp_path) -> None:
