@@ -27,14 +27,14 @@ def package(tmp_path, images):
 
 def test_a_package_is_judged_and_what_it_was_trained_on_or_does_not_know_is_named(vitrail, package, images, tmp_path):
     ended = vitrail(
-        "evaluate", package, images, "--with", "quality", "--out", tmp_path / "run", "--workers", "0", "--json"
-    )
+        "evaluate", package, images, "--with", "quality", "--out", tmp_path / "run", "--workers", "0", "--json", "--split", "all",
+    )  # fmt: skip
     assert ended.code == 0, ended.err
     told, report = json.loads(ended.out), json.loads((tmp_path / "run" / "report.json").read_text())
     assert told["n"] == 7
     assert told["sections"] == report["sections"]
     quality = report["sections"]["quality"]["figures"]
-    assert (quality["splits"]["images"]["n"], quality["leak_free_accuracy"]["n"]) == (7, 5)
+    assert (quality["splits"]["given"]["n"], quality["leak_free_accuracy"]["n"]) == (7, 5)
     assert "2 of 7 images are among the 2 training images of the package" in json.dumps(report["sections"]["findings"])
     told_of = report["sections"]["scope"]["sentences"][0]["text"]
     assert "1 image of 1 class that the model does not know is in no figure: 'moth'" in told_of
@@ -61,7 +61,10 @@ def test_stopped_within_the_evaluations_it_leaves_a_report_and_goes_on_with_the_
     with monkeypatch.context() as within:
         within.setattr("vitrail.prediction.predictor.Predictor._answers", None)  # nothing is computed again
         result = product.evaluate(package, images, **asked)
-    assert result.sections["quality"].figures["splits"]["images"]["n"] == 7
+    assert result.sections["quality"].figures["splits"]["new"]["n"] == 5
+    assert "Judged on the 6 images that it was not trained on; 2 of 8 it was (--split all judges them, too)." in str(
+        result.sections["scope"].sentences
+    )
     assert result.lines()[0].startswith("accuracy   ")
     with pytest.raises(product.basics.errors.InputError, match="a finished run stands there"):
         product.evaluate(package, images, **asked)
@@ -75,7 +78,7 @@ def test_a_table_of_answers_is_judged_without_a_model_and_what_needs_one_says_so
     told = json.loads(ended.out)
     again = told["sections"]["quality"]["figures"]["splits"]
     accuracies = [each["accuracy"]["value"] for each in again.values()]
-    assert accuracies == [first.sections["quality"].figures["splits"]["images"]["accuracy"]["value"]]
+    assert accuracies == [first.sections["quality"].figures["splits"]["new"]["accuracy"]["value"]]
     assert told["not_judged"]["robustness"] == "it needs the model, and only a table of answers was given"
     assert "neither model nor images were looked at" in told["sections"]["scope"]["sentences"][0]["text"]
 

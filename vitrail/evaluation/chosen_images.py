@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,8 +13,12 @@ from vitrail.data.columns import in_split
 from vitrail.data.inspection import Inspection
 from vitrail.data.inspection.findings import counted, listed
 from vitrail.evaluation.judged_images import headline_split
+from vitrail.models.parts.seen import Seen
 
 EVERY = "all"
+
+NEW, GIVEN = "new", "given"
+"""What the judged images of an undivided data set are called: without those that the model was trained on; all."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class ChosenImages:
 
     Attributes:
         rows: readable images of classes that the model knows, with ids.
-        measured_on: what they are called: `test`, `val`, `train`, or the name of the data.
+        measured_on: what they are called: `test`, `val`, `train`, `new` or `given`.
         told: sentences on what was chosen and what was left out.
     """
 
@@ -32,7 +37,7 @@ class ChosenImages:
 
 
 def chosen_images(
-    inspection: Inspection, *, name: str, classes: Sequence[str], split: str | None = None
+    inspection: Inspection, *, name: str, classes: Sequence[str], split: str | None = None, known: Sequence[Seen] = ()
 ) -> ChosenImages:
     """The images of a data set that a model can be judged on.
 
@@ -41,7 +46,8 @@ def chosen_images(
         name: what the data set is called.
         classes: those that the model knows.
         split: `train`, `val`, `test` or `all`; None: the test images where some are marked as such, else the validation
-            images, else all.
+            images, else those that no model was trained on, else all.
+        known: what models know of their training images.
 
     Raises:
         InputError: there is no such split, or no image is left.
@@ -58,12 +64,31 @@ def chosen_images(
     if asked != EVERY:
         rows = in_split(rows, asked)
         told.append(f"Judged on the images marked {asked!r}, {rows.num_rows:,} of {inspection.table.num_rows:,}.")
+    elif split is None:
+        rows, trained_on = _new(rows, known)
+        told += trained_on
+    measured_on = asked if asked != EVERY else NEW if rows.num_rows < inspection.table.num_rows else GIVEN
     rows, left_out = _readable(rows)
     rows, unknown = _known(rows, classes)
     if not rows.num_rows:
         faults = " ".join([*left_out, *unknown])
         raise InputError(f"{name}: no image is left to judge. {faults}", hint=f"the model knows {listed(classes)}")
-    return ChosenImages(rows, name if asked == EVERY else asked, (*told, *left_out, *unknown))
+    return ChosenImages(rows, measured_on, (*told, *left_out, *unknown))
+
+
+def _new(rows: pa.Table, known: Sequence[Seen]) -> tuple[pa.Table, tuple[str, ...]]:
+    """Images that no model was trained on, where there are some: figures on the others flatter."""
+    trained_on = np.zeros(rows.num_rows, dtype=bool)
+    for seen in known:
+        trained_on |= seen.overlap([each or "" for each in rows["id"].to_pylist()])
+    new = rows.filter(pa.array(~trained_on))
+    if not trained_on.any() or not new.num_rows:
+        return rows, ()
+    left_out = (
+        f"Judged on the {counted(new.num_rows, 'image')} that it was not trained on; {int(trained_on.sum()):,} of "
+        f"{rows.num_rows:,} it was (--split all judges them, too)."
+    )
+    return new, (left_out,)
 
 
 def _readable(rows: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:

@@ -96,7 +96,7 @@ class EvaluationSettings(Settings):
     """What is judged: names of evaluations, e.g. `quality,robustness`."""
     split: Literal["train", "val", "test", "all"] | None = None
     """Which images: `train`, `val`, `test` or `all`; None: the test images where some are marked as such, else the
-    validation images, else all."""
+    validation images, else those that the model was not trained on, else all."""
     seed: int = 0
     """Seed of everything that is drawn by lot."""
     device: str = "auto"

@@ -73,7 +73,11 @@ class EvaluationResult(ShownAsText):
         if "quality" not in self.sections:
             return []
         quality = self.sections["quality"].figures["splits"][self.judged.measured_on]
-        return [f"{'accuracy':<11}{Measure.from_json(quality['accuracy']).text()}"]
+        told = [f"{'accuracy':<11}{Measure.from_json(quality['accuracy']).text()}"]
+        fresh = self.sections["quality"].figures["leak_free_accuracy"]
+        if fresh is not None:
+            told.append(f"{'':<11}{Measure.from_json(fresh).text()} of those that it was not trained on")
+        return told
 
 
 def report_sections(

@@ -23,6 +23,7 @@ from vitrail.pages.progress import sink_or_bars
 from vitrail.pages.shown_as_text import ShownAsText
 from vitrail.prediction.answers import gathered_answers
 from vitrail.prediction.kept_answers import kept_answers
+from vitrail.prediction.likeness import trained_images
 from vitrail.prediction.predictor import Predictor, load
 from vitrail.workflows.check import begin_check
 
@@ -135,7 +136,8 @@ def _candidates(
         processes, inspection = checking.workers, checking.pending.result(emit)
         known = [set(each.classes) for each in loaded.values()]
         classes = sorted(set.intersection(*known))
-        images = chosen_images(inspection, name=checking.images.name, classes=classes, split=settings.split)
+        seen = [each for model in loaded.values() if (each := trained_images(model.package)) is not None]
+        images = chosen_images(inspection, name=checking.images.name, classes=classes, split=settings.split, known=seen)
         for sentence in images.told:
             emit(Noted(f"images   {sentence}"))
     found = []

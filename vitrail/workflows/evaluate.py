@@ -26,6 +26,7 @@ from vitrail.evaluation.subject import Subject
 from vitrail.pages.progress import sink_or_bars
 from vitrail.prediction.answers import gathered_answers
 from vitrail.prediction.kept_answers import kept_answers
+from vitrail.prediction.likeness import trained_images
 from vitrail.prediction.predictor import Predictor, load
 from vitrail.workflows.check import StartedCheck, begin_check
 
@@ -103,7 +104,10 @@ class _OfPackage:
         """The images that are judged, and what the model says of them."""
         predictor, workers = self.predictor, self.started.workers
         inspection = self.started.pending.result(emit)
-        images = chosen_images(inspection, name=self.name, classes=predictor.classes, split=settings.split)
+        known = trained_images(predictor.package)
+        images = chosen_images(
+            inspection, name=self.name, classes=predictor.classes, split=settings.split, known=[known] if known else ()
+        )
         for sentence in images.told:
             emit(Noted(f"images   {sentence}"))
         places = checked_places(images.rows)

@@ -30,7 +30,7 @@ def test_test_images_are_judged_where_there_are_some_and_what_is_left_out_is_nam
 
 def test_another_split_or_all_images_are_judged_where_that_is_asked_for(divided):
     assert [chosen(divided, split).rows.num_rows for split in ("train", "all")] == [5, 6]
-    assert (chosen(divided, "train").measured_on, chosen(divided, "all").measured_on) == ("train", "insects")
+    assert (chosen(divided, "train").measured_on, chosen(divided, "all").measured_on) == ("train", "given")
 
 
 def test_a_split_that_is_not_there_is_refused(divided):
