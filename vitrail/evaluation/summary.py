@@ -13,6 +13,9 @@ LEAST_IMAGES = 10
 WEAKEST = 3
 """Classes that are named as the weakest."""
 
+SIGNIFICANT = 0.05
+"""p-value below which groups differ by more than chance, be it by more or less than fairness allows."""
+
 IMPROVEMENTS = ("tta",)
 """Evaluations that look for better answers: where they were not done, nothing remains untested."""
 
@@ -84,6 +87,7 @@ def _weakest_group(fairness: Figures) -> dict[str, Any] | None:
         "best_group": rate["highest"],
         "best_accuracy": rate["by_group"][rate["highest"]],
         "verdict": rate["verdict"],
+        "beyond_chance": rate["p_value"] is not None and rate["p_value"] < SIGNIFICANT,
     }
 
 

@@ -194,6 +194,8 @@ def judged_shift(
     if too_few is not None and gathered.new_share < settings.largest_outlier_share:
         both, too_few = SampleVerdict("not shifted", None), None
         why = _known(gathered)
+    elif _are_held_out(reference, gathered):
+        why = "these are the images by which the package knows what is usual, so that nothing can differ"
     unusual = wilson(int(outliers.sum()), len(outliers), name="unlike the known images")
     farthest = np.argsort(-gathered.distances, kind="stable")[: settings.unusual_shown]
     return ShiftVerdict(
@@ -225,6 +227,13 @@ def _known(gathered: GatheredImages) -> str:
     if not new:
         return f"the model was trained on these very images, all {given:,}"
     return f"the model was trained on {gathered.trained_on:,} of these {given:,} images themselves"
+
+
+def _are_held_out(reference: ShiftReference, gathered: GatheredImages) -> bool:
+    """Whether the images are those of the reference: to the last digit as far away, image by image."""
+    places = np.searchsorted(reference.scores, gathered.distances).clip(1, max(1, len(reference.scores) - 1))
+    nearest = np.minimum(*(abs(reference.scores[places - back] - gathered.distances) for back in (0, 1)))
+    return bool(len(nearest) and (nearest <= 1e-6 * gathered.distances).mean() > 0.9)
 
 
 def _in_deviations(test: TwoSampleTest, reference: ShiftReference) -> TwoSampleTest:

@@ -23,7 +23,7 @@ def quality() -> Section:
     return quality_section(Judged(list(CLASSES), {"val": few}, {"val": judge(few, seed=0)}, {}, {}))
 
 
-def fairness_figures(**verdicts: str) -> Section:
+def fairness_figures(p_value: float = 0.3, **verdicts: str) -> Section:
     """By attribute: two groups, the second one worse by as many points as its name is long."""
     attributes = {}
     for name, verdict in verdicts.items():
@@ -31,7 +31,7 @@ def fairness_figures(**verdicts: str) -> Section:
         attributes[name] = {
             "accuracy": {
                 "by_group": {group: rate.as_json() for group, rate in rates.items()},
-                "highest": "m", "lowest": "f", "verdict": verdict,
+                "highest": "m", "lowest": "f", "verdict": verdict, "p_value": p_value,
                 "difference": wilson(len(name), 100, name="difference").as_json(),
             }
         }  # fmt: skip
@@ -83,6 +83,8 @@ def test_the_weakest_group_is_of_an_unfair_attribute_before_one_that_lies_farthe
     section = summary_section(judged, {}, CLASSES)
     assert section.figures["weakest_group"]["attribute"] == "hospital"
     assert "not enough evidence whether that is chance" in shown(section, tmp_path)
+    judged["fairness"] = fairness_figures(p_value=0.01, hospital="not enough evidence")
+    assert "for “m”: more than chance." in shown(summary_section(judged, {}, CLASSES), tmp_path)
 
 
 def test_nothing_that_was_left_out_counts_as_tested(quality: Section, tmp_path: Path) -> None:

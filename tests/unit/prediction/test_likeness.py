@@ -140,6 +140,15 @@ def test_all_images_are_shifted_not_shifted_or_too_few() -> None:
     assert patients.decision == "not enough images" and "23 images of different groups" in patients.why
 
 
+def test_the_held_out_images_themselves_cannot_differ_and_it_says_so() -> None:
+    kept = known(held_out=60)
+    made, predicted = made_reference(kept, classes=3, preprocessing=SHOWN), np.arange(60) % 3
+    again = shift_of(made, kept.held_out[::-1], predicted, ShiftSettings(), classes=CLASSES)
+    assert again.decision == "not shifted" and "by which the package knows what is usual" in again.why
+    others = shift_of(made, features_of(predicted), predicted, ShiftSettings(), classes=CLASSES)
+    assert "by which the package knows" not in others.why
+
+
 def test_a_reference_of_few_patients_gives_no_verdict() -> None:
     made = made_reference(known(held_out=60, groups=np.arange(60) // 3), classes=3, preprocessing=SHOWN)
     predicted = np.arange(90) % 3
