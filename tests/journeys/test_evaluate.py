@@ -27,7 +27,8 @@ def package(tmp_path, images):
 
 def test_a_package_is_judged_and_what_it_was_trained_on_or_does_not_know_is_named(vitrail, package, images, tmp_path):
     ended = vitrail(
-        "evaluate", package, images, "--with", "quality", "--out", tmp_path / "run", "--workers", "0", "--json", "--split", "all",
+        "evaluate", package, images, "--with", "quality", "--out", tmp_path / "run", "--workers", "0", "--json",
+        "--split", "all",
     )  # fmt: skip
     assert ended.code == 0, ended.err
     told, report = json.loads(ended.out), json.loads((tmp_path / "run" / "report.json").read_text())
