@@ -49,7 +49,7 @@ def _rows_of(split: str, judged: JudgedImages) -> pa.Table:
         "split": pa.array([split] * len(judged), pa.string()),
         "label": judged.rows["label"].cast(pa.string()),
         "group": groups,
-        "predicted": pa.array([judged.classes[number] for number in judged.probabilities.argmax(axis=1)], pa.string()),
+        "predicted": pa.array([judged.classes[number] for number in judged.most_probable], pa.string()),
         **_decided(judged),
     }
     probabilities = {f"p_{name}": judged.probabilities[:, number] for number, name in enumerate(judged.classes)}

@@ -37,7 +37,7 @@ def shift_section(subject: Subject, settings: ShiftSettings | None = None) -> Se
     if judged.features is None:
         raise NotJudged("the features of these images were not kept, only answers")
     verdict = shift_of(
-        reference, judged.features, judged.predicted, settings, classes=judged.classes, groups=judged.groups,
+        reference, judged.features, judged.most_probable, settings, classes=judged.classes, groups=judged.groups,
         seed=subject.seed,
     )  # fmt: skip
     unusual = [_unusual(judged, reference, row) for row in verdict.most_unusual]

@@ -3,6 +3,7 @@
 It is not in a package that nobody decided about; such a package answers the most probable class.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +56,14 @@ class Decision(PackagePart):
         if self.threshold is None:
             return probabilities.argmax(axis=1)
         return (probabilities[:, 1] >= self.threshold).astype(np.int64)
+
+    @property
+    def logit_offset(self) -> float:
+        """What is added to the second class's logit, so that the largest is the answer; 0 without a threshold."""
+        if self.threshold is None:
+            return 0.0
+        threshold = min(max(self.threshold, 1e-12), 1 - 1e-12)
+        return math.log1p(-threshold) - math.log(threshold)
 
     def sure(self, probabilities: Float[np.ndarray, "N K"]) -> Bool[np.ndarray, "N"]:
         """Whether the answered class is probable enough to be answered."""
