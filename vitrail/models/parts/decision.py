@@ -18,6 +18,9 @@ _ABOUT = (
     "probable than the least one is not sure, and the classes in the set of an image hold the true one as often as the "
     "level says"
 )
+NOT_SURE = "not sure"
+"""What is said where no class is probable enough."""
+
 _NUMBERS = ("threshold", "least_probability", "quantile", "level")
 
 
