@@ -1,5 +1,6 @@
 """What the model answered about every held-out image, beside the report: anybody can check a figure."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,8 +11,12 @@ import pyarrow.parquet as pq
 from vitrail.basics.files import atomic_file
 from vitrail.basics.printable import spreadsheet_cell
 from vitrail.evaluation.judged_images import JudgedImages
+from vitrail.models.parts.decision import NOT_SURE
 
 TABLE, SPREADSHEET = "answers.parquet", "answers.csv"
+
+DECISION = "decision"
+"""Under this name a table of answers keeps how the package makes answers of probabilities."""
 
 MOST_CELLS = 20_000_000
 """Probabilities above which no spreadsheet is written (some 400 MB of text); the Parquet file always is."""
@@ -30,10 +35,12 @@ def answers_table(judged: Mapping[str, JudgedImages]) -> pa.Table:
     like within the split, never the name; null where images are independent), `predicted` (the most probable class),
     where the package has a decision `decided` (what it answers, or `not sure`), and `p_CLASS` for every
     class: float64 probabilities, exactly those that were judged. For validation images they may differ from what the
-    package answers: see `ABOUT`, which is in the table's metadata, too.
+    package answers: see `ABOUT`, which is in the table's metadata, too, as is the decision (`DECISION`, JSON).
     """
     table = pa.concat_tables([_rows_of(split, each) for split, each in judged.items()])
-    return table.replace_schema_metadata({"about": ABOUT})
+    decision = next(iter(judged.values())).decision
+    told = {} if decision is None else {DECISION: json.dumps(decision.content().facts)}
+    return table.replace_schema_metadata({"about": ABOUT, **told})
 
 
 def answers_sentence(folder: Path) -> str:
@@ -49,7 +56,7 @@ def _rows_of(split: str, judged: JudgedImages) -> pa.Table:
         "split": pa.array([split] * len(judged), pa.string()),
         "label": judged.rows["label"].cast(pa.string()),
         "group": groups,
-        "predicted": pa.array([judged.classes[number] for number in judged.probabilities.argmax(axis=1)], pa.string()),
+        "predicted": pa.array([judged.classes[number] for number in judged.most_probable], pa.string()),
         **_decided(judged),
     }
     probabilities = {f"p_{name}": judged.probabilities[:, number] for number, name in enumerate(judged.classes)}
@@ -60,7 +67,7 @@ def _decided(judged: JudgedImages) -> dict[str, pa.Array]:
     if judged.decision is None:
         return {}
     sure = judged.decision.sure(judged.probabilities)
-    said = [judged.classes[number] if each else "not sure" for number, each in zip(judged.predicted, sure, strict=True)]
+    said = [judged.classes[number] if each else NOT_SURE for number, each in zip(judged.predicted, sure, strict=True)]
     return {"decided": pa.array(said, pa.string())}
 
 

@@ -1,20 +1,27 @@
 """Judged images from a table of answers alone, without a model or images: `answers.parquet` as a fit writes it."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
 from vitrail.basics.errors import InputError, did_you_mean
 from vitrail.data.cells import attribute_of, texts_of
 from vitrail.data.table_files import opened_table
 from vitrail.data.tables import as_table
+from vitrail.evaluation.answers_file import DECISION
 from vitrail.evaluation.judged_images import JudgedImages, headline_split
+from vitrail.models.package_parts import PartContent
+from vitrail.models.parts.decision import NOT_SURE, Decision
 
 NEEDED = ("id", "label")
+_TABLES = (".csv", ".tsv", ".parquet", ".pq")
 _OURS = ("id", "split", "label", "group", "predicted", "decided")
 _PREFIX = "p_"
 EVERY = "all"
@@ -22,11 +29,32 @@ EVERY = "all"
 
 def is_answers_table(path: str | Path) -> bool:
     """Whether a file is a table of answers: it has ids, labels and probabilities, and is no table of images."""
+    return _is_table(path) and not _lacks(path)
+
+
+def refuse_table_without_answers(path: str | Path) -> None:
+    """Raise where a file stands for a model that is a table, but not of answers.
+
+    Raises:
+        InputError: it is; with what it lacks.
+    """
+    lacks = _lacks(path) if _is_table(path) else ""
+    if lacks:
+        raise InputError(
+            f"{path} is no table of answers: it has no {lacks}",
+            hint="a table of answers has id, label and p_CLASS for every class; a package is a folder",
+        )
+
+
+def _is_table(path: str | Path) -> bool:
     file = Path(path).expanduser()
-    if not file.is_file() or file.suffix.lower() not in (".csv", ".tsv", ".parquet", ".pq"):
-        return False
-    names = opened_table(file).names
-    return all(each in names for each in NEEDED) and any(name.startswith(_PREFIX) for name in names)
+    return file.is_file() and file.suffix.lower() in _TABLES
+
+
+def _lacks(path: str | Path) -> str:
+    names = opened_table(Path(path).expanduser()).names
+    missing = [f"column {each!r}" for each in NEEDED if each not in names]
+    return " and no ".join([*missing, *([] if any(name.startswith(_PREFIX) for name in names) else ["column p_CLASS"])])
 
 
 def judged_of_answers(
@@ -47,7 +75,7 @@ def judged_of_answers(
 
     Raises:
         InputError: a column is missing, an id stands twice with different attributes, a probability is no number, or
-            an answer is not the most probable class.
+            an answer is not the most probable class, or was decided otherwise and the table does not say how.
     """
     table, written, source = _read(answers)
     for each in NEEDED:
@@ -55,6 +83,7 @@ def judged_of_answers(
     table, measured_on = _of_split(table, split, name or Path(source).stem, source)
     classes, probabilities = _probabilities(table, source)
     columns = {each: texts_of(table[each], each, source) for each in _OURS if each in table.column_names}
+    decision = _decision(answers, columns.get("decided"), classes, probabilities, source)
     labels = _unescaped(columns["label"], classes)
     _refuse_other_answers(columns.get("predicted"), classes, probabilities, source)
     count = table.num_rows
@@ -65,12 +94,14 @@ def judged_of_answers(
         "split": columns.get("split", pa.nulls(count, pa.string())),
         "group": pa.nulls(count, pa.string()) if groups is None else _of_their_split(groups, columns.get("split")),
         "id": columns["id"],
-        **_own_columns(table, written),
+        **_own_columns(table, written, ours=(*_OURS, "path", *(f"{_PREFIX}{name}" for name in classes))),
     }
     joined = pa.table(rows)
     if attributes is not None:
         joined = _with_attributes(joined, attributes)
-    return JudgedImages(joined, probabilities, classes, measured_on, _numbered(joined["group"]))
+    return JudgedImages(
+        joined, probabilities, classes, measured_on, _numbered(joined["group"]), decision=decision
+    )  # fmt: skip
 
 
 def judged_splits(file: Path) -> dict[str, JudgedImages]:
@@ -169,6 +200,57 @@ def _refuse_other_answers(
         )
 
 
+def _decision(
+    given: Any, decided: pa.ChunkedArray | None, classes: tuple[str, ...], probabilities: Float[np.ndarray, "N K"],
+    source: str,
+) -> Decision | None:  # fmt: skip
+    """How answers were made, where they are not the most probable classes: figures of these would be of another model.
+
+    Raises:
+        InputError: the answers were decided on in a way that the table does not tell.
+    """
+    if decided is None:
+        return None
+    decision = _kept_decision(given, source)
+    if decision is not None and decision.classes != classes:
+        decision = None
+    said = _unescaped(decided, classes).to_pylist()
+    numbers = probabilities.argmax(axis=1) if decision is None else decision.predicted(probabilities)
+    sure = np.ones(len(said), dtype=bool) if decision is None else decision.sure(probabilities)
+    other = [
+        row
+        for row, name in enumerate(said)
+        if name is not None and name != (classes[numbers[row]] if sure[row] else NOT_SURE)
+    ]
+    if other:
+        raise InputError(
+            f"{source}: in {len(other):,} of {len(said):,} rows a package decided otherwise than for the most probable "
+            f"class, first in row {other[0] + 1}: {said[other[0]]!r}; how it decides is not in this table",
+            hint="give answers.parquet as it was written, which says so; or leave out the column decided",
+        )
+    return decision
+
+
+def _kept_decision(given: Any, source: str) -> Decision | None:
+    if isinstance(given, str | Path):
+        file = Path(given).expanduser()
+        told = pq.read_schema(file).metadata if file.suffix.lower() in (".parquet", ".pq") else None
+    else:
+        told = given.schema.metadata if isinstance(given, pa.Table) else None
+    kept = (told or {}).get(DECISION.encode())
+    if kept is None:
+        return None
+    try:
+        facts = json.loads(kept)
+        if not isinstance(facts, dict):
+            raise ValueError("what was decided, by name, was expected")
+        return Decision.from_content(PartContent(facts), version=Decision.version)
+    except ValueError as error:
+        raise InputError(
+            f"{source}: how answers are decided makes no sense: {error}", hint="take the file from where it was made"
+        ) from error
+
+
 def _of_their_split(groups: pa.ChunkedArray, splits: pa.ChunkedArray | None) -> pa.Array:
     """Groups are numbered within their split: the first of one is not the first of another."""
     if splits is None:
@@ -177,8 +259,8 @@ def _of_their_split(groups: pa.ChunkedArray, splits: pa.ChunkedArray | None) -> 
     return pa.array([None if group is None else f"{split} {group}" for group, split in pairs], pa.string())
 
 
-def _own_columns(table: pa.Table, written: bool) -> dict[str, pa.ChunkedArray]:
-    names = [name for name in table.column_names if name not in (*_OURS, "path") and not name.startswith(_PREFIX)]
+def _own_columns(table: pa.Table, written: bool, ours: Sequence[str]) -> dict[str, pa.ChunkedArray]:
+    names = [name for name in table.column_names if name not in ours]
     found = {name: attribute_of(table[name], written=written) for name in names}
     return {name: column for name, column in found.items() if column is not None}
 
@@ -186,15 +268,21 @@ def _own_columns(table: pa.Table, written: bool) -> dict[str, pa.ChunkedArray]:
 def _with_attributes(rows: pa.Table, source: Any) -> pa.Table:
     table, written, called = _read(source)
     _refuse_without("id", table, called)
-    own = _own_columns(table, written)
+    own = _own_columns(table, written, ours=("id", "path", "label", "split", "group"))
+    if not own:
+        raise InputError(
+            f"{called}: there is no attribute; it has {', '.join(table.column_names[:12])}",
+            hint="columns beside id are attributes, e.g. sex or site; path, label, split and group are none",
+        )
     clash = [name for name in own if name in rows.column_names]
     if clash:
         raise InputError(
             f"{called}: the column {clash[0]!r} is in the table of answers, too", hint="rename one of both"
         )
     ids = texts_of(table["id"], "id", called).to_pylist()
-    values = dict(zip(ids, zip(*(own[name].to_pylist() for name in own), strict=True), strict=True))
-    for identity, line in zip(ids, zip(*(own[name].to_pylist() for name in own), strict=True), strict=True):
+    lines = list(zip(*(_comparable(each) for each in own.values()), strict=True))
+    values = dict(zip(ids, lines, strict=True))
+    for identity, line in zip(ids, lines, strict=True):
         if values[identity] != line:
             raise InputError(
                 f"{called}: the id {identity!r} stands there twice, with different attributes",
@@ -211,6 +299,11 @@ def _with_attributes(rows: pa.Table, source: Any) -> pa.Table:
     for place, (name, column) in enumerate(own.items()):
         rows = rows.append_column(name, pa.array([line[place] for line in lines], column.type))
     return rows
+
+
+def _comparable(column: pa.ChunkedArray) -> list[Any]:
+    """Values as they are; NaN, which is not even equal to itself, as an empty cell."""
+    return [None if each != each else each for each in column.to_pylist()]
 
 
 def _numbered(groups: pa.ChunkedArray) -> Int[np.ndarray, "N"] | None:

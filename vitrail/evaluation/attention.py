@@ -167,7 +167,8 @@ def _shown(judged: JudgedImages, most: int) -> JudgedImages | None:
     if most and right.any():
         ids = set(evenly_sampled(judged.where(right), most).ids)
         chosen |= np.array([each in ids for each in judged.ids]) & right
-    surest = np.argsort(-np.where(right, -1.0, judged.probabilities.max(axis=1)), kind="stable")[:most]
+    said = judged.probabilities[np.arange(len(judged)), judged.predicted]
+    surest = np.argsort(-np.where(right, -1.0, said), kind="stable")[:most]
     chosen[[place for place in surest if not right[place]]] = True
     return judged.where(chosen) if chosen.any() else None
 

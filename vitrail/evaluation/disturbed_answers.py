@@ -80,7 +80,12 @@ def disturbed_answers(subject: Subject, judged: JudgedImages, settings: Robustne
         UnreadableImageError: an image went away since it was judged.
     """
     predictor, n = subject.needed_predictor(), len(judged)
-    view = predictor.logits_from_unit_pixels()
+    view, moved = predictor.logits_from_unit_pixels(), _offset(judged)
+
+    def obeying(pixels: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:
+        logits = view(pixels)
+        return logits if moved is None else logits + moved.to(logits)
+
     found = _empty(n, settings)
     total = n * answers_per_image(settings)
     subject.emit(WorkStarted(WORK, total, "answers"))
@@ -88,12 +93,19 @@ def disturbed_answers(subject: Subject, judged: JudgedImages, settings: Robustne
         start = 0
         for pixels in subject.pixel_batches(judged, batch_size=settings.robustness_batch_size):
             places = np.arange(start, start + len(pixels))
-            batch = _Batch(view, pixels, places, judged, subject, settings, predictor.device)
+            batch = _Batch(obeying, pixels, places, judged, subject, settings, predictor.device)
             batch.disturb(found)
             start += len(pixels)
     finally:
         subject.emit(WorkEnded(WORK))
     return found
+
+
+def _offset(judged: JudgedImages) -> Float[Tensor, "K"] | None:
+    """What makes the largest logit the class that the package's decision answers; None where it is so anyway."""
+    if judged.decision is None or not judged.decision.logit_offset:
+        return None
+    return torch.tensor([0.0, judged.decision.logit_offset])
 
 
 def answers_per_image(settings: RobustnessSettings) -> int:
@@ -181,8 +193,10 @@ class _Batch:
         for place in (~stands).nonzero()[:, 0].tolist() if norm == "inf" else ():
             row = int(self.places[int(rows[place])])
             if self._is_wanted(found, row):
-                probabilities = logits[place].double().softmax(dim=0)
-                answer = int(probabilities.argmax())
+                moved_by = _offset(self.judged)
+                own = logits[place] if moved_by is None else logits[place] - moved_by.to(logits)
+                probabilities = own.double().softmax(dim=0)
+                answer = int(logits[place].argmax())
                 before, after = (_pictured(each[place]) for each in (pixels, moved))
                 found.examples.append(Example(row, epsilon, answer, float(probabilities[answer]), before, after))
 

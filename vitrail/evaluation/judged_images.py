@@ -167,9 +167,12 @@ class JudgedImages:
     @functools.cached_property
     def predicted(self) -> Int[np.ndarray, "N"]:
         """Number of the class that is answered: the most probable one, or what the package's decision says."""
-        return (
-            self.probabilities.argmax(axis=1) if self.decision is None else self.decision.predicted(self.probabilities)
-        )
+        return self.most_probable if self.decision is None else self.decision.predicted(self.probabilities)
+
+    @functools.cached_property
+    def most_probable(self) -> Int[np.ndarray, "N"]:
+        """Number of the most probable class, whatever a decision makes of it: what a reference knows images by."""
+        return self.probabilities.argmax(axis=1)
 
     @property
     def group_count(self) -> int | None:

@@ -23,7 +23,7 @@ def most_wrong_section(judged: JudgedImages, worst: tuple[int, ...], home: Image
         tone: on which scale pictures of more than 8 bits are shown; None: no pictures.
     """
     shown = worst[:SHOWN]
-    best = judged.probabilities.argmax(axis=1)
+    best = judged.predicted
     images = [
         {
             "path": home.without(judged.paths[place]),

@@ -50,7 +50,7 @@ def reference_of_images(predictor: Predictor, judged: JudgedImages) -> ShiftRefe
         training=fitted.features,
         labels=fitted.labels,
         held_out=held_out.features,
-        predicted=held_out.predicted,
+        predicted=held_out.most_probable,
         groups=held_out.groups if held_out.group_count != len(held_out) else None,
         source="images that were given after the fit",
     )

@@ -37,7 +37,7 @@ def shift_section(subject: Subject, settings: ShiftSettings | None = None) -> Se
     if judged.features is None:
         raise NotJudged("the features of these images were not kept, only answers")
     known = subject.trained_on()
-    gathered = GatheredImages.of(reference, judged.features, judged.predicted, judged.groups, known)
+    gathered = GatheredImages.of(reference, judged.features, judged.most_probable, judged.groups, known)
     verdict = judged_shift(reference, gathered, settings, classes=judged.classes, seed=subject.seed)
     unusual = [_unusual(judged, reference, row) for row in verdict.most_unusual]
     tone = subject.needed_predictor().preprocessing.tone

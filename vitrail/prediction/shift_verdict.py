@@ -158,7 +158,7 @@ def shift_of(
     Args:
         reference: of the model that gave the features.
         features: pooled, exact as predictions are computed.
-        predicted: the class numbers that the model answered.
+        predicted: the most probable classes' numbers, as of the reference's images; a decision has no say in it.
         settings: when images count as shifted.
         classes: names by number.
         groups: patients, numbered from 0 without gaps; images of one count as one piece of evidence.

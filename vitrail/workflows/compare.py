@@ -13,7 +13,7 @@ from vitrail.basics.run_standing import refuse_occupied, unused_run_path
 from vitrail.basics.versions import versions
 from vitrail.data.checked_files import checked_places
 from vitrail.data.split_images import fingerprint
-from vitrail.evaluation.answers_table import is_answers_table, judged_of_answers
+from vitrail.evaluation.answers_table import is_answers_table, judged_of_answers, refuse_table_without_answers
 from vitrail.evaluation.chosen_images import ChosenImages, chosen_images
 from vitrail.evaluation.comparison import Candidate, ComparisonSettings, comparison_section
 from vitrail.evaluation.judged_images import JudgedImages
@@ -99,6 +99,9 @@ def compare(  # noqa: PLR0913 - two models where other recipes have one
         if out is not None:
             refuse_occupied(Path(out), overwrite=overwrite)
         tables = [is_answers_table(each) for each in (a, b)]
+        for each, is_table in zip((a, b), tables, strict=True):
+            if not is_table:
+                refuse_table_without_answers(each)
         _refuse_without_data(data, tables)
         name = Path(str(a)).stem if data is None else _name_of(data)
         place = Path(out or unused_run_path(f"{name}-compared", parent=Path("runs")))

@@ -16,7 +16,7 @@ from vitrail.data.checked_files import checked_places
 from vitrail.data.inspection import Finding
 from vitrail.data.split_images import fingerprint
 from vitrail.evaluation.answers_file import answers_sentence, write_answers
-from vitrail.evaluation.answers_table import is_answers_table, judged_of_answers
+from vitrail.evaluation.answers_table import is_answers_table, judged_of_answers, refuse_table_without_answers
 from vitrail.evaluation.chosen_images import chosen_images
 from vitrail.evaluation.evaluations import EvaluationSettings, Outcome, evaluated
 from vitrail.evaluation.evaluations_report import EvaluationResult, report_sections
@@ -120,6 +120,7 @@ class _OfPackage:
 
 
 def _of_package(package: str | Path, data: Any, settings: EvaluationSettings, workers: int | None) -> _OfPackage:
+    refuse_table_without_answers(package)
     if data is None:
         raise InputError("a package is judged on labelled images, and none were named", hint="name them behind it")
     started = begin_check(data, workers=workers)

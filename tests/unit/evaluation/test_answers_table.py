@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -8,10 +10,11 @@ from tests.unit.evaluation.realistic_report import realistic_answers
 from tests.unit.evaluation.test_fairness import judged_images
 from vitrail.basics.errors import InputError
 from vitrail.evaluation.answers_file import write_answers
-from vitrail.evaluation.answers_table import is_answers_table, judged_of_answers
+from vitrail.evaluation.answers_table import is_answers_table, judged_of_answers, refuse_table_without_answers
 from vitrail.evaluation.fairness import FairnessSettings, fairness_section
 from vitrail.evaluation.quality import judge
 from vitrail.evaluation.subject import Subject
+from vitrail.models.parts.decision import Decision
 
 FILES = ["answers.parquet", "answers.csv"]
 
@@ -95,6 +98,8 @@ def test_attributes_that_do_not_fit_are_refused():
         (pa.table({"id": ["a", "a"], "sex": ["f", "m"]}), "the id 'a' stands there twice, with different attributes"),
         (pa.table({"id": ["q"], "sex": ["f"]}), "none of its 1 ids is one of the 2 answered images"),
         (pa.table({"sex": ["f"]}), "no column 'id'"),
+        (pa.table({"id": ["a"]}), "there is no attribute; it has id"),
+        (pa.table({"id": ["a"], "label": ["x"], "split": ["val"]}), "there is no attribute; it has id, label, split"),
     ]:
         with pytest.raises(InputError, match=text):
             judged_of_answers(table(), attributes=attributes)
@@ -105,3 +110,47 @@ def test_a_table_of_answers_is_told_from_one_of_images(tmp_path):
     (tmp_path / "images.csv").write_text("path,label\na.jpg,x\n")
     assert is_answers_table(tmp_path / "answers.parquet")
     assert not is_answers_table(tmp_path / "images.csv") and not is_answers_table(tmp_path)
+    for fine in (tmp_path / "answers.parquet", tmp_path, tmp_path / "nothing.csv"):
+        refuse_table_without_answers(fine)
+    pq.write_table(table().drop_columns(["label", "p_x", "p_y"]), tmp_path / "less.parquet")
+    with pytest.raises(InputError, match="is no table of answers: it has no column 'label' and no column p_CLASS"):
+        refuse_table_without_answers(tmp_path / "less.parquet")
+
+
+def test_attributes_may_be_called_as_columns_of_answers_are_and_have_no_number_twice():
+    attributes = pa.table(
+        {
+            "id": ["a", "b", "a"],
+            "p_stage": ["I", "II", "I"],
+            "predicted": ["u", "v", "u"],
+            "age": [float("nan"), 3.0, float("nan")],
+        }
+    )
+    found = judged_of_answers(table(), attributes=attributes)
+    assert found.attribute("p_stage").tolist() == ["I", "II"] and found.attribute("predicted").tolist() == ["u", "v"]
+
+
+def decided(**numbers):
+    judged = realistic_answers(["well", "ill"], n=60, skill=1.0)
+    return dataclasses.replace(judged, decision=Decision(("well", "ill"), **numbers))
+
+
+def test_a_table_of_answers_is_judged_as_the_package_decided(tmp_path):
+    judged = decided(threshold=0.9, least_probability=0.6)
+    assert (judged.predicted != judged.most_probable).any() and not judged.decision.sure(judged.probabilities).all()
+    write_answers({"val": judged}, tmp_path)
+    found = judged_of_answers(tmp_path / "answers.parquet")
+    assert judge(found, seed=0).as_json() == judge(judged, seed=0).as_json()
+    with pytest.raises(InputError, match="decided otherwise than for the most probable class") as caught:
+        judged_of_answers(tmp_path / "answers.csv")
+    assert "answers.parquet" in caught.value.hint
+    lost = pq.read_table(tmp_path / "answers.parquet").drop_columns(["decided"])
+    assert judged_of_answers(lost).decision is None
+
+
+def test_a_table_whose_decision_makes_no_sense_is_refused(tmp_path):
+    write_answers({"val": decided(threshold=0.9)}, tmp_path)
+    answers = pq.read_table(tmp_path / "answers.parquet")
+    for kept in ("{", "[]", '{"classes": ["well", "ill"], "threshold": 7}'):
+        with pytest.raises(InputError, match="how answers are decided makes no sense"):
+            judged_of_answers(answers.replace_schema_metadata({"decision": kept}))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from vitrail.basics.errors import InputError, did_you_mean
 from vitrail.features.attention.faithfulness import SHARES, deletions
@@ -14,6 +14,7 @@ from vitrail.features.attention.map import AttentionMap, map_of, times_even
 from vitrail.features.attention.reader import Attended, AttentionReader, Explained
 from vitrail.measures.deletion import Deletion
 from vitrail.models.inputs import Pixels
+from vitrail.models.parts.decision import Decision
 from vitrail.prediction.normalise import Normalise
 from vitrail.prediction.unit_pixels import Seeing
 
@@ -74,6 +75,7 @@ class Looker:
         self.reader.layers.refuse_other_heads(layer, head)
         self.has_answer = getattr(seeing.model, "num_classes", None) != 0
         self._of_class = None if of_class is None else self._number(of_class)
+        self._decision: Decision | None = getattr(seeing, "decision", None)  # of a package; ready models have none
 
     def name(self, answer: int) -> str:
         """What a class is called."""
@@ -97,7 +99,7 @@ class Looker:
         for start in range(0, len(pixels), AT_ONCE):
             part = pixels[start : start + AT_ONCE]
             x = self.as_input(part)
-            seen = self.reader.explained(x, self._chosen(len(x))) if self.has_answer else self.reader.read(x)
+            seen = self.reader.explained(x, self._chosen(x)) if self.has_answer else self.reader.read(x)
             for row in range(len(x)):
                 looked = self._one(seen, part, row)
                 if isinstance(seen, Explained) and start + row < judged:
@@ -118,7 +120,7 @@ class Looker:
         return LookedAt(
             picture=pixels[row],
             answer=chosen,
-            predicted=int(probability.argmax()) if self.has_answer else None,
+            predicted=int(self._answered(probability[None])[0]) if self.has_answer else None,
             probability=None if chosen is None else float(probability[chosen]),
             attention=map_of(
                 rows, seen.layers, size=pixels.shape[1:3], layer=self.layer, head=self.head, picture=pixels[row]
@@ -128,8 +130,19 @@ class Looker:
             distances=seen.distances()[row].cpu().numpy(),
         )
 
-    def _chosen(self, count: int) -> Any:
-        return None if self._of_class is None else torch.full((count,), self._of_class)
+    def _chosen(self, x: Float[torch.Tensor, "B C H W"]) -> Any:
+        """Of each image the class that is explained; None: the most probable one."""
+        if self._of_class is not None:
+            return torch.full((len(x),), self._of_class)
+        if self._decision is None or self._decision.threshold is None:
+            return None
+        return torch.from_numpy(self._answered(self.reader.probabilities(x)))
+
+    def _answered(self, probabilities: Float[torch.Tensor, "B K"]) -> Int[np.ndarray, "B"]:
+        """What `predict` answers, too."""
+        if self._decision is None:
+            return probabilities.argmax(dim=1).cpu().numpy()
+        return self._decision.predicted(probabilities.cpu().numpy())
 
     def _number(self, name: str) -> int:
         if not self.has_answer:

@@ -3,6 +3,7 @@
 It is not in a package that nobody decided about; such a package answers the most probable class.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,9 @@ _ABOUT = (
     "probable than the least one is not sure, and the classes in the set of an image hold the true one as often as the "
     "level says"
 )
+NOT_SURE = "not sure"
+"""What is said where no class is probable enough."""
+
 _NUMBERS = ("threshold", "least_probability", "quantile", "level")
 
 
@@ -55,6 +59,14 @@ class Decision(PackagePart):
         if self.threshold is None:
             return probabilities.argmax(axis=1)
         return (probabilities[:, 1] >= self.threshold).astype(np.int64)
+
+    @property
+    def logit_offset(self) -> float:
+        """What is added to the second class's logit, so that the largest is the answer; 0 without a threshold."""
+        if self.threshold is None:
+            return 0.0
+        threshold = min(max(self.threshold, 1e-12), 1 - 1e-12)
+        return math.log1p(-threshold) - math.log(threshold)
 
     def sure(self, probabilities: Float[np.ndarray, "N K"]) -> Bool[np.ndarray, "N"]:
         """Whether the answered class is probable enough to be answered."""
