@@ -12,14 +12,13 @@ from vitrail.basics.settings import Settings
 from vitrail.measures.conformal_p_values import conformal_p_values
 from vitrail.measures.intervals import Measure, wilson
 from vitrail.measures.mahalanobis import mahalanobis_distance
+from vitrail.measures.stratified_means import StratumMeans, stratified_mean_test
 from vitrail.measures.two_samples import (
-    MeanAndSpread,
     SampleVerdict,
     Scored,
     TwoSampleTest,
     class_mix_test,
     combined_verdict,
-    mean_test,
     score_test,
 )
 from vitrail.models.parts.shift_reference import ShiftReference
@@ -61,7 +60,7 @@ class ShiftVerdict:
         unusual: share of images beyond the 95th percentile of held-out ones; 5 % are expected.
         distances: whether images lie farther from their classes than held-out ones do, or nearer; the effect is the
             share of pairs in which the new image is the more unusual one.
-        features: whether the mean features have moved; the effect is in standard deviations.
+        features: whether the mean features of a class have moved; the effect is in standard deviations.
         class_mix: whether other answers are given than about held-out images; not counted as a shift of the images. The
             effect is the share of answers that would have to change.
         answered: answers by class, and those about held-out images.
@@ -100,14 +99,14 @@ class SeenImages:
         predicted: class numbers.
         rows: their places among the images that were given.
         groups: patients, numbered from 0; None where every image stands for itself.
-        spread: of their places along the reference's directions; None for fewer than two.
+        places: their means by stratum along the reference's directions; None for fewer than two images.
     """
 
     distances: Float[np.ndarray, "N"]
     predicted: Int[np.ndarray, "N"]
     rows: Int[np.ndarray, "N"]
     groups: Int[np.ndarray, "N"] | None
-    spread: MeanAndSpread | None
+    places: StratumMeans | None
 
     @property
     def units(self) -> int:
@@ -141,8 +140,9 @@ def shift_of(
     """
     distances = mahalanobis_distance(reference.distances, features)
     units = len(features) if groups is None else int(groups.max()) + 1
-    spread = MeanAndSpread.of_groups(reference.places(features, predicted), groups) if units > 1 else None
-    seen = SeenImages(distances, predicted, np.arange(len(features)), groups, spread)
+    strata, number = reference.stratum_of_class[predicted], len(reference.stratum_means)
+    places = StratumMeans.of(reference.places(features, predicted), strata, groups, number=number)
+    seen = SeenImages(distances, predicted, np.arange(len(features)), groups, places if units > 1 else None)
     return judged_shift(reference, seen, settings, classes=classes, seed=seed)
 
 
@@ -157,9 +157,9 @@ def judged_shift(
     none = TwoSampleTest(None, None, "", too_few)
     distances = features = class_mix = none
     both = SampleVerdict("not enough images", None)
-    if too_few is None and seen.spread is not None:
+    if too_few is None and seen.places is not None:
         distances = score_test(reference.scored, Scored(seen.distances, seen.predicted, seen.groups))
-        features = _in_deviations(mean_test(reference.mean_and_spread, seen.spread), reference)
+        features = _in_deviations(stratified_mean_test(reference.strata, seen.places), reference)
         class_mix = class_mix_test(*mix, seed=seed)
         both = combined_verdict(
             distances, features, alpha=settings.shift_level, least_score=settings.least_distance_shift,
