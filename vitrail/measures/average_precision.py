@@ -39,7 +39,8 @@ def average_precision(
         groups: the patient of each image, numbered from 0 without gaps.
         seed: of the bootstrap.
 
-    Source: scikit-learn's `average_precision_score`, which has the same value; for the linearised bootstrap,
+    Source: scikit-learn's `average_precision_score`, which has the same value (pytorch-ood's AUPR joins the points by
+    lines, which is too hopeful); for the linearised bootstrap,
     A. C. Davison and D. V. Hinkley (1997), Bootstrap Methods and their Application, section 2.7.
 
     >>> scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.65, 0.35], [0.2, 0.8]])

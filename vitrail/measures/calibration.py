@@ -158,7 +158,10 @@ def expected_calibration_error(
     by how far the sampled gaps stray from the measured ones (the triangle inequality makes that safe), and to 0 when
     a calibrated model could have scored as much; it goes up by the spread of the resampled error.
 
-    Source: C. Guo et al. (2017), On Calibration of Modern Neural Networks, equation 3 (15 bins as there).
+    Source: C. Guo et al. (2017), On Calibration of Modern Neural Networks, equation 3 (15 bins as there). Others count
+    otherwise: torchmetrics 1.9 puts a confidence of 1 into a bin of its own and means the probability of the second
+    class where there are two; pytorch-ood's `calibration_error` is the root of the mean square over bins of a hundred
+    images each, in older versions without the last one.
     """
     N = len(labels)
     plain = Measure("expected calibration error", None, N, scale="number", undefined_because="there are no images")

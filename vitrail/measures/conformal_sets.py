@@ -1,4 +1,8 @@
-"""Sets of classes that hold the true one as often as was asked for: conformal prediction."""
+"""Sets of classes that hold the true one as often as was asked for: conformal prediction.
+
+The rank is never interpolated (as a plain quantile is, in torch-uncertainty among others): of 19 images for sets at
+90 % it would cover 86 %.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace

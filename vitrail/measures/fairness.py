@@ -2,7 +2,8 @@
 
 One group's rate is said with its Wilson interval; the difference between groups with an interval of its own, with what
 chance alone would make of it, and with a verdict that may be "not enough evidence". Undefined is never zero: a group
-without images of a class has no true positive rate, and is named instead of compared.
+without images of a class has no true positive rate, and is named instead of compared. (In fairlearn, which has the same
+figures for every class against the rest otherwise, such a rate is 0 and the difference a false alarm.)
 
 Where images come in patients, a share is worth as many trials as its spread over patients says, and whole patients are
 dealt out by lot. A patient with images in several groups (of sites of the body, say) counts once in each.

@@ -1,7 +1,9 @@
 """How far rows lie from classes of rows: one mean for each class, one covariance for all of them.
 
 Source: K. Lee et al. (2018), A simple unified framework for detecting out-of-distribution samples, section 2.1;
-relative distances from J. Ren et al. (2021), A simple fix to Mahalanobis distance, equation 3.
+relative distances from J. Ren et al. (2021), A simple fix to Mahalanobis distance, equation 3. pytorch-ood's
+`Mahalanobis` and `RMD` have no shrinkage but a ridge of 10⁻⁶, and in 0.4.0 sums instead of covariances: without
+shrinkage these are the same distances in another unit.
 """
 
 from dataclasses import dataclass

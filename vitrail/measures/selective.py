@@ -61,7 +61,9 @@ def selective(
         coverages: shares of images, above 0 and up to 1.
 
     Source: Y. Geifman and R. El-Yaniv (2017), Selective Classification for Deep Neural Networks; the area is the mean
-    of the cumulative risks, of equally sure images in the mean over all orders that they could stand in.
+    of the cumulative risks, of equally sure images in the mean over all orders that they could stand in. It is 1 less
+    pytorch-ood's `aurra`, which takes equally sure images in the order in which they happen to come. torch-uncertainty
+    joins the same risks by lines, so that its first and last count half.
 
     >>> sure = np.array([0.9, 0.8, 0.7, 0.6])
     >>> round(selective(np.array([True, True, False, False]), sure).risk.value, 6)

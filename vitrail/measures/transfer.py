@@ -1,4 +1,8 @@
-"""What pretraining was worth: a transferred model against one trained from scratch, on the same images."""
+"""What pretraining was worth: a transferred model against one trained from scratch, on the same images.
+
+Scores that foretell it without training (LEEP, the H-score, LogME) are not here: in large comparisons the accuracy of
+nearest neighbours (`features.neighbours`) foretells it better (arXiv:2503.18528).
+"""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any

@@ -1,6 +1,8 @@
 """Do two samples come from one source? Tests of scores, of means, of class counts that need no row of the first.
 
-All of them know that the first sample (held-out images, say) is a sample, too, and not the truth.
+All of them know that the first sample (held-out images, say) is a sample, too, and not the truth. The maximum mean
+discrepancy, the energy distance and Kolmogorov and Smirnov's test for each feature are not among them: the first two
+need rows of the first sample, which a package must not hold, and the third so many tests that none can be sure.
 """
 
 from dataclasses import dataclass

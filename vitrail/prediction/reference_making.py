@@ -9,6 +9,7 @@ from vitrail.data.preprocessing import Preprocessing
 from vitrail.measures.conformal_p_values import conformal_threshold, least_held_out
 from vitrail.measures.covariance import Moments
 from vitrail.measures.mahalanobis import ClassDistances, fit_class_distances, mahalanobis_distance
+from vitrail.measures.stratified_means import StratumMeans
 from vitrail.measures.two_samples import MeanAndSpread
 from vitrail.models.parts.shift_reference import ShiftReference, preprocessing_digest
 
@@ -76,11 +77,20 @@ def made_reference(known: KnownFeatures, *, classes: int, preprocessing: Preproc
         mean_of_class=mean_of_class.astype("<i4"), directions=directions, scores=scores[order],
         score_classes=known.predicted[order].astype("<i4"), score_groups=_renumbered(groups[order]),
         relative_scores=np.sort(kept.relative(known.held_out)), held_out_mean=np.zeros(directions.shape[1]),
-        held_out_covariance=np.eye(directions.shape[1]), units=int(groups.max()) + 1,
+        held_out_covariance=np.eye(directions.shape[1]), stratum_of_class=np.zeros(classes, "<i4"),
+        stratum_means=np.zeros((1, directions.shape[1])), stratum_covariance=np.eye(directions.shape[1]),
+        units=int(groups.max()) + 1,
         facts=_facts(known, rows, fitted, conformal_threshold(scores[order]), preprocessing),
     )  # fmt: skip
-    places = MeanAndSpread.of_groups(reference.places(known.held_out, known.predicted), known.groups)
-    return replace(reference, held_out_mean=places.mean, held_out_covariance=places.covariance)
+    places = reference.places(known.held_out, known.predicted)
+    of_all = MeanAndSpread.of_groups(places, known.groups)
+    strata, stratum_of_class = _rows_of_means(known.predicted, classes)
+    by_stratum = StratumMeans.of(places, strata, known.groups, number=int(stratum_of_class.max()) + 1)
+    return replace(
+        reference, held_out_mean=of_all.mean, held_out_covariance=of_all.covariance,
+        stratum_of_class=stratum_of_class.astype("<i4"), stratum_means=by_stratum.means,
+        stratum_covariance=by_stratum.covariance,
+    )  # fmt: skip
 
 
 def _rows_of_means(labels: Int[np.ndarray, "N"], classes: int) -> tuple[Int[np.ndarray, "N"], Int[np.ndarray, "K"]]:

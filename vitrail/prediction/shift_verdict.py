@@ -12,14 +12,13 @@ from vitrail.basics.settings import Settings
 from vitrail.measures.conformal_p_values import conformal_p_values
 from vitrail.measures.intervals import Measure, wilson
 from vitrail.measures.mahalanobis import mahalanobis_distance
+from vitrail.measures.stratified_means import StratumMeans, stratified_mean_test
 from vitrail.measures.two_samples import (
-    MeanAndSpread,
     SampleVerdict,
     Scored,
     TwoSampleTest,
     class_mix_test,
     combined_verdict,
-    mean_test,
     score_test,
 )
 from vitrail.models.parts.shift_reference import ShiftReference
@@ -61,7 +60,7 @@ class ShiftVerdict:
         unusual: share of images beyond the 95th percentile of held-out ones; 5 % are expected.
         distances: whether images lie farther from their classes than held-out ones do, or nearer; the effect is the
             share of pairs in which the new image is the more unusual one.
-        features: whether the mean features have moved; the effect is in standard deviations.
+        features: whether the mean features of a class have moved; the effect is in standard deviations.
         class_mix: whether other answers are given than about held-out images; not counted as a shift of the images. The
             effect is the share of answers that would have to change.
         answered: answers by class, and those about held-out images.
@@ -102,7 +101,7 @@ class GatheredImages:
         predicted: class numbers.
         rows: their places among the images that were given.
         groups: patients, numbered from 0; None where every image stands for itself.
-        spread: of their places along the reference's directions; None for fewer than two.
+        places: their means by stratum along the reference's directions; None for fewer than two images.
         trained_on: how many images were given beside these that the model was trained on. They lie nearer than new
             images do, because the reference was computed from them, and have no part in the verdict.
     """
@@ -111,7 +110,7 @@ class GatheredImages:
     predicted: Int[np.ndarray, "N"]
     rows: Int[np.ndarray, "N"]
     groups: Int[np.ndarray, "N"] | None
-    spread: MeanAndSpread | None
+    places: StratumMeans | None
     trained_on: int = 0
 
     @classmethod
@@ -125,11 +124,13 @@ class GatheredImages:
     ) -> "GatheredImages":
         """From features that are all there, without the images that were trained on."""
         rows = np.arange(len(features)) if trained_on is None else np.flatnonzero(~trained_on)
+        new, answered = features[rows], predicted[rows]
         own = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
         units = len(rows) if own is None else len(np.unique(own))
-        spread = MeanAndSpread.of_groups(reference.places(features[rows], predicted[rows]), own) if units > 1 else None
-        distances = mahalanobis_distance(reference.distances, features[rows])
-        return cls(distances, predicted[rows], rows, own, spread, len(features) - len(rows))
+        strata, number = reference.stratum_of_class[answered], len(reference.stratum_means)
+        places = StratumMeans.of(reference.places(new, answered), strata, own, number=number) if units > 1 else None
+        distances = mahalanobis_distance(reference.distances, new)
+        return cls(distances, answered, rows, own, places, len(features) - len(rows))
 
     @property
     def units(self) -> int:
@@ -183,9 +184,9 @@ def judged_shift(
     none = TwoSampleTest(None, None, "", too_few)
     distances = features = class_mix = none
     both, why = SampleVerdict("not enough images", None), too_few
-    if too_few is None and gathered.spread is not None:
+    if too_few is None and gathered.places is not None:
         distances = score_test(reference.scored, Scored(gathered.distances, gathered.predicted, gathered.groups))
-        features = _in_deviations(mean_test(reference.mean_and_spread, gathered.spread), reference)
+        features = _in_deviations(stratified_mean_test(reference.strata, gathered.places), reference)
         class_mix = class_mix_test(*mix, seed=seed)
         both = combined_verdict(
             distances, features, alpha=settings.shift_level, least_score=settings.least_distance_shift,

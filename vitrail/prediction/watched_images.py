@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from vitrail.measures.covariance import Moments
 from vitrail.measures.mahalanobis import mahalanobis_distance
-from vitrail.measures.two_samples import MeanAndSpread
+from vitrail.measures.stratified_means import StratumMeans
 from vitrail.models.parts.seen import Seen
 from vitrail.models.parts.shift_reference import ShiftReference
 from vitrail.prediction.answers import Answers
@@ -41,7 +41,7 @@ class WatchedImages:
     _parts: list[tuple[Float[np.ndarray, "_"], Int[np.ndarray, "_"], Int[np.ndarray, "_"]]] = field(
         default_factory=list
     )
-    _places: Moments | None = None
+    _places: dict[int, Moments] = field(default_factory=dict)
 
     @classmethod
     def by(cls, reference: ShiftReference, settings: ShiftSettings, known: Seen | None = None) -> "WatchedImages":
@@ -59,13 +59,17 @@ class WatchedImages:
             features, predicted = answers.features[rows], answers.logits[rows].argmax(axis=1)
             distances = mahalanobis_distance(self.reference.distances, features)
             self._parts.append((distances, predicted, rows + self.given))
-            places = Moments.of(self.reference.places(features, predicted))
-            self._places = places if self._places is None else self._places.merged(places)
+            self._add_places(self.reference.places(features, predicted), self.reference.stratum_of_class[predicted])
             of_all = np.full(len(answers), np.nan)
             of_all[rows] = distances
             self._farthest.add(answers, of_all, first_row=self.given)
             self.ids.extend(answers.ids[row] for row in rows.tolist())
         self.given += len(answers)
+
+    def _add_places(self, places: Float[np.ndarray, "B k"], strata: Int[np.ndarray, "B"]) -> None:
+        for stratum in np.unique(strata).tolist():
+            own, before = Moments.of(places[strata == stratum]), self._places.get(stratum)
+            self._places[stratum] = own if before is None else before.merged(own)
 
     @property
     def unusual(self) -> UnusualImages:
@@ -82,6 +86,7 @@ class WatchedImages:
         nothing = np.zeros(0, dtype=np.int64)
         predicted = np.concatenate([nothing, *(each for _, each, _ in self._parts)])
         rows = np.concatenate([nothing, *(each for _, _, each in self._parts)])
-        spread = None if self._places is None or self._places.count < 2 else MeanAndSpread.of(self._places)
-        gathered = GatheredImages(self.distances, predicted, rows, None, spread, self.trained_on)
+        number = len(self.reference.stratum_means)
+        places = StratumMeans.of_moments(self._places, number=number) if len(rows) > 1 else None
+        gathered = GatheredImages(self.distances, predicted, rows, None, places, self.trained_on)
         return judged_shift(self.reference, gathered, self.settings, classes=classes, seed=seed)

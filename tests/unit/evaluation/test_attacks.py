@@ -89,6 +89,17 @@ def test_robust_accuracy_of_a_linear_classifier_has_a_closed_form_which_both_att
     assert accuracy(logits, by_length, labels) == pytest.approx(expected, abs=0.011)
 
 
+def test_accuracy_falls_with_epsilon_and_an_attack_harms_more_than_noise_of_the_same_reach():
+    logits, pixels, labels, _, _ = linear_set()
+    signs = 2.0 * torch.randint(0, 2, pixels.shape, generator=torch.Generator().manual_seed(4)) - 1
+    before = 1.0
+    for epsilon in (0.0, 0.01, 0.02, 0.05, 0.1):
+        attacked = accuracy(logits, attacked_pixels(logits, pixels, labels, fgsm(epsilon)), labels)
+        by_chance = accuracy(logits, pixels + epsilon * signs, labels)
+        assert attacked <= before and (attacked < by_chance if epsilon else attacked == by_chance == 1)
+        before = attacked
+
+
 @pytest.fixture(scope="module")
 def seen():
     """A small network with ImageNet's normalisation, images, and what it says of them."""

@@ -40,6 +40,19 @@ def test_the_most_wrong_are_the_mistakes_with_the_least_probable_truth() -> None
     assert (quality.majority_class, quality.majority.value) == ("bee", pytest.approx(2 / 3))
 
 
+def test_labels_that_were_swapped_stand_first_among_the_most_wrong() -> None:
+    random, K = np.random.default_rng(0), 3
+    truth = random.integers(0, K, 600)
+    logits = 6 * np.eye(K)[truth] + random.standard_normal((600, K))  # of classes that hardly touch
+    swapped = random.choice(600, 30, replace=False)
+    truth[swapped] = (truth[swapped] + random.integers(1, K, 30)) % K
+    ids, names = [str(place) for place in range(600)], ("ant", "bee", "fly")
+    table = image_rows(ids, ids, [names[number] for number in truth])
+    judged = JudgedImages.joined(table, ids, logits, classes=names, measured_on="val")
+    found = judge(judged, seed=0).most_wrong[:30]
+    assert len(set(found) & set(swapped.tolist())) >= 29  # 95 of 100, looking at one image in twenty
+
+
 def test_every_figure_is_the_same_in_json() -> None:
     quality = judge(realistic_answers(list("abc"), n=60), seed=0)
     fields = json.loads(json.dumps(quality.as_json(), allow_nan=False))

@@ -21,6 +21,17 @@ def test_predictions_are_those_of_scikit_learn_with_cosine_distance(k):
     assert (Neighbours(unit, labels, k).predict(queries) == reference.predict(queries)).all()
 
 
+def test_one_neighbour_knows_separable_classes_and_nothing_of_labels_that_were_shuffled():
+    random = np.random.default_rng(2)
+    labels = np.arange(1200) % 4
+    features = (5 * np.eye(4, 8)[labels] + random.normal(size=(1200, 8))).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    clear = Neighbours(features[:600], labels[:600], 1).predict(features[600:])
+    assert (clear == labels[600:]).all()
+    shuffled = Neighbours(features[:600], random.permutation(labels[:600]), 1).predict(features[600:])
+    assert np.mean(shuffled == labels[600:]) == pytest.approx(1 / 4, abs=0.06)
+
+
 def test_the_number_of_neighbours_is_chosen_by_leaving_one_out():
     features, labels = data(count=200)
     chosen = fit_neighbours(features, labels, choices=(1, 15))

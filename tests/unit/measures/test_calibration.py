@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import sklearn.metrics
+from scipy.stats import binned_statistic
 
 from vitrail.measures.calibration import (
+    MOST_SOFTENED,
     brier_score,
     expected_calibration_error,
     fitted_temperature,
@@ -46,6 +48,23 @@ def test_the_error_by_hand_with_edges_that_belong_to_the_bin_below() -> None:
     calibration = expected_calibration_error(labels, probabilities, bins=10)
     assert calibration.error.value == pytest.approx((0.2 + 0.35 + 0.2) / 5)
     assert calibration.mean_confidence == pytest.approx(confidence.mean())
+
+
+@pytest.mark.parametrize("bins", [2, 10, 15])
+def test_the_error_is_that_of_an_independent_reckoning_on_random_answers(bins: int) -> None:
+    random = np.random.default_rng(bins)
+    labels, probabilities = random.integers(0, 4, 300), random.dirichlet(np.full(4, 0.7), 300)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    sums = [binned_statistic(confidence, each, "sum", bins, range=(0, 1)).statistic for each in (right, confidence)]
+    expected = np.abs(sums[0] - sums[1]).sum() / 300
+    assert expected_calibration_error(labels, probabilities, bins=bins).error.value == pytest.approx(expected)
+
+
+def test_the_confidence_is_that_of_the_answer_and_not_of_the_second_class() -> None:
+    # torchmetrics' documented example of two classes is about P(y = 1): its bins hold 0.25, and answers of "no" too.
+    second, labels = np.array([0.25, 0.25, 0.55, 0.75, 0.75]), np.array([0, 0, 1, 1, 1])
+    found = expected_calibration_error(labels, np.stack([1 - second, second], axis=1), bins=2).error.value
+    assert found == pytest.approx(1 - np.mean([0.75, 0.75, 0.55, 0.75, 0.75]))  # all are right, all in the upper bin
 
 
 def test_single_precision_probabilities_are_welcome() -> None:
@@ -94,6 +113,14 @@ def test_the_temperature_is_that_of_a_grid_search_and_never_below_one():
         assert temperature == pytest.approx(grid[int(np.argmin(losses))], rel=2e-3)
         assert loss == pytest.approx(min(losses), abs=1e-6)
     assert fitted_temperature(0.3 * logits, labels)[0] == 1.0
+
+
+def test_the_temperature_of_equally_sure_answers_is_known_and_scales_with_the_logits():
+    logits, labels = np.tile([2.0, 0.0], (8, 1)), np.array([0, 0, 0, 0, 0, 0, 1, 1])
+    assert fitted_temperature(logits, labels)[0] == pytest.approx(2 / np.log(3), abs=1e-6)  # 1.820478: 75 % are right
+    for scale in (2.0, 3.0, 5.0):
+        assert fitted_temperature(scale * logits, labels)[0] == pytest.approx(scale * 2 / np.log(3), rel=1e-6)
+    assert fitted_temperature(logits, np.arange(8) % 2)[0] == MOST_SOFTENED  # half are right: nothing is soft enough
 
 
 def test_log_losses_are_those_of_scikit_learn_image_by_image():

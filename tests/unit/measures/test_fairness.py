@@ -63,6 +63,9 @@ def test_fairlearn_agrees_on_random_answers_each_class_against_the_rest(seed):
         mean = fl.equalized_odds_difference(**given, agg="mean")
         assert one.equalized_odds_mean_difference.value == pytest.approx(mean)
         assert one.tpr.difference.value == pytest.approx(fl.equal_opportunity_difference(**given))
+        assert one.tpr.ratio.value == pytest.approx(fl.equal_opportunity_ratio(**given))
+        least = min(one.tpr.ratio.value, one.fpr.ratio.value)
+        assert least == pytest.approx(fl.equalized_odds_ratio(**given))
         by_group = fl.MetricFrame(
             metrics={"tpr": fl.true_positive_rate, "fpr": fl.false_positive_rate}, **given
         ).by_group
@@ -117,7 +120,14 @@ def test_the_p_value_of_the_margin_is_where_the_interval_would_end_at_it():
 
 @pytest.mark.parametrize(
     ("sizes", "mean", "limit"),
-    [((50, 50), 0.080, 0.200), ((200, 200), 0.040, 0.095), ((50,) * 5, 0.164, 0.280), ((200,) * 5, 0.082, 0.135)],
+    [
+        ((50, 50), 0.080, 0.200),
+        ((200, 200), 0.040, 0.095),
+        ((1000, 1000), 0.018, 0.044),
+        ((50,) * 5, 0.164, 0.280),
+        ((200,) * 5, 0.082, 0.135),
+        ((50,) * 10, 0.217, 0.320),
+    ],
 )
 def test_by_chance_alone_groups_lie_as_far_apart_as_simulated(sizes, mean, limit):
     chance = Chance.of(0.0, dealt_spreads([(np.array(sizes), sum(sizes) // 2)], np.array(sizes), draws=9999, seed=0))
@@ -136,6 +146,13 @@ def test_dealing_out_counts_is_dealing_out_the_attribute_among_images():
         shuffled.append(rates.max() - rates.min())
     assert counted.mean() == pytest.approx(np.mean(shuffled), abs=0.008)
     assert np.quantile(counted, 0.95) == pytest.approx(np.quantile(shuffled, 0.95), abs=0.02)
+
+
+def test_the_p_value_of_every_rank_among_draws_is_right_and_never_zero():
+    drawn = np.arange(100.0)  # with the observed one 101 numbers, each of them as likely to be the observed one
+    p_values = np.array([Chance.of(rank - 0.5, drawn).p_value for rank in range(101)])
+    assert p_values.min() == 1 / 101 and p_values.max() == 1.0
+    assert np.mean(p_values <= 0.05) == 5 / 101  # b / m would be 6 / 101, and 0 for one of them
 
 
 def test_p_values_of_chance_are_uniform_where_there_is_no_difference():

@@ -20,8 +20,7 @@ def labelled(count: int, width: int, classes: int = 3) -> tuple[np.ndarray, np.n
 
 
 def test_distances_are_those_of_scipy_to_the_nearest_class_mean_with_scikit_learns_covariance() -> None:
-    """An independent computation, as pytorch-ood's `Mahalanobis` and `RMD` do it (0.2.0), but that these divide by
-    other numbers and add a ridge: it needs torchvision's data sets and is not among the tests' dependencies."""
+    """An independent computation. (pytorch-ood needs torchvision's data sets and is no dependency of the tests.)"""
     rows, labels = labelled(90, 6)
     new = RANDOM.standard_normal((20, 6)) * 3
     fitted = fit_class_distances(rows, labels)
@@ -34,6 +33,24 @@ def test_distances_are_those_of_scipy_to_the_nearest_class_mean_with_scikit_lear
     np.testing.assert_allclose(fitted.relative(new), np.square(expected) - to_all**2, rtol=1e-5, atol=1e-6)
     assert fitted.shrinkage == pytest.approx(shared.shrinkage_, rel=1e-6)
     assert fitted.overall_shrinkage == pytest.approx(overall.shrinkage_, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_without_shrinkage_distances_are_pytorch_oods_but_for_their_unit(seed: int) -> None:
+    """Its formulas (of 2026), written out: scatter that is not divided, a ridge, half the squared distance."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 4, 300)
+    rows, new = random.standard_normal((300, 7)) + 2 * labels[:, None], 4 * random.standard_normal((80, 7))
+    means, ridge = np.stack([rows[labels == each].mean(axis=0) for each in range(4)]), 1e-6 * np.eye(7)
+    within, around = rows - means[labels], rows - rows.mean(axis=0)
+    precision, background = (np.linalg.inv(each.T @ each + ridge) for each in (within, around))
+    by_class = np.stack([np.einsum("nd,de,ne->n", new - mean, precision, new - mean) for mean in means], axis=1)
+    to_all = np.einsum("nd,de,ne->n", new - rows.mean(axis=0), background, new - rows.mean(axis=0))
+    fitted = fit_class_distances(rows, labels, shrunk=False)
+    nearest = by_class.min(axis=1)
+    np.testing.assert_allclose(fitted.squared(new), 2 * (300 - 4) * (nearest / 2), rtol=1e-6)
+    np.testing.assert_array_equal(fitted.squared(new).argsort(), nearest.argsort())
+    np.testing.assert_allclose(fitted.relative(new), (300 - 4) * nearest - (300 - 1) * to_all, rtol=1e-5, atol=1e-6)
 
 
 def test_with_endless_rows_squared_distances_are_chi_square() -> None:

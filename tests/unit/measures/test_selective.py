@@ -12,6 +12,23 @@ def test_the_risk_is_the_mean_of_the_cumulative_risks() -> None:
     assert risk.low <= risk.value <= risk.high
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_risk_is_one_less_the_mean_accuracy_over_all_response_rates(seed: int) -> None:
+    """pytorch-ood's `aurra`, which takes equally sure images in the order in which they come: here are none."""
+    random = np.random.default_rng(seed)
+    sure, right = random.random(200), random.random(200) < 0.7
+    accuracies = np.cumsum(right[np.argsort(sure)[::-1]]) / np.arange(1, 201)
+    assert selective(right, sure).risk.value == pytest.approx(1 - accuracies.mean())
+
+
+def test_the_risk_counts_every_share_of_images_once_where_others_join_points_by_lines() -> None:
+    """torch-uncertainty's test: it takes trapezoids between the shares 1/N and 1, so the surest image counts half."""
+    right, sure = np.array([True, True, False, False, True]), np.array([0.9, 0.8, 0.7, 0.6, 0.8])
+    risks = np.array([0, 0, 0, 1 / 4, 2 / 5])
+    assert np.trapezoid(risks, dx=0.2) / 0.8 == pytest.approx((0.25 * 0.2 / 2 + 0.25 * 0.2 + 0.15 * 0.2 / 2) / 0.8)
+    assert selective(right, sure).risk.value == pytest.approx(risks.mean())
+
+
 def test_equally_sure_images_count_as_the_mean_over_all_their_orders() -> None:
     sure, right = np.array([0.9, 0.8, 0.8, 0.8, 0.5]), np.array([True, False, True, True, False])
     risks = []

@@ -62,12 +62,13 @@ def test_equal_scores_are_no_difference_and_strata_without_a_partner_no_test() -
     assert apart.p_value is None and apart.why_none == "no stratum has rows of both samples"
 
 
-def test_in_one_dimension_the_test_of_means_is_welchs() -> None:
-    random = np.random.default_rng(3)
-    first, second = random.standard_normal((20, 1)), 2 * random.standard_normal((50, 1)) + 1
+@pytest.mark.parametrize("seed", range(4))
+def test_in_one_dimension_the_test_of_means_is_welchs(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    first, second = random.standard_normal((20, 1)), 2 * random.standard_normal((50, 1)) + seed / 4
     found = mean_test(*(MeanAndSpread.of(Moments.of(each)) for each in (first, second)))
     reference = stats.ttest_ind(first[:, 0], second[:, 0], equal_var=False).pvalue
-    assert found.p_value == pytest.approx(reference, rel=0.05)
+    assert found.p_value == pytest.approx(reference, rel=1e-9)
 
 
 def test_the_effect_of_a_moved_mean_is_its_distance_in_standard_deviations() -> None:
@@ -118,6 +119,30 @@ def test_the_mix_of_classes_is_compared_with_chance_and_rare_classes_are_no_harm
     assert class_mix_test(np.array([50, 50]), np.array([38, 62])).p_value == pytest.approx(exact, abs=0.03)
     with pytest.raises(InputError, match="classes of no rows"):
         class_mix_test(np.array([0, 0]), np.array([1, 2]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_many_rows_the_test_of_the_mix_of_classes_is_scipys_chi_square(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    shares = random.dirichlet(np.full(5, 5.0))
+    first, second = random.multinomial(4000, shares), random.multinomial(2000, shares)
+    expected = stats.chi2_contingency([first, second], correction=False).pvalue
+    assert class_mix_test(first, second, reshuffles=3999).p_value == pytest.approx(expected, abs=0.03)
+
+
+def test_the_mix_of_classes_gives_a_false_alarm_in_one_of_twenty_at_most_and_its_p_values_are_uniform() -> None:
+    random = np.random.default_rng(7)
+    shares = random.dirichlet(np.ones(8))
+    found = np.sort(
+        [
+            class_mix_test(
+                *(random.multinomial(count, shares) for count in (150, 90)), seed=seed, reshuffles=199
+            ).p_value
+            for seed in range(600)
+        ]
+    )
+    farthest = np.abs(found - np.arange(1, 601) / 600).max()  # Kolmogorov-Smirnov: 5 % are above 0.055
+    assert farthest < 0.055 and 0.03 < np.mean(found <= 0.05) < 0.07
 
 
 def test_an_alarm_needs_a_small_p_value_and_a_difference_that_matters() -> None:

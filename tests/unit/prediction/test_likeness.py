@@ -54,6 +54,7 @@ def test_no_vector_of_a_single_image_is_in_the_part_and_rare_classes_share_a_mea
         KnownFeatures(rows, labels, held_out, np.arange(30) % 4, None, "made up"), classes=5, preprocessing=SHOWN
     )
     assert made.mean_of_class.tolist() == [0, 2, 2, 1, -1]
+    assert made.stratum_of_class.tolist() == [0, 1, 2, 3, -1] and made.strata.counts.tolist() == [8, 8, 7, 7]
     assert made.facts["images_by_mean"] == [40, 40, 5] and made.facts["left_out"] == 0
     arrays = [made.means, made.means - made.centre, made.shared.T, made.overall.T, made.directions.T]
     wide = np.concatenate([*(each for each in arrays if each.shape[-1] == WIDTH), made.centre[None]])
@@ -75,7 +76,8 @@ def test_a_reference_comes_back_from_its_content_and_what_a_stranger_changed_is_
     wrong = {
         "scores": made.scores[::-1].copy(), "means": made.means[:, :3].copy(), "shared": made.shared * np.nan,
         "mean_of_class": np.array([0, 1, 7], "<i4"), "score_classes": made.score_classes + 3,
-        "directions": made.directions.astype(np.float64),
+        "directions": made.directions.astype(np.float64), "stratum_of_class": made.stratum_of_class + 1,
+        "stratum_means": made.stratum_means[:, :2].copy(),
     }  # fmt: skip
     for name, array in wrong.items():
         with pytest.raises(ValueError, match=r"expected|does not go|NaN"):
@@ -147,6 +149,32 @@ def test_the_held_out_images_themselves_cannot_differ_and_it_says_so() -> None:
     assert again.decision == "not shifted" and "by which the package knows what is usual" in again.why
     others = shift_of(made, features_of(predicted), predicted, ShiftSettings(), classes=CLASSES)
     assert "by which the package knows" not in others.why
+
+
+def test_classes_that_have_become_more_or_less_frequent_are_no_shift_of_the_images() -> None:
+    """Class means are known from a few training images only, so places have an offset of their own in every class."""
+    settings, shifted = ShiftSettings(), {"with strata": 0, "as packages of before": 0}
+    for _ in range(60):
+        made = reference(training=30, held_out=150)
+        old = {name: array for name, array in made.content().arrays.items() if not name.startswith("stratum_")}
+        before = ShiftReference.from_content(PartContent(made.content().facts, old), version=1)
+        predicted = np.repeat([0, 1, 2], [6, 9, 105])
+        features = features_of(predicted)
+        for name, each in zip(shifted, (made, before), strict=True):
+            verdict = shift_of(each, features, predicted, settings, classes=CLASSES)
+            shifted[name] += verdict.decision == "shifted"
+            assert verdict.class_mix.p_value < 0.001
+    assert shifted["with strata"] <= 7 and shifted["as packages of before"] > 20
+
+
+def test_a_package_of_before_strata_were_kept_is_one_stratum() -> None:
+    made = reference(training=200, held_out=150)
+    old = {name: array for name, array in made.content().arrays.items() if not name.startswith("stratum_")}
+    before = ShiftReference.from_content(PartContent(made.content().facts, old), version=1)
+    assert before.strata.counts.tolist() == [150] and np.array_equal(before.strata.means[0], made.held_out_mean)
+    predicted = np.arange(90) % 3
+    for features, decision in ((features_of(predicted), "not shifted"), (features_of(predicted) + 0.4, "shifted")):
+        assert shift_of(before, features, predicted, ShiftSettings(), classes=CLASSES).decision == decision
 
 
 def test_a_reference_of_few_patients_gives_no_verdict() -> None:
@@ -238,6 +266,12 @@ def test_watching_keeps_rows_of_files_that_could_be_read_and_the_most_unusual_of
     assert len(watched.unusual.found) == 3 and all(each.row > 20 for each in watched.unusual.found)
     assert [each.row for each in watched.unusual.found] == list(verdict.most_unusual)
     assert verdict.decision == "shifted"
+    read = np.isfinite(everything.likeness)
+    at_once = shift_of(
+        watched.reference, everything.features[read], everything.logits[read].argmax(axis=1), watched.settings,
+        classes=predictor.classes,
+    )  # fmt: skip
+    assert verdict.features.p_value == pytest.approx(at_once.features.p_value)
 
 
 def test_images_that_the_model_was_trained_on_are_known_and_say_nothing_of_the_others(package, tmp_path) -> None:

@@ -34,6 +34,21 @@ def test_pixels_from_0_to_1_have_the_logits_of_the_predictor_bit_for_bit(family)
     assert ready.model.training, "in the mode that it was in"
 
 
+def test_black_and_white_become_the_published_ends_of_imagenets_normalised_scale():
+    """Between these an attack may move: kept within 0 and 1 behind the normalisation it had 22 % of the scale."""
+    ready = built_model()
+    ready = ready.seen_through(
+        ready.preprocessing.model_copy(update={"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}),
+        ready.device,
+    )
+    taken = []
+    with ready.model.register_forward_pre_hook(lambda _, given: taken.append(given[0])):
+        logits_from_unit_pixels(ready)(torch.stack([torch.zeros(3, 48, 48), torch.ones(3, 48, 48)]))
+    black, white = taken[0][:, :, 0, 0].tolist()
+    assert black == pytest.approx([-2.117904, -2.035714, -1.804444], abs=1e-6)
+    assert white == pytest.approx([2.248908, 2.428571, 2.64], abs=1e-6)
+
+
 def test_gradients_are_those_of_autograd_by_hand_and_reach_no_parameter():
     ready = built_model()
     pixels = unit(WHOLE).requires_grad_()

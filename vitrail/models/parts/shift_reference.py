@@ -12,7 +12,8 @@ from jaxtyping import Float, Float32, Int
 from vitrail.data.preprocessing import Preprocessing
 from vitrail.measures.conformal_p_values import conformal_threshold
 from vitrail.measures.mahalanobis import ClassDistances
-from vitrail.measures.two_samples import MeanAndSpread, Scored
+from vitrail.measures.stratified_means import StratumMeans, units_and_freedom
+from vitrail.measures.two_samples import Scored
 from vitrail.models.package_parts import PackagePart, PartContent
 
 _ABOUT = (
@@ -43,6 +44,9 @@ class ShiftReference(PackagePart):
         relative_scores: (N,), relative distances of held-out images, ascending.
         held_out_mean: (k,), mean place of held-out images along the directions, about the mean of the answered class.
         held_out_covariance: (k, k), of one unit's share in that mean.
+        stratum_of_class: (K,), by answered class, the row of its held-out mean; rare ones share the last; −1: none.
+        stratum_means: (S, k), mean place of the held-out images of a stratum. (Packages of before have one stratum.)
+        stratum_covariance: (k, k), of one unit's share in the mean, images being about the mean of their stratum.
         units: independent ones (groups, or images) among the held-out images.
         facts: images per class, shrinkage, digest of the preprocessing, 95th percentile, ….
     """
@@ -61,6 +65,9 @@ class ShiftReference(PackagePart):
     relative_scores: Float[np.ndarray, "N"]
     held_out_mean: Float[np.ndarray, " k"]
     held_out_covariance: Float[np.ndarray, "k k"]
+    stratum_of_class: Int[np.ndarray, "K"]
+    stratum_means: Float[np.ndarray, "S k"]
+    stratum_covariance: Float[np.ndarray, "k k"]
     units: int
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -89,9 +96,13 @@ class ShiftReference(PackagePart):
         return Scored(self.scores, self.score_classes, None if independent else self.score_groups)
 
     @property
-    def mean_and_spread(self) -> MeanAndSpread:
+    def strata(self) -> StratumMeans:
         """Held-out places, as the test of means takes them."""
-        return MeanAndSpread(self.units, self.held_out_mean, self.held_out_covariance)
+        strata = self.stratum_of_class[self.score_classes]
+        there = strata >= 0
+        units, freedom = units_and_freedom(strata[there], self.score_groups[there])
+        counts = np.bincount(strata[there], minlength=len(self.stratum_means))
+        return StratumMeans(counts, self.stratum_means, self.stratum_covariance, units, freedom)
 
     def places(self, features: Float[np.ndarray, "B D"], predicted: Int[np.ndarray, "B"]) -> Float[np.ndarray, "B k"]:
         """Where features lie along the directions, about the mean of the class that was answered for them."""
@@ -111,7 +122,7 @@ class ShiftReference(PackagePart):
         Raises:
             ValueError: it makes no sense; in words.
         """
-        arrays = dict(content.arrays)
+        arrays = _with_strata(dict(content.arrays))
         missing = [name for name in (*_FLOATS, *_NUMBERS) if name not in arrays]
         if missing:
             raise ValueError(f"an array {missing[0]!r} was expected")
@@ -126,13 +137,26 @@ class ShiftReference(PackagePart):
         return cls(**{name: arrays[name] for name in (*_FLOATS, *_NUMBERS)}, units=units, facts=facts)
 
 
+def _with_strata(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Parts of before strata were kept are of one stratum: the mix of classes moves their mean, too."""
+    of_one = {"stratum_of_class": "mean_of_class", "stratum_means": "held_out_mean"}
+    if any(name in arrays for name in of_one) or not {*of_one.values(), "held_out_covariance"} <= arrays.keys():
+        return arrays
+    return arrays | {
+        "stratum_of_class": np.zeros_like(arrays["mean_of_class"]), "stratum_means": arrays["held_out_mean"][None],
+        "stratum_covariance": arrays["held_out_covariance"],
+    }  # fmt: skip
+
+
 _FLOATS: dict[str, tuple[str, str]] = {
     "centre": ("<f4", "D"), "means": ("<f4", "M D"), "shared": ("<f4", "D D"), "overall": ("<f4", "D D"),
     "directions": ("<f4", "D k"), "scores": ("<f8", "N"), "relative_scores": ("<f8", "N"),
     "held_out_mean": ("<f8", "k"), "held_out_covariance": ("<f8", "k k"),
+    "stratum_means": ("<f8", "S k"), "stratum_covariance": ("<f8", "k k"),
 }  # fmt: skip
 _NUMBERS: dict[str, tuple[str, str]] = {
     "mean_of_class": ("<i4", "K"), "score_classes": ("<i4", "N"), "score_groups": ("<i4", "N"),
+    "stratum_of_class": ("<i4", "K"),
 }  # fmt: skip
 
 
@@ -152,7 +176,8 @@ def _check_values(arrays: dict[str, np.ndarray], sizes: dict[str, int]) -> None:
     for name in ("scores", "relative_scores"):
         if (arrays[name][1:] < arrays[name][:-1]).any():
             raise ValueError(f"{name} in ascending order were expected")
-    bounds = {"mean_of_class": (-1, sizes["M"]), "score_classes": (0, sizes["K"]), "score_groups": (0, sizes["N"])}
+    bounds = {"mean_of_class": (-1, sizes["M"]), "score_classes": (0, sizes["K"]), "score_groups": (0, sizes["N"]),
+              "stratum_of_class": (-1, sizes["S"])}  # fmt: skip
     for name, (least, end) in bounds.items():
         if arrays[name].min() < least or arrays[name].max() >= end:
             raise ValueError(f"{name} between {least} and {end - 1} were expected")

@@ -124,6 +124,18 @@ def test_a_changed_copy_is_a_near_duplicate(tmp_path, change):
     assert found >= 19
 
 
+def test_a_copy_as_png_has_the_same_pixels_and_another_part_of_the_picture_is_no_copy(tmp_path):
+    near = []
+    for seed in range(8):
+        whole = blurred(seed, detail=24)
+        original = examine(saved(whole, tmp_path / f"{seed}.png"))
+        again = examine(saved(whole, tmp_path / f"{seed} again.png", compress_level=1))
+        assert bits_apart(original, again) == 0 and similarity(original, again) == pytest.approx(1)
+        left, right = (examine(saved(whole.crop((x, 0, x + 160, 240)), tmp_path / f"{seed} {x}.png")) for x in (0, 160))
+        near += [alike(left, right), alike(original, left), alike(original, right)]
+    assert not any(near)
+
+
 def test_different_pictures_are_not_near_duplicates(tmp_path):
     facts = [examine(saved(blurred(seed), tmp_path / f"{seed}.jpg")) for seed in range(60)]
     assert not any(alike(one, other) for index, one in enumerate(facts) for other in facts[:index])

@@ -246,6 +246,22 @@ def test_gradients_are_those_of_the_logit(plain):
         assert found.gradients[layer][0][tuple(where)].item() == pytest.approx(slope, rel=2e-3, abs=1e-5)
 
 
+@pytest.mark.parametrize("place", [0, 6, 15])
+def test_all_relevance_lies_on_the_one_patch_that_a_planted_model_can_see(place):
+    model = timm.create_model("vit_tiny_patch16_224", **{**TINY, "depth": 1, "num_classes": 2}).eval()
+    with torch.no_grad():
+        for each in (model.pos_embed, model.cls_token, model.patch_embed.proj.bias, model.blocks[0].attn.qkv.bias):
+            each.zero_()  # so that black patches have neither keys nor values
+        model.head.weight[1] = -model.head.weight[0]
+    row, column = divmod(place, 4)
+    x = torch.zeros(1, 3, 32, 32)
+    x[..., 8 * row : 8 * row + 8, 8 * column : 8 * column + 8] = 1
+    maps = [_reader(model, x).explained(x, torch.tensor([answer])).relevance()[0].flatten() for answer in (0, 1)]
+    others = torch.arange(16) != place
+    assert all(float(each[others].abs().max()) == 0 for each in maps)
+    assert max(float(each[place]) for each in maps) > 0  # it speaks for one of both answers
+
+
 def test_the_model_is_left_exactly_as_it_was_found(plain):
     model = copy.deepcopy(plain).train()
     model.blocks[0].eval()
