@@ -11,17 +11,24 @@ from pydantic import BeforeValidator, Field
 from vitrail.basics.errors import InputError
 from vitrail.basics.seeds import derived_seed
 from vitrail.basics.settings import Settings
+from vitrail.data.columns import ImageHome
+from vitrail.data.tone import Tone
 from vitrail.evaluation.attribute_groups import attribute_groups, usual_attributes
 from vitrail.evaluation.comparison_sentences import ComparedModels, losers, speed_sentence, verdict_sentences
 from vitrail.evaluation.fairness_sentences import quoted
 from vitrail.evaluation.judged_images import JudgedImages
-from vitrail.evaluation.section import Section, Sentence
+from vitrail.evaluation.section import Figures, Section, Sentence
 from vitrail.evaluation.subject import NotJudged
+from vitrail.evaluation.thumbnails import picture_or_none
 from vitrail.measures.classification import accuracy
 from vitrail.measures.means import share
 from vitrail.measures.multiple_tests import holm
 from vitrail.measures.paired import compare_losses, decide
 from vitrail.measures.replacement import MARGIN, Changes, changes
+from vitrail.pages.plots import interval_bar
+
+SHOWN = 12
+"""Images that turn wrong and are shown."""
 
 _LEAST_PROBABILITY = 1e-7  # a probability of 0 on the true class would cost infinitely much
 
@@ -53,23 +60,45 @@ class Candidate:
         name: what it is called: `A` or `B`, and where it is from.
         judged: what it said.
         images_per_second: while it answered, reading included; None where that was not measured.
+        tone: on which scale its pictures of more than 8 bits are shown; None: no pictures are.
     """
 
     name: str
     judged: JudgedImages
     images_per_second: float | None = None
+    tone: Tone | None = None
 
 
 @dataclass(frozen=True)
 class Common:
-    """Images that both models answered about and whose class both know; position i is the same image everywhere."""
+    """Images that both models answered about and whose class both know; position i is the same image everywhere.
+
+    Attributes:
+        judged: what A said.
+        before, after: whether A is right, and B.
+        losses_before, losses_after: log losses of both.
+        said, sure: what B said, and the probability it gave that.
+        told: sentences on what was left out.
+    """
 
     judged: JudgedImages
     before: Bool[np.ndarray, "N"]
     after: Bool[np.ndarray, "N"]
     losses_before: Float[np.ndarray, "N"]
     losses_after: Float[np.ndarray, "N"]
+    said: tuple[str, ...]
+    sure: Float[np.ndarray, "N"]
     told: tuple[str, ...]
+
+    def wrong_answer(self, row: int, home: ImageHome) -> dict[str, Any]:
+        """What B says of an image, and what it is."""
+        judged = self.judged
+        return {
+            "path": home.without(judged.paths[row]),
+            "label": judged.classes[judged.labels[row]],
+            "predicted": self.said[row],
+            "probability": float(self.sure[row]),
+        }
 
 
 def common_images(a: JudgedImages, b: JudgedImages) -> Common:
@@ -96,7 +125,10 @@ def common_images(a: JudgedImages, b: JudgedImages) -> Common:
     _refuse_other_labels(labels, [b.classes[k] for k in b.labels[others]], list(first))
     before, losses_before = _right_and_loss(a, rows, labels)
     after, losses_after = _right_and_loss(b, others, labels)
-    return Common(a.where(mask), before, after, losses_before, losses_after, _told(a, b, len(rows)))
+    answers = b.predicted[others]
+    said, sure = tuple(b.classes[each] for each in answers), b.probabilities[others, answers].astype(np.float64)
+    told = _told(a, b, len(rows))
+    return Common(a.where(mask), before, after, losses_before, losses_after, said, sure, told)
 
 
 def _refuse_other_labels(mine: Sequence[str], theirs: Sequence[str], ids: Sequence[str]) -> None:
@@ -140,40 +172,44 @@ def comparison_section(a: Candidate, b: Candidate, settings: ComparisonSettings)
         InputError: see `common_images`; an attribute is not in the table.
     """
     common = common_images(a.judged, b.judged)
-    groups = common.judged.groups
-    seed = derived_seed(settings.seed, "compare")
+    groups, seed = common.judged.groups, derived_seed(settings.seed, "compare")
     whole = changes(common.before, common.after, groups=groups, seed=seed)
     losses = compare_losses(common.losses_before, common.losses_after, groups=groups, seed=seed)
+    verdict = ComparedModels(whole, losses, settings.margin)
     parts, told = _parts(common, settings)
     by_part = _by_part(common, parts, seed)
-    verdict = ComparedModels(whole, losses, settings.margin)
+    turned, home = _turned_wrong(common), ImageHome.of(common.judged.rows)
     figures: dict[str, Any] = {
         "accuracy": {
             name: accuracy(np.ones(len(right), int), right.astype(int), groups=groups, seed=seed).as_json()
             for name, right in ((a.name, common.before), (b.name, common.after))
         },
-        "changes": {
-            "B minus A, in accuracy": whole.difference.as_json(),
-            "Answers that turn right": whole.fixed.as_json(),
-            "Answers that turn wrong": whole.broken.as_json(),
-            "A minus B, in log loss": losses.difference.as_json(),
-        },
-        "tests": {
-            "accuracy": {"decision": verdict.decision, "p_value": whole.p_value, "method": whole.method},
-            "log_loss": {"decision": losses.decision, "p_value": losses.p_value, "method": losses.method},
-            "mcnemar": whole.mcnemar.as_json(),
-            "replacement": {"decision": verdict.replacement, "margin": settings.margin},
-        },
+        **verdict.as_json(),
         "images_per_second": {"A": a.images_per_second, "B": b.images_per_second},
+        "parts": by_part,
+        "turned_wrong": [common.wrong_answer(row, home) for row in turned],
     }
     right = float(common.before.mean()), float(common.after.mean())
     sentences = [*verdict_sentences(verdict, *right), speed_sentence(a.images_per_second, b.images_per_second)]
     for part, rows in by_part.items():
-        figures[f"by {part}"] = {name: row["measures"] for name, row in rows.items()}
-        figures[f"tests by {part}"] = {name: row["test"] for name, row in rows.items()}
         sentences += losers(part, rows)
     sentences += [Sentence(each) for each in (*common.told, *told)]
-    return Section("comparison", 1, "B instead of A", figures, sentences)
+
+    def drawn(_: Figures) -> dict[str, Any]:
+        tone, judged = a.tone or b.tone, common.judged
+        shown = ((judged.paths[row], judged.ids[row]) for row in turned)
+        pictures = [None if tone is None else picture_or_none(*each, tone=tone) for each in shown]
+        return {"pictures": pictures, "bar": interval_bar}
+
+    return Section(
+        "comparison", 1, "B instead of A", figures, sentences, template="sections/comparison.html", draw=drawn
+    )
+
+
+def _turned_wrong(common: Common) -> list[int]:
+    """Images that only A has right; those first that B is surest about."""
+    rows = np.flatnonzero(common.before & ~common.after)
+    return rows[np.argsort(-common.sure[rows], kind="stable")][:SHOWN].tolist()
 
 
 def _parts(
@@ -211,8 +247,8 @@ def _by_part(
                     "difference": changed.difference, "turn_wrong": changed.broken}  # fmt: skip
             found.append((part, name, changed, {key: each.as_json() for key, each in both.items()}))
     adjusted = holm([changed.p_value for _, _, changed, _ in found])
-    rows: dict[str, dict[str, dict[str, Any]]] = {part: {} for part in parts}
+    rows: dict[str, dict[str, dict[str, Any]]] = {part: {"measures": {}, "tests": {}} for part in parts}
     for (part, name, changed, measures), p in zip(found, adjusted, strict=True):
-        test = {"decision": decide(p, changed.difference.value or 0.0), "p_value": p}
-        rows[part][name] = {"measures": measures, "test": test}
+        rows[part]["measures"][name] = measures
+        rows[part]["tests"][name] = {"decision": decide(p, changed.difference.value or 0.0), "p_value": p}
     return rows

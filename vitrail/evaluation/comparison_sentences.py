@@ -38,6 +38,24 @@ class ComparedModels:
         """Whether B may replace A."""
         return replacement(self.whole.difference, margin=self.margin)
 
+    def as_json(self) -> dict[str, Any]:
+        """What changes, and the tests of it."""
+        whole, losses = self.whole, self.losses
+        return {
+            "changes": {
+                "accuracy": whole.difference.as_json(),
+                "turn_right": whole.fixed.as_json(),
+                "turn_wrong": whole.broken.as_json(),
+                "log_loss_saved": losses.difference.as_json(),
+            },
+            "tests": {
+                "accuracy": {"decision": self.decision, "p_value": whole.p_value, "method": whole.method},
+                "log_loss": {"decision": losses.decision, "p_value": losses.p_value, "method": losses.method},
+                "mcnemar": whole.mcnemar.as_json(),
+                "replacement": {"decision": self.replacement, "margin": self.margin},
+            },
+        }
+
 
 def verdict_sentences(compared: ComparedModels, before: float, after: float) -> list[Sentence]:
     """Which is better, whether its probabilities are, whether B may replace A, and how many answers change.
@@ -53,16 +71,15 @@ def verdict_sentences(compared: ComparedModels, before: float, after: float) -> 
     right = {"better": "B is right more often than A", "worse": "B is right less often than A"}.get(
         compared.decision, "Not enough evidence that B is right more or less often than A"
     )
-    probabilities = {"better": "B's probabilities are better than A's", "worse": "B's are worse than A's"}.get(
-        losses.decision, "Not enough evidence that B's probabilities are better or worse than A's"
-    )
+    probabilities = {"better": "B's probabilities are better than A's", "worse": "B's probabilities are worse than A's"}
+    likelier = probabilities.get(losses.decision, "Not enough evidence that B's probabilities are better or worse")
     changed = (
         f"{whole.mcnemar.broken:,} answers turn wrong, {whole.broken.text()}, and {whole.mcnemar.fixed:,} turn right, "
         f"{whole.fixed.text()}."
     )
     return [
         Sentence(f"{right}: {beside}", compared.decision),
-        Sentence(f"{probabilities} (log loss), {p_words(losses.p_value)}", losses.decision),
+        Sentence(f"{likelier} (log loss), {p_words(losses.p_value)}", losses.decision),
         _replacement_sentence(compared),
         Sentence(changed),
     ]
@@ -88,10 +105,10 @@ def speed_sentence(a: float | None, b: float | None) -> Sentence:
 
 def losers(part: str, rows: Mapping[str, Mapping[str, Any]]) -> list[Sentence]:
     """Classes or groups for whom B is worse than A."""
-    worse = [name for name, row in rows.items() if row["test"]["decision"] == "worse"]
+    worse = [name for name, test in rows["tests"].items() if test["decision"] == "worse"]
     if not worse:
         return []
-    words = [f"{quoted(name)} ({_points(Measure.from_json(rows[name]['measures']['difference']))})" for name in worse]
+    words = [f"{quoted(name)} ({_points(Measure.from_json(rows['measures'][name]['difference']))})" for name in worse]
     more = f", and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
     return [Sentence(f"B is right less often than A by {part} for {', '.join(words[:_NAMED])}{more}", "worse")]
 

@@ -164,7 +164,7 @@ def _answered(
     )  # fmt: skip
     judged = JudgedImages.of_answers(images.rows, gathered_answers(parts), measured_on=images.measured_on)
     speed = None if resumed else len(judged) / (time.perf_counter() - begun)
-    return Candidate(name, judged, speed)
+    return Candidate(name, judged, speed, predictor.preprocessing.tone)
 
 
 def _write(

@@ -59,6 +59,9 @@ def test_it_says_which_is_better_by_how_much_and_what_turns_wrong():
     )
     assert texts[2] == "B may replace A: it loses less than 2 points of accuracy, if any"
     assert texts[3].startswith("8 answers turn wrong, 2.0 % (1.0–3.9, n = 400), and 40 turn right, ")
+    wrong = found.figures["turned_wrong"]
+    assert len(wrong) == 8 and {each["probability"] for each in wrong} == {0.8}
+    assert all(each["predicted"] != each["label"] for each in wrong)
     back = section(answered(judged, after), answered(judged, before))
     assert [each.verdict for each in back.sentences[:3]] == ["worse"] * 3
     assert back.figures["tests"]["replacement"]["decision"] == "may not replace"
@@ -70,7 +73,7 @@ def test_who_loses_is_named_and_tests_account_for_their_number():
     found = section(answered(judged, np.ones(400, bool)), answered(judged, ~(female & (np.arange(400) % 4 == 0))))
     losing = [each.text for each in found.sentences if each.text.startswith("B is right less often than A by ")]
     assert losing[-1].startswith("B is right less often than A by sex for “female” (")
-    assert found.figures["tests by sex"]["male"]["decision"] == "not enough evidence"
+    assert found.figures["parts"]["sex"]["tests"]["male"]["decision"] == "not enough evidence"
 
 
 def test_few_images_are_not_enough_evidence_for_anything():
