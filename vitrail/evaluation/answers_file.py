@@ -28,7 +28,11 @@ ABOUT = (
 )
 
 
-def answers_table(judged: Mapping[str, JudgedImages]) -> pa.Table:
+AS_GIVEN = "What was answered about every image that was judged, so that anybody can check a figure."
+"""Likewise, of images that had no part in choosing anything."""
+
+
+def answers_table(judged: Mapping[str, JudgedImages], *, about: str = ABOUT) -> pa.Table:
     """One row per image of every judged split, in the order of the report's figures.
 
     Columns: `id` (content hash, as in the image table), `split`, `label`, `group` (the number of its patient or the
@@ -40,13 +44,13 @@ def answers_table(judged: Mapping[str, JudgedImages]) -> pa.Table:
     table = pa.concat_tables([_rows_of(split, each) for split, each in judged.items()])
     decision = next(iter(judged.values())).decision
     told = {} if decision is None else {DECISION: json.dumps(decision.content().facts)}
-    return table.replace_schema_metadata({"about": ABOUT, **told})
+    return table.replace_schema_metadata({"about": about, **told})
 
 
-def answers_sentence(folder: Path) -> str:
+def answers_sentence(folder: Path, about: str = ABOUT) -> str:
     """For the page that stands beside them: which files of answers are in its folder, and what they are."""
     names = [name for name in (SPREADSHEET, TABLE) if (folder / name).exists()]
-    return f"{' and '.join(names)}: {ABOUT}"
+    return f"{' and '.join(names)}: {about}"
 
 
 def _rows_of(split: str, judged: JudgedImages) -> pa.Table:
@@ -71,7 +75,7 @@ def _decided(judged: JudgedImages) -> dict[str, pa.Array]:
     return {"decided": pa.array(said, pa.string())}
 
 
-def write_answers(judged: Mapping[str, JudgedImages], folder: Path) -> Path:
+def write_answers(judged: Mapping[str, JudgedImages], folder: Path, *, about: str = ABOUT) -> Path:
     """Write `answers.parquet`, and `answers.csv` of the same where it is not too large; give the former's path.
 
     In the spreadsheet, names that a program would compute begin with `'`.
@@ -79,7 +83,7 @@ def write_answers(judged: Mapping[str, JudgedImages], folder: Path) -> Path:
     Raises:
         SystemFault: the disk is full or may not be written.
     """
-    table = answers_table(judged)
+    table = answers_table(judged, about=about)
     with atomic_file(folder / TABLE) as file:
         pq.write_table(table, file, compression="zstd")
     if table.num_rows * len(table.column_names) <= MOST_CELLS:

@@ -15,7 +15,7 @@ from vitrail.basics.versions import versions
 from vitrail.data.checked_files import checked_places
 from vitrail.data.inspection import Finding
 from vitrail.data.split_images import fingerprint
-from vitrail.evaluation.answers_file import answers_sentence, write_answers
+from vitrail.evaluation.answers_file import AS_GIVEN, answers_sentence, write_answers
 from vitrail.evaluation.answers_table import is_answers_table, judged_of_answers, refuse_table_without_answers
 from vitrail.evaluation.chosen_images import chosen_images
 from vitrail.evaluation.evaluations import EvaluationSettings, Outcome, evaluated
@@ -163,7 +163,7 @@ def _judged(
 def _write(run: RunFolder, subject: Subject, outcome: Outcome, about: _About, watch: Stopwatch) -> EvaluationResult:
     judged = subject.judged
     run.cleared("report.html")
-    write_answers({judged.measured_on: judged}, run.path)
+    write_answers({judged.measured_on: judged}, run.path, about=AS_GIVEN)
     sections = report_sections(subject, outcome, about.findings, about.told)
     page = Report(
         title=about.name,
@@ -173,7 +173,7 @@ def _write(run: RunFolder, subject: Subject, outcome: Outcome, about: _About, wa
         seed=subject.seed,
         timings=dict(watch.laps),
         versions=versions(),
-        beside=[answers_sentence(run.path)],
+        beside=[answers_sentence(run.path, AS_GIVEN)],
         window_of=fingerprint(judged.rows),
     )
     by_name = {section.name: section for section in sections}
