@@ -6,6 +6,7 @@ import pytest
 
 import vitrail as product
 from tests.unit.models.test_package import built_model, contents
+from vitrail.basics.errors import UnreadableImageError
 from vitrail.evaluation import evaluations as known
 from vitrail.models.package import write_package
 from vitrail.models.parts.seen import Seen
@@ -46,16 +47,25 @@ def test_a_package_is_judged_and_what_it_was_trained_on_or_does_not_know_is_name
     assert not (tmp_path / "run" / "work").exists()
 
 
+def test_the_terminal_says_beside_the_accuracy_that_the_model_knew_some_images(package, images, tmp_path):
+    asked = {"workers": 0, "evaluations": ["quality"], "emit": product.nobody}
+    lines = product.evaluate(package, images, out=tmp_path / "run", **asked).lines()
+    assert lines[0].startswith("accuracy   ")
+    assert lines[1].startswith("warning    2 of 7 images are among the 2 training images of the package")
+    assert lines[2].startswith("           accuracy on the others ") and "n = 5" in lines[2]
+
+
+@pytest.mark.parametrize("reason", [KeyboardInterrupt(), UnreadableImageError("a.jpg: does not exist")])
 def test_stopped_within_the_evaluations_it_leaves_a_report_and_goes_on_with_the_answers_it_has(
-    package, images, tmp_path, monkeypatch
+    package, images, tmp_path, monkeypatch, reason
 ):
     def stopped(subject, settings):
-        raise KeyboardInterrupt
+        raise reason
 
     asked = {"out": tmp_path / "run", "workers": 0, "evaluations": ["quality"], "emit": product.nobody}
     with monkeypatch.context() as within:
         within.setattr(known, "EVALUATIONS", {"quality": stopped})
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(type(reason)):
             product.evaluate(package, images, **asked)
     partial = json.loads((tmp_path / "run" / "report.json").read_text())
     assert partial["sections"]["scope"]["figures"] == {"quality": "not judged: it was stopped before that"}

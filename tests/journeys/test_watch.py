@@ -8,7 +8,9 @@ from PIL import Image
 
 import vitrail as product
 from tests.unit.models.test_package import built_model, contents
-from vitrail.models.package import write_package
+from vitrail.models.package import read_package, write_package
+from vitrail.models.package_parts import with_part
+from vitrail.models.parts.seen import Seen
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,12 @@ def test_images_like_the_known_ones_are_not_shifted_and_others_are_with_exit_cod
     page = (tmp_path / "b" / "report.html").read_text()
     assert page.count("data:image/jpeg") == 24 == len(figures["unusual_images"])
     assert str(known) not in page.partition("How to get this again")[0]
+
+
+def test_where_nothing_can_be_read_nothing_is_said_and_the_exit_code_is_not_0(vitrail, known, tmp_path):
+    ended = vitrail("watch", known / "knowing", known / "same" / "broken.png", "--out", tmp_path / "run", "--json")
+    assert (ended.code, ended.out) == (2, "")
+    assert "none of 1 image could be read, the first: " in ended.err and "hint: " in ended.err
 
 
 def test_few_images_get_no_verdict_as_a_whole(known, tmp_path):

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 from vitrail.basics.errors import InputError
 from vitrail.basics.seeds import derived_seed
 from vitrail.basics.settings import Settings
+from vitrail.data.inspection.findings import counted, listed
 from vitrail.evaluation.attribute_groups import attribute_groups, usual_attributes
 from vitrail.evaluation.comparison_sentences import ComparedModels, losers, speed_sentence, verdict_sentences
 from vitrail.evaluation.fairness_sentences import quoted
@@ -53,11 +54,28 @@ class Candidate:
         name: what it is called: `A` or `B`, and where it is from.
         judged: what it said.
         images_per_second: while it answered, reading included; None where that was not measured.
+        trained_on: how many of the images it was trained on; None where that is not known.
     """
 
     name: str
     judged: JudgedImages
     images_per_second: float | None = None
+    trained_on: int | None = None
+
+
+def common_classes(a: Sequence[str], b: Sequence[str]) -> list[str]:
+    """Classes that both models know.
+
+    Raises:
+        InputError: there is none.
+    """
+    common = sorted(set(a) & set(b))
+    if not common:
+        raise InputError(
+            f"A and B know no class in common: A knows {listed(a)}, B {listed(b)}",
+            hint="models are compared on classes that both know; classes are joined by name",
+        )
+    return common
 
 
 @dataclass(frozen=True)
@@ -129,7 +147,7 @@ def _told(a: JudgedImages, b: JudgedImages, count: int) -> tuple[str, ...]:
                 f"Only {name} knows {shown}: images of these classes are in no figure, answers of them are wrong."
             )
     if count < max(len(a), len(b)):
-        told.append(f"Compared on {count:,} images that both answered; A answered {len(a):,}, B {len(b):,}.")
+        told.append(f"Compared on {counted(count, 'image')} that both answered; A answered {len(a):,}, B {len(b):,}.")
     return tuple(told)
 
 
@@ -167,13 +185,29 @@ def comparison_section(a: Candidate, b: Candidate, settings: ComparisonSettings)
         "images_per_second": {"A": a.images_per_second, "B": b.images_per_second},
     }
     right = float(common.before.mean()), float(common.after.mean())
-    sentences = [*verdict_sentences(verdict, *right), speed_sentence(a.images_per_second, b.images_per_second)]
+    sentences = [
+        *verdict_sentences(verdict, *right),
+        *_flattered(a, b),
+        speed_sentence(a.images_per_second, b.images_per_second),
+    ]
     for part, rows in by_part.items():
         figures[f"by {part}"] = {name: row["measures"] for name, row in rows.items()}
         figures[f"tests by {part}"] = {name: row["test"] for name, row in rows.items()}
         sentences += losers(part, rows)
     sentences += [Sentence(each) for each in (*common.told, *told)]
     return Section("comparison", 1, "B instead of A", figures, sentences)
+
+
+def _flattered(a: Candidate, b: Candidate) -> list[Sentence]:
+    """Who was trained on images that decide here: whoever knew the answers is not better for it."""
+    if not (a.trained_on or b.trained_on):
+        return []
+    told = [
+        f"{name} was trained on {'an unknown number' if each.trained_on is None else f'{each.trained_on:,}'} of its "
+        f"{counted(len(each.judged), 'image')} here"
+        for name, each in (("A", a), ("B", b))
+    ]
+    return [Sentence(f"{', '.join(told)}: figures of such images flatter a model, and say little of new ones.")]
 
 
 def _parts(

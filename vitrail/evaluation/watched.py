@@ -7,9 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from vitrail.basics.errors import InputError
 from vitrail.basics.settings import Settings
 from vitrail.data.columns import ImageHome
 from vitrail.data.given_files import GivenFiles
+from vitrail.data.inspection.findings import counted
 from vitrail.evaluation.report import PAGE
 from vitrail.evaluation.section import Section, Sentence
 from vitrail.evaluation.shift import section_of_shift, stream_figures
@@ -126,6 +128,20 @@ def watched_result(
         section = replace(section, sentences=[*section.sentences, _unread_sentence(watched)])
     fresh = None if after is None else after.fresh
     return WatchResult(files.name, verdict, section, run, run / PAGE, stream, fresh, watched.unread)
+
+
+def refuse_unread(watched: WatchedImages) -> None:
+    """Raise where there is nothing to say anything of.
+
+    Raises:
+        InputError: no image could be read.
+    """
+    if watched.unread and not watched.ids:
+        first = next(iter(watched.unread.values()))
+        raise InputError(
+            f"none of {counted(watched.given, 'image')} could be read, the first: {first}",
+            hint="look at these files: vitrail check says what is wrong with each",
+        )
 
 
 def _unread_sentence(watched: WatchedImages) -> Sentence:
