@@ -5,9 +5,11 @@ import json
 import pytest
 
 import vitrail as product
+from tests.unit.evaluation.realistic_report import realistic_answers
 from tests.unit.models.test_package import built_model, contents
 from vitrail.basics.errors import UnreadableImageError
 from vitrail.evaluation import evaluations as known
+from vitrail.evaluation.answers_file import write_answers
 from vitrail.models.package import write_package
 from vitrail.models.parts.seen import Seen
 
@@ -92,6 +94,16 @@ def test_a_table_of_answers_is_judged_without_a_model_and_what_needs_one_says_so
     assert accuracies == [first.sections["quality"].figures["splits"]["new"]["accuracy"]["value"]]
     assert told["not_judged"]["robustness"] == "it needs the model, and only a table of answers was given"
     assert "neither model nor images were looked at" in told["sections"]["scope"]["sentences"][0]["text"]
+
+
+def test_a_folder_that_stands_for_a_table_and_a_seed_below_0_are_refused_in_words(images, package, tmp_path):
+    write_answers({"val": realistic_answers(["ant", "bee"], n=9)}, tmp_path)
+    for given, data, settings, text in (
+        (tmp_path / "answers.parquet", images, {}, "it is a folder, a table was expected"),
+        (package, images, {"seed": -1}, "seed: Input should be greater than or equal to 0"),
+    ):
+        with pytest.raises(product.basics.errors.InputError, match=text):
+            product.evaluate(given, data, out=tmp_path / "run", emit=product.nobody, **settings)
 
 
 def test_a_package_without_images_is_refused_with_the_way_out(vitrail, package):

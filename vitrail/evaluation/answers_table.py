@@ -43,6 +43,8 @@ def refuse_table_without_answers(path: str | Path) -> None:
 
 
 def _is_table(path: str | Path) -> bool:
+    if not isinstance(path, str | Path):
+        return False  # whoever opens packages says what was expected
     file = Path(path).expanduser()
     return file.is_file() and file.suffix.lower() in _TABLES
 
@@ -116,6 +118,10 @@ def _read(source: Any) -> tuple[pa.Table, bool, str]:
     if not isinstance(source, str | Path):
         return as_table(source), False, "the table"
     file = Path(source).expanduser()
+    if file.is_dir():
+        raise InputError(
+            f"{source}: it is a folder, a table was expected", hint="a .parquet, .csv or .tsv file with id"
+        )
     if not file.is_file():
         raise InputError(f"{source}: there is no such file", hint="a fit writes answers.parquet beside its report")
     opened = opened_table(file)

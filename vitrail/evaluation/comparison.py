@@ -40,7 +40,7 @@ class ComparisonSettings(Settings):
     """Columns whose groups are looked at, too; None: those that divide the images into 2 to 20 groups."""
     split: str | None = None
     """Which images: `train`, `val`, `test` or `all`; None: as for `evaluate`."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Seed of everything that is drawn by lot."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from vitrail.basics.errors import InputError
+from vitrail.basics.printable import encodable
 from vitrail.basics.settings import Settings
 from vitrail.data.columns import ImageHome
 from vitrail.data.given_files import GivenFiles
@@ -92,7 +91,7 @@ class WatchResult(ShownAsText):
             "outlier_indices": list(self.outlier_indices),
             "why": self.verdict.why,
             "stream": None if self.stream is None else {**stream_figures(self.stream), "new_images": self.fresh},
-            "unread": dict(self.unread),
+            "unread": {encodable(path): encodable(why) for path, why in self.unread.items()},
             "run": str(self.run),
             "report": str(self.report),
             "seconds": round(self.seconds, 2),
@@ -117,7 +116,7 @@ def watched_result(
         after: the test over all images so far.
     """
     verdict, tone = watched.verdict(classes=predictor.classes), predictor.preprocessing.tone
-    home = ImageHome.of(pa.table({"path": pa.array(files.paths, pa.string())}))
+    home = ImageHome.of_paths(files.paths)
     stream = None if after is None else after.stream.test
 
     def picture(each: UnusualImage) -> str | None:
