@@ -51,7 +51,7 @@ def test_a_package_is_judged_and_what_it_was_trained_on_or_does_not_know_is_name
 
 def test_the_terminal_says_beside_the_accuracy_that_the_model_knew_some_images(package, images, tmp_path):
     asked = {"workers": 0, "evaluations": ["quality"], "emit": product.nobody}
-    lines = product.evaluate(package, images, out=tmp_path / "run", **asked).lines()
+    lines = product.evaluate(package, images, split="all", out=tmp_path / "run", **asked).lines()
     assert lines[0].startswith("accuracy   ")
     assert lines[1].startswith("warning    2 of 7 images are among the 2 training images of the package")
     assert lines[2].startswith("           accuracy on the others ") and "n = 5" in lines[2]
