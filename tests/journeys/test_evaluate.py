@@ -5,8 +5,11 @@ import json
 import pytest
 
 import vitrail as product
+from tests.unit.evaluation.realistic_report import realistic_answers
 from tests.unit.models.test_package import built_model, contents
+from vitrail.basics.errors import UnreadableImageError
 from vitrail.evaluation import evaluations as known
+from vitrail.evaluation.answers_file import write_answers
 from vitrail.models.package import write_package
 from vitrail.models.parts.seen import Seen
 
@@ -46,16 +49,25 @@ def test_a_package_is_judged_and_what_it_was_trained_on_or_does_not_know_is_name
     assert not (tmp_path / "run" / "work").exists()
 
 
+def test_the_terminal_says_beside_the_accuracy_that_the_model_knew_some_images(package, images, tmp_path):
+    asked = {"workers": 0, "evaluations": ["quality"], "emit": product.nobody}
+    lines = product.evaluate(package, images, split="all", out=tmp_path / "run", **asked).lines()
+    assert lines[0].startswith("accuracy   ")
+    assert lines[1].startswith("warning    2 of 7 images are among the 2 training images of the package")
+    assert lines[2].startswith("           accuracy on the others ") and "n = 5" in lines[2]
+
+
+@pytest.mark.parametrize("reason", [KeyboardInterrupt(), UnreadableImageError("a.jpg: does not exist")])
 def test_stopped_within_the_evaluations_it_leaves_a_report_and_goes_on_with_the_answers_it_has(
-    package, images, tmp_path, monkeypatch
+    package, images, tmp_path, monkeypatch, reason
 ):
     def stopped(subject, settings):
-        raise KeyboardInterrupt
+        raise reason
 
     asked = {"out": tmp_path / "run", "workers": 0, "evaluations": ["quality"], "emit": product.nobody}
     with monkeypatch.context() as within:
         within.setattr(known, "EVALUATIONS", {"quality": stopped})
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(type(reason)):
             product.evaluate(package, images, **asked)
     partial = json.loads((tmp_path / "run" / "report.json").read_text())
     assert partial["sections"]["scope"]["figures"] == {"quality": "not judged: it was stopped before that"}
@@ -82,6 +94,16 @@ def test_a_table_of_answers_is_judged_without_a_model_and_what_needs_one_says_so
     assert accuracies == [first.sections["quality"].figures["splits"]["new"]["accuracy"]["value"]]
     assert told["not_judged"]["robustness"] == "it needs the model, and only a table of answers was given"
     assert "neither model nor images were looked at" in told["sections"]["scope"]["sentences"][0]["text"]
+
+
+def test_a_folder_that_stands_for_a_table_and_a_seed_below_0_are_refused_in_words(images, package, tmp_path):
+    write_answers({"val": realistic_answers(["ant", "bee"], n=9)}, tmp_path)
+    for given, data, settings, text in (
+        (tmp_path / "answers.parquet", images, {}, "it is a folder, a table was expected"),
+        (package, images, {"seed": -1}, "seed: Input should be greater than or equal to 0"),
+    ):
+        with pytest.raises(product.basics.errors.InputError, match=text):
+            product.evaluate(given, data, out=tmp_path / "run", emit=product.nobody, **settings)
 
 
 def test_a_package_without_images_is_refused_with_the_way_out(vitrail, package):

@@ -1,6 +1,8 @@
 """Somebody has a package and new images, and wants to know whether they are like those it knows."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -60,6 +62,24 @@ def test_images_like_the_known_ones_are_not_shifted_and_others_are_with_exit_cod
     page = (tmp_path / "b" / "report.html").read_text()
     assert page.count("data:image/jpeg") == 24 == len(figures["unusual_images"])
     assert str(known) not in page.partition("How to get this again")[0]
+
+
+def test_where_nothing_can_be_read_nothing_is_said_and_the_exit_code_is_not_0(vitrail, known, tmp_path):
+    ended = vitrail("watch", known / "knowing", known / "same" / "broken.png", "--out", tmp_path / "run", "--json")
+    assert (ended.code, ended.out) == (2, "")
+    assert "none of 1 image could be read, the first: " in ended.err and "hint: " in ended.err
+
+
+def test_names_that_are_no_utf8_are_watched_and_spelled(known, tmp_path):
+    (tmp_path / "new").mkdir()
+    odd = os.fsdecode(os.fsencode(tmp_path / "new") + b"/\xff")
+    shutil.copy(known / "same" / "0.png", odd + ".png")
+    shutil.copy(known / "same" / "broken.png", odd + "_broken.png")
+    result = product.watch(known / "knowing", tmp_path / "new", out=tmp_path / "run", workers=0, emit=product.nobody)
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["sections"]["shift"]["figures"]["unusual_images"][0]["path"].endswith("\\xff.png")
+    assert list(result.as_json()["unread"]) == [str(tmp_path / "new" / "\\xff_broken.png")]
+    assert "\\xff_broken.png" in result.report.read_text()
 
 
 def test_few_images_get_no_verdict_as_a_whole(known, tmp_path):

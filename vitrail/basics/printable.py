@@ -7,6 +7,7 @@ _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _KEPT = {"\n", "\t"}
 
 _FORMULA = re.compile(r"['=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
@@ -24,6 +25,15 @@ def printable(text: str, *, lines: bool = False) -> str:
     'a\\\\x1b[31mb\\\\n'
     """
     return _UNPRINTABLE.sub(lambda found: found[0] if lines and found[0] in _KEPT else _spelled(found[0]), text)
+
+
+def encodable(text: str) -> str:
+    """Text that a file in UTF-8 can hold: bytes of a file's name that are none are spelled out.
+
+    >>> encodable("photo\udcff.png")
+    'photo\\xff.png'
+    """
+    return _SURROGATES.sub(lambda found: _spelled(found[0]), text)
 
 
 def _spelled(character: str) -> str:

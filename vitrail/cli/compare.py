@@ -22,7 +22,8 @@ def compare(
     a: Annotated[str, typer.Argument(help="The model that is there: a package, a run, or a table of answers.")],
     b: Annotated[str, typer.Argument(help="The one that may take its place.")],
     data: Annotated[
-        str | None, typer.Argument(help="Labelled images, as for `vitrail check`; not needed for tables of answers.")
+        str | None,
+        typer.Argument(help="Labelled images, as for `vitrail check`. Beside two tables of answers: attributes."),
     ] = None,
     margin: Annotated[float, typer.Option(help="How much accuracy B may lose and still replace A.")] = 0.02,
     attributes: Annotated[

@@ -103,7 +103,10 @@ def shared_folder(rows: pa.Table) -> str:
 
     Empty where they share the root alone.
     """
-    paths = rows["path"].to_pylist()
+    return _shared_folder(rows["path"].to_pylist())
+
+
+def _shared_folder(paths: list[str]) -> str:
     folder = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
     return "" if folder in ("", os.path.sep) else os.path.join(folder, "")
 
@@ -116,11 +119,16 @@ class ImageHome:
 
     @classmethod
     def of(cls, rows: pa.Table) -> "ImageHome":
+        """The same of an image table."""
+        return cls.of_paths(rows["path"].to_pylist())
+
+    @classmethod
+    def of_paths(cls, paths: list[str]) -> "ImageHome":
         """What all images share, or, where that is next to nothing, the folder that each lies two levels below."""
-        shared = shared_folder(rows)
+        shared = _shared_folder(paths)
         if shared.strip(os.sep):
             return cls((shared,))
-        above = {os.path.dirname(os.path.dirname(path)) for path in rows["path"].to_pylist()}
+        above = {os.path.dirname(os.path.dirname(path)) for path in paths}
         return cls(
             tuple(sorted((os.path.join(each, "") for each in above if each.strip(os.sep)), key=len, reverse=True))
         )

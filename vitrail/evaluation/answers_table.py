@@ -1,6 +1,5 @@
 """Judged images from a table of answers alone, without a model or images: `answers.parquet` as a fit writes it."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,17 +7,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
 from vitrail.basics.errors import InputError, did_you_mean
 from vitrail.data.cells import attribute_of, texts_of
 from vitrail.data.table_files import opened_table
 from vitrail.data.tables import as_table
-from vitrail.evaluation.answers_file import DECISION
+from vitrail.evaluation.answers_decision import decision_of_table, without_escape
 from vitrail.evaluation.judged_images import JudgedImages, headline_split
-from vitrail.models.package_parts import PartContent
-from vitrail.models.parts.decision import NOT_SURE, Decision
 
 NEEDED = ("id", "label")
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
@@ -47,6 +43,8 @@ def refuse_table_without_answers(path: str | Path) -> None:
 
 
 def _is_table(path: str | Path) -> bool:
+    if not isinstance(path, str | Path):
+        return False  # whoever opens packages says what was expected
     file = Path(path).expanduser()
     return file.is_file() and file.suffix.lower() in _TABLES
 
@@ -83,8 +81,8 @@ def judged_of_answers(
     table, measured_on = _of_split(table, split, name or Path(source).stem, source)
     classes, probabilities = _probabilities(table, source)
     columns = {each: texts_of(table[each], each, source) for each in _OURS if each in table.column_names}
-    decision = _decision(answers, columns.get("decided"), classes, probabilities, source)
-    labels = _unescaped(columns["label"], classes)
+    decision = decision_of_table(answers, columns.get("decided"), classes, probabilities, source)
+    labels = without_escape(columns["label"], classes)
     _refuse_other_answers(columns.get("predicted"), classes, probabilities, source)
     count = table.num_rows
     groups = columns.get("group")
@@ -120,6 +118,10 @@ def _read(source: Any) -> tuple[pa.Table, bool, str]:
     if not isinstance(source, str | Path):
         return as_table(source), False, "the table"
     file = Path(source).expanduser()
+    if file.is_dir():
+        raise InputError(
+            f"{source}: it is a folder, a table was expected", hint="a .parquet, .csv or .tsv file with id"
+        )
     if not file.is_file():
         raise InputError(f"{source}: there is no such file", hint="a fit writes answers.parquet beside its report")
     opened = opened_table(file)
@@ -172,19 +174,12 @@ def _probabilities(table: pa.Table, source: str) -> tuple[tuple[str, ...], Float
     return tuple(name.removeprefix(_PREFIX) for name in names), np.stack(columns, axis=1)
 
 
-def _unescaped(texts: pa.ChunkedArray, classes: tuple[str, ...]) -> pa.Array:
-    """Names of classes, without the `'` that stands in spreadsheets before what they would compute."""
-    known = set(classes)
-    values = [each if each in known or each[1:] not in known else each[1:] for each in texts.to_pylist()]
-    return pa.array(values, pa.string())
-
-
 def _refuse_other_answers(
     predicted: pa.ChunkedArray | None, classes: tuple[str, ...], probabilities: Float[np.ndarray, "N K"], source: str
 ) -> None:
     if predicted is None:
         return
-    said = _unescaped(predicted, classes).to_pylist()
+    said = without_escape(predicted, classes).to_pylist()
     likeliest = probabilities.max(axis=1)
     number = {name: k for k, name in enumerate(classes)}
     wrong = [
@@ -198,57 +193,6 @@ def _refuse_other_answers(
             f"row {wrong[0] + 1}: {said[wrong[0]]!r}",
             hint="leave out the column predicted, and what is most probable is the answer",
         )
-
-
-def _decision(
-    given: Any, decided: pa.ChunkedArray | None, classes: tuple[str, ...], probabilities: Float[np.ndarray, "N K"],
-    source: str,
-) -> Decision | None:  # fmt: skip
-    """How answers were made, where they are not the most probable classes: figures of these would be of another model.
-
-    Raises:
-        InputError: the answers were decided on in a way that the table does not tell.
-    """
-    if decided is None:
-        return None
-    decision = _kept_decision(given, source)
-    if decision is not None and decision.classes != classes:
-        decision = None
-    said = _unescaped(decided, classes).to_pylist()
-    numbers = probabilities.argmax(axis=1) if decision is None else decision.predicted(probabilities)
-    sure = np.ones(len(said), dtype=bool) if decision is None else decision.sure(probabilities)
-    other = [
-        row
-        for row, name in enumerate(said)
-        if name is not None and name != (classes[numbers[row]] if sure[row] else NOT_SURE)
-    ]
-    if other:
-        raise InputError(
-            f"{source}: in {len(other):,} of {len(said):,} rows a package decided otherwise than for the most probable "
-            f"class, first in row {other[0] + 1}: {said[other[0]]!r}; how it decides is not in this table",
-            hint="give answers.parquet as it was written, which says so; or leave out the column decided",
-        )
-    return decision
-
-
-def _kept_decision(given: Any, source: str) -> Decision | None:
-    if isinstance(given, str | Path):
-        file = Path(given).expanduser()
-        told = pq.read_schema(file).metadata if file.suffix.lower() in (".parquet", ".pq") else None
-    else:
-        told = given.schema.metadata if isinstance(given, pa.Table) else None
-    kept = (told or {}).get(DECISION.encode())
-    if kept is None:
-        return None
-    try:
-        facts = json.loads(kept)
-        if not isinstance(facts, dict):
-            raise ValueError("what was decided, by name, was expected")
-        return Decision.from_content(PartContent(facts), version=Decision.version)
-    except ValueError as error:
-        raise InputError(
-            f"{source}: how answers are decided makes no sense: {error}", hint="take the file from where it was made"
-        ) from error
 
 
 def _of_their_split(groups: pa.ChunkedArray, splits: pa.ChunkedArray | None) -> pa.Array:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -133,7 +134,8 @@ def _ranges(
     known = values[np.isfinite(values)]
     edges = _without_small(known, _round_edges(known), least_group)
     if len(np.bincount(np.searchsorted(edges, known, side="right"))) == 1 or _one_has_most(known, edges):
-        edges = _without_small(known, np.unique(np.quantile(known, [0.25, 0.5, 0.75])), least_group)
+        quarters = np.quantile(known, [0.25, 0.5, 0.75], method="inverted_cdf")  # numbers that are there: no overflow
+        edges = _without_small(known, np.unique(quarters), least_group)
     numbers = np.where(np.isfinite(values), np.searchsorted(edges, values, side="right"), -1)
     whole = bool((known == np.round(known)).all())
     names = _range_names(edges, whole) if len(edges) else [f"{known.min():g} to {known.max():g}"]
@@ -147,9 +149,13 @@ def _one_has_most(known: Float[np.ndarray, " n"], edges: Float[np.ndarray, " e"]
 
 def _round_edges(known: Float[np.ndarray, " n"]) -> Float[np.ndarray, " e"]:
     """Multiples of 1, 2 or 5 times a power of ten, as close as leaves a few ranges for nearly all of the numbers."""
-    low, high = np.quantile(known, [0.01, 0.99])
-    steps = sorted(times * 10.0**power for power in range(-9, 12) for times in (1, 2, 5))
-    for step in steps:
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = np.quantile(known, [0.01, 0.99])
+        span = float(high - low)
+    if not 1e-290 < span < np.inf:  # all but a few are the same, or numbers that no division bears
+        return np.zeros(0)
+    power = math.floor(math.log10(span))
+    for step in (times * 10.0**each for each in range(power - 1, power + 2) for times in (1, 2, 5)):
         first, last = np.floor(low / step), np.floor(high / step)
         if last - first < _MOST_RANGES:
             return np.arange(first + 1, last + 1) * step
@@ -185,6 +191,10 @@ def _with_missing(
     missing = int(absent.sum())
     if missing == len(numbers):
         raise NotJudged(f"{name} is empty for all images")
+    if len(names) == 1 and not missing and told:
+        raise NotJudged(
+            f"{name} has numbers that {len(numbers):,} images cannot be divided by into groups of {least_group} or more"
+        )
     if len(names) == 1 and not missing:
         raise NotJudged(f"{name} is {names[0]!r} for all images: there is nothing to compare")
     compared = np.ones(len(names), dtype=bool)

@@ -12,6 +12,7 @@ from vitrail.basics.errors import InputError
 from vitrail.basics.seeds import derived_seed
 from vitrail.basics.settings import Settings
 from vitrail.data.columns import ImageHome
+from vitrail.data.inspection.findings import counted, listed
 from vitrail.data.tone import Tone
 from vitrail.evaluation.attribute_groups import attribute_groups, usual_attributes
 from vitrail.evaluation.comparison_sentences import ComparedModels, losers, speed_sentence, verdict_sentences
@@ -46,7 +47,7 @@ class ComparisonSettings(Settings):
     """Columns whose groups are looked at, too; None: those that divide the images into 2 to 20 groups."""
     split: str | None = None
     """Which images: `train`, `val`, `test` or `all`; None: as for `evaluate`."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Seed of everything that is drawn by lot."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
@@ -61,12 +62,29 @@ class Candidate:
         judged: what it said.
         images_per_second: while it answered, reading included; None where that was not measured.
         tone: on which scale its pictures of more than 8 bits are shown; None: no pictures are.
+        trained_on: how many of the images it was trained on; None where that is not known.
     """
 
     name: str
     judged: JudgedImages
     images_per_second: float | None = None
     tone: Tone | None = None
+    trained_on: int | None = None
+
+
+def common_classes(a: Sequence[str], b: Sequence[str]) -> list[str]:
+    """Classes that both models know.
+
+    Raises:
+        InputError: there is none.
+    """
+    common = sorted(set(a) & set(b))
+    if not common:
+        raise InputError(
+            f"A and B know no class in common: A knows {listed(a)}, B {listed(b)}",
+            hint="models are compared on classes that both know; classes are joined by name",
+        )
+    return common
 
 
 @dataclass(frozen=True)
@@ -161,7 +179,7 @@ def _told(a: JudgedImages, b: JudgedImages, count: int) -> tuple[str, ...]:
                 f"Only {name} knows {shown}: images of these classes are in no figure, answers of them are wrong."
             )
     if count < max(len(a), len(b)):
-        told.append(f"Compared on {count:,} images that both answered; A answered {len(a):,}, B {len(b):,}.")
+        told.append(f"Compared on {counted(count, 'image')} that both answered; A answered {len(a):,}, B {len(b):,}.")
     return tuple(told)
 
 
@@ -190,7 +208,11 @@ def comparison_section(a: Candidate, b: Candidate, settings: ComparisonSettings)
         "turned_wrong": [common.wrong_answer(row, home) for row in turned],
     }
     right = float(common.before.mean()), float(common.after.mean())
-    sentences = [*verdict_sentences(verdict, *right), speed_sentence(a.images_per_second, b.images_per_second)]
+    sentences = [
+        *verdict_sentences(verdict, *right),
+        *_flattered(a, b),
+        speed_sentence(a.images_per_second, b.images_per_second),
+    ]
     for part, rows in by_part.items():
         sentences += losers(part, rows)
     sentences += [Sentence(each) for each in (*common.told, *told)]
@@ -210,6 +232,18 @@ def _turned_wrong(common: Common) -> list[int]:
     """Images that only A has right; those first that B is surest about."""
     rows = np.flatnonzero(common.before & ~common.after)
     return rows[np.argsort(-common.sure[rows], kind="stable")][:SHOWN].tolist()
+
+
+def _flattered(a: Candidate, b: Candidate) -> list[Sentence]:
+    """Who was trained on images that decide here: whoever knew the answers is not better for it."""
+    if not (a.trained_on or b.trained_on):
+        return []
+    told = [
+        f"{name} was trained on {'an unknown number' if each.trained_on is None else f'{each.trained_on:,}'} of its "
+        f"{counted(len(each.judged), 'image')} here"
+        for name, each in (("A", a), ("B", b))
+    ]
+    return [Sentence(f"{', '.join(told)}: figures of such images flatter a model, and say little of new ones.")]
 
 
 def _parts(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from vitrail.basics.errors import InputError, did_you_mean
 from vitrail.basics.events import Noted
@@ -97,7 +97,7 @@ class EvaluationSettings(Settings):
     split: Literal["train", "val", "test", "all"] | None = None
     """Which images: `train`, `val`, `test` or `all`; None: the test images where some are marked as such, else the
     validation images, else those that the model was not trained on, else all."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Seed of everything that is drawn by lot."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""

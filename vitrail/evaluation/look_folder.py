@@ -65,9 +65,18 @@ class LookFolder:
             explained_os_errors(self.path),
             open(self.path / LINES, "a", encoding="utf-8", errors="surrogateescape") as file,
         ):
-            file.write(lines)
+            file.write(self._line_end() + lines)
             file.flush()
         self._known |= {record["key"]: record["stamp"] for record in records}
+
+    def _line_end(self) -> str:
+        """What ends a line that was being written when the power went: the next one would be lost with it."""
+        whole = (self.path / LINES).stat().st_size
+        if not whole:
+            return ""
+        with open(self.path / LINES, "rb") as file:
+            file.seek(whole - 1)
+            return "" if file.read(1) == b"\n" else "\n"
 
     def write_picture(self, name: str, content: bytes) -> None:
         """Write a picture, whole or not at all.

@@ -1,5 +1,7 @@
 """What can be set for `vitrail look`."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from vitrail.basics.settings import Settings
@@ -18,9 +20,9 @@ class LookSettings(Settings):
     """Of so many images, the first ones, rollout and relevance are judged: do they say more than chance?"""
     random_maps: int = Field(default=19, ge=1, le=999)
     """Random maps that each of them is compared with; fewer than 19 can never say more than chance."""
-    removed: tuple[float, ...] = (0.1, 0.4)
+    removed: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.1, 0.4)
     """Shares of the patches that are taken away to see, beside none and all: each costs a forward pass a map."""
     shown: int = Field(default=12, ge=0)
     """Images on the page; a picture of every image is in the folder."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Of the random maps."""

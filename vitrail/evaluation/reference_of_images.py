@@ -1,15 +1,14 @@
 """A reference for a package that has none, from images that somebody has labelled."""
 
-import contextlib
 import hashlib
 
 import numpy as np
 from jaxtyping import Bool
 
-from vitrail.basics.errors import InputError, PackageError
+from vitrail.basics.errors import InputError
 from vitrail.evaluation.judged_images import JudgedImages
-from vitrail.models.parts.seen import Seen
 from vitrail.models.parts.shift_reference import ShiftReference
+from vitrail.prediction.likeness import trained_images
 from vitrail.prediction.predictor import Predictor
 from vitrail.prediction.reference_making import (
     LEAST_TRAINING,
@@ -35,7 +34,8 @@ def reference_of_images(predictor: Predictor, judged: JudgedImages) -> ShiftRefe
         InputError: there are too few images that it was not trained on, features are not numbers, or nothing varies.
     """
     assert judged.features is not None
-    trained = _trained_on(predictor, judged)
+    seen = trained_images(predictor.package)
+    trained = np.zeros(len(judged), dtype=bool) if seen is None else seen.overlap(judged.ids)
     training = trained if trained.sum() >= LEAST_TRAINING else trained | _half(judged)
     why_none = why_no_reference(int(training.sum()), int((~training).sum()))
     if why_none is not None:
@@ -55,12 +55,6 @@ def reference_of_images(predictor: Predictor, judged: JudgedImages) -> ShiftRefe
         source="images that were given after the fit",
     )
     return made_reference(known, classes=len(judged.classes), preprocessing=predictor.preprocessing)
-
-
-def _trained_on(predictor: Predictor, judged: JudgedImages) -> Bool[np.ndarray, "N"]:
-    with contextlib.suppress(PackageError):
-        return predictor.package.part(Seen).overlap(judged.ids)
-    return np.zeros(len(judged), dtype=bool)
 
 
 def _half(judged: JudgedImages) -> Bool[np.ndarray, "N"]:

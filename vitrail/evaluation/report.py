@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.files import write_bytes, write_json
+from vitrail.basics.printable import encodable
 from vitrail.evaluation.section import Section
 from vitrail.pages.frame import render_page
 from vitrail.pages.window import stained_window
@@ -80,7 +81,7 @@ def write_report(report: Report, folder: Path) -> Path:
         SystemFault: the folder cannot be written.
     """
     try:
-        document = json.loads(json.dumps(report.as_json(), allow_nan=False))
+        document = json.loads(json.dumps(_encodable(report.as_json()), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise InputError(f"the report holds a value that JSON cannot: {error}") from error
     page = _rendered(report, document)
@@ -89,11 +90,20 @@ def write_report(report: Report, folder: Path) -> Path:
     return folder / PAGE
 
 
+def _encodable(value: Any) -> Any:
+    """The same values; names of files that are no UTF-8 are spelled, in whatever they are told of."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, Mapping):
+        return {_encodable(name): _encodable(each) for name, each in value.items()}
+    return [_encodable(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 def _rendered(report: Report, document: Mapping[str, Any]) -> str:
     parts = []
     for section in report.sections:
         told = document["sections"][section.name]
         drawn = section.draw(told["figures"])
         parts.append(Markup(render_page(section.template, section={**told, "name": section.name}, **drawn)))
-    window = stained_window(f"{report.window_of} {report.title}")
+    window = stained_window(encodable(f"{report.window_of} {report.title}"))
     return render_page("report.html", report=document, sections=parts, window=window)

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
+from vitrail.basics.errors import InputError
+from vitrail.basics.printable import encodable
 from vitrail.basics.settings import Settings
 from vitrail.data.columns import ImageHome
 from vitrail.data.given_files import GivenFiles
+from vitrail.data.inspection.findings import counted
 from vitrail.evaluation.report import PAGE
 from vitrail.evaluation.section import Section, Sentence
 from vitrail.evaluation.shift import section_of_shift, stream_figures
@@ -90,7 +91,7 @@ class WatchResult(ShownAsText):
             "outlier_indices": list(self.outlier_indices),
             "why": self.verdict.why,
             "stream": None if self.stream is None else {**stream_figures(self.stream), "new_images": self.fresh},
-            "unread": dict(self.unread),
+            "unread": {encodable(path): encodable(why) for path, why in self.unread.items()},
             "run": str(self.run),
             "report": str(self.report),
             "seconds": round(self.seconds, 2),
@@ -115,7 +116,7 @@ def watched_result(
         after: the test over all images so far.
     """
     verdict, tone = watched.verdict(classes=predictor.classes), predictor.preprocessing.tone
-    home = ImageHome.of(pa.table({"path": pa.array(files.paths, pa.string())}))
+    home = ImageHome.of_paths(files.paths)
     stream = None if after is None else after.stream.test
 
     def picture(each: UnusualImage) -> str | None:
@@ -126,6 +127,20 @@ def watched_result(
         section = replace(section, sentences=[*section.sentences, _unread_sentence(watched)])
     fresh = None if after is None else after.fresh
     return WatchResult(files.name, verdict, section, run, run / PAGE, stream, fresh, watched.unread)
+
+
+def refuse_unread(watched: WatchedImages) -> None:
+    """Raise where there is nothing to say anything of.
+
+    Raises:
+        InputError: no image could be read.
+    """
+    if watched.unread and not watched.ids:
+        first = next(iter(watched.unread.values()))
+        raise InputError(
+            f"none of {counted(watched.given, 'image')} could be read, the first: {first}",
+            hint="look at these files: vitrail check says what is wrong with each",
+        )
 
 
 def _unread_sentence(watched: WatchedImages) -> Sentence:

@@ -1,6 +1,7 @@
 """How like the images that a model knows an image is: the verdict on one image, from the package's reference."""
 
 import contextlib
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -60,6 +61,12 @@ def trained_images(package: Package) -> Seen | None:
     with contextlib.suppress(PackageError):
         return package.part(Seen)
     return None
+
+
+def trained_count(package: Package, ids: Sequence[str]) -> int | None:
+    """How many of these images a package was trained on; None where it does not know."""
+    seen = trained_images(package)
+    return None if seen is None else int(seen.overlap(ids).sum())
 
 
 def likenesses(reference: ShiftReference | None, features: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N"] | None:

@@ -15,7 +15,7 @@ from vitrail.data.checked_files import checked_places
 from vitrail.data.split_images import fingerprint
 from vitrail.evaluation.answers_table import is_answers_table, judged_of_answers, refuse_table_without_answers
 from vitrail.evaluation.chosen_images import ChosenImages, chosen_images
-from vitrail.evaluation.comparison import Candidate, ComparisonSettings, comparison_section
+from vitrail.evaluation.comparison import Candidate, ComparisonSettings, common_classes, comparison_section
 from vitrail.evaluation.judged_images import JudgedImages
 from vitrail.evaluation.report import Report, write_report
 from vitrail.evaluation.section import Section
@@ -23,7 +23,7 @@ from vitrail.pages.progress import sink_or_bars
 from vitrail.pages.shown_as_text import ShownAsText
 from vitrail.prediction.answers import gathered_answers
 from vitrail.prediction.kept_answers import kept_answers
-from vitrail.prediction.likeness import trained_images
+from vitrail.prediction.likeness import trained_count, trained_images
 from vitrail.prediction.predictor import Predictor, load
 from vitrail.workflows.check import begin_check
 
@@ -76,7 +76,8 @@ def compare(  # noqa: PLR0913 - two models where other recipes have one
     Args:
         a: a package, a run that made one, or a table of answers (`answers.parquet`): the model that is there.
         b: likewise: the one that may take its place.
-        data: labelled images, as for `check`; None: where `a` and `b` are tables of answers.
+        data: labelled images, as for `check`; where `a` and `b` are tables of answers nothing, or a table with `id` and
+            attributes.
         out: the run folder; None: `runs/NAME-compared`. An interrupted comparison is continued.
         overwrite: replace a run that stands there.
         workers: processes that read images; None: one per core.
@@ -137,8 +138,8 @@ def _candidates(
     if loaded:
         checking = begin_check(data, workers=workers)
         processes, inspection = checking.workers, checking.pending.result(emit)
-        known = [set(each.classes) for each in loaded.values()]
-        classes = sorted(set.intersection(*known))
+        known = [each.classes for each in loaded.values()]
+        classes = common_classes(known[0], known[-1])
         seen = [each for model in loaded.values() if (each := trained_images(model.package)) is not None]
         images = chosen_images(inspection, name=checking.images.name, classes=classes, split=settings.split, known=seen)
         for sentence in images.told:
@@ -149,7 +150,8 @@ def _candidates(
         if letter in loaded and images is not None:
             found.append(_answered(run, letter, name, loaded[letter], images, processes, emit))
         else:
-            found.append(Candidate(name, judged_of_answers(model, split=settings.split)))
+            attributes = data if not loaded else None  # of tables alone; packages were given the images
+            found.append(Candidate(name, judged_of_answers(model, split=settings.split, attributes=attributes)))
     return found[0], found[1]
 
 
@@ -164,7 +166,8 @@ def _answered(
     )  # fmt: skip
     judged = JudgedImages.of_answers(images.rows, gathered_answers(parts), measured_on=images.measured_on)
     speed = None if resumed else len(judged) / (time.perf_counter() - begun)
-    return Candidate(name, judged, speed, predictor.preprocessing.tone)
+    tone, known = predictor.preprocessing.tone, trained_count(predictor.package, judged.ids)
+    return Candidate(name, judged, speed, tone, known)
 
 
 def _write(

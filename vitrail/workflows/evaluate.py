@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.basics.calls import call_text
-from vitrail.basics.errors import InputError
+from vitrail.basics.errors import ChangedImageError, InputError, UnreadableImageError
 from vitrail.basics.events import Emit, Noted
 from vitrail.basics.run_folder import RunFolder
 from vitrail.basics.run_standing import refuse_occupied, unused_run_path
@@ -151,7 +151,7 @@ def _judged(
     outcome = Outcome()
     try:
         evaluated(subject, settings, outcome)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, UnreadableImageError, ChangedImageError):  # stopped, or an image went away meanwhile
         _write(run, subject, outcome, about, watch)  # what was finished; the same command does the rest
         raise
     watch.lap("evaluations")

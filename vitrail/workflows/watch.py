@@ -17,7 +17,7 @@ from vitrail.evaluation.chosen_images import chosen_images
 from vitrail.evaluation.judged_images import JudgedImages
 from vitrail.evaluation.reference_of_images import reference_of_images
 from vitrail.evaluation.report import Report, write_report
-from vitrail.evaluation.watched import WatchResult, WatchSettings, watched_result
+from vitrail.evaluation.watched import WatchResult, WatchSettings, refuse_unread, watched_result
 from vitrail.models.package_parts import with_part
 from vitrail.pages.progress import sink_or_bars
 from vitrail.prediction.answers import gathered_answers
@@ -58,7 +58,8 @@ def watch(
     Raises:
         PackageError: the package is damaged, or does not say what the images are like that it knows (see
             `with_reference`).
-        InputError: an image's path does not exist, or the state of the stream is of another package.
+        InputError: an image's path does not exist, none could be read, or the state of the stream is of another
+            package.
         SystemFault: disk, permission or memory.
     """
     chosen = WatchSettings.gather(**settings)
@@ -78,6 +79,7 @@ def watch(
             for part in kept_answers(predictor, files.places, kept, workers=workers, emit=listening):
                 watched.add(part)
             clock.lap("answers")
+            refuse_unread(watched)
             after = None if stream is None else stream.after(watched.ids, watched.distances)
             result = watched_result(run.path, watched, files, predictor, after=after)
             write_report(_report(result, call, clock), run.path)

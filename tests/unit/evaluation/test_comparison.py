@@ -9,7 +9,13 @@ import vitrail
 from tests.unit.evaluation.test_fairness import SEX, judged_images
 from vitrail.basics.errors import InputError
 from vitrail.evaluation.answers_file import write_answers
-from vitrail.evaluation.comparison import Candidate, ComparisonSettings, common_images, comparison_section
+from vitrail.evaluation.comparison import (
+    Candidate,
+    ComparisonSettings,
+    common_classes,
+    common_images,
+    comparison_section,
+)
 from vitrail.evaluation.judged_images import JudgedImages
 from vitrail.measures.intervals import Measure
 from vitrail.measures.replacement import changes, mcnemar, replacement
@@ -134,6 +140,38 @@ def test_tables_of_answers_are_compared_without_a_model_and_the_page_says_what_j
     assert all(each["text"] in html.unescape(page) for each in told["sentences"])
     with pytest.raises(InputError, match="no images were given to compare the models on"):
         vitrail.compare(tmp_path / "a", tmp_path / "b", out=tmp_path / "other", emit=vitrail.nobody)
+
+
+def test_a_table_of_attributes_beside_two_tables_of_answers_makes_groups(tmp_path):
+    judged = judged_images(200)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        write_answers({"test": answered(judged, np.arange(200) % 5 != 0)}, tmp_path / name)
+    tables = [tmp_path / name / "answers.parquet" for name in "ab"]
+    people = pa.table({"id": judged.ids, "sex": SEX[:200]})
+    result = vitrail.compare(*tables, people, out=tmp_path / "run", attributes="sex", emit=vitrail.nobody)
+    assert list(result.section.figures["by sex"]) == ["female", "male"]
+    with pytest.raises(InputError, match=r"nowhere\.csv: there is no such file"):
+        vitrail.compare(*tables, tmp_path / "nowhere.csv", out=tmp_path / "other", emit=vitrail.nobody)
+
+
+def test_who_was_trained_on_the_images_is_told():
+    judged = judged_images(200)
+    a, b = answered(judged, np.arange(200) % 5 != 0), answered(judged, np.arange(200) % 5 != 1)
+
+    def told(*counts):
+        models = [Candidate(name, each, None, count) for name, each, count in zip("AB", (a, b), counts, strict=True)]
+        return " ".join(each.text for each in comparison_section(*models, ComparisonSettings.parse()).sentences)
+
+    assert "A was trained on 0 of its 200 images here, B was trained on 120 of its 200 images here" in told(0, 120)
+    assert "an unknown number of its 200 images" in told(None, 1)
+    assert "trained on" not in told(0, 0) + told(None, None)
+
+
+def test_models_without_a_common_class_are_not_compared():
+    assert common_classes(["a", "b", "c"], ["c", "b"]) == ["b", "c"]
+    with pytest.raises(InputError, match="A and B know no class in common: A knows 'a', B 'b', 'c'"):
+        common_classes(["a"], ["b", "c"])
 
 
 @pytest.mark.parametrize(

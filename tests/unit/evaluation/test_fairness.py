@@ -109,6 +109,15 @@ def test_numbers_become_ranges_that_people_use():
     assert len(skewed.names) == 4 and min(np.bincount(skewed.numbers)) >= 90
 
 
+def test_numbers_of_any_size_become_ranges_without_a_warning():
+    for factor in (1e-320, 1e-12, 1.0, 1e11, 1e300, 4e305):
+        numbers = [factor * (number % 401 - 200) for number in range(400)]
+        groups = attribute_groups(judged_images(size=numbers), "size", least_group=20)
+        assert 2 <= len(groups.names) <= 6 and min(np.bincount(groups.numbers)) >= 20, factor
+    with pytest.raises(NotJudged, match="size has numbers that 400 images cannot be divided by into groups of 300"):
+        attribute_groups(judged_images(size=numbers), "size", least_group=300)
+
+
 def test_ranges_with_too_few_join_a_neighbour():
     ages = [*range(20, 60)] * 9 + [5] * 20 + [85] * 20
     groups = attribute_groups(judged_images(age=ages), "age", least_group=25)

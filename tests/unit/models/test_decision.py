@@ -36,6 +36,8 @@ def test_it_says_what_it_does() -> None:
         "an answer below a probability of 0.8 is “not sure”",
         "sets that hold the true class in 90% of cases: classes of 0.25 or more",
     ]
+    surest = Decision(("well", "ill"), quantile=0.75, level=0.999)
+    assert surest.words() == ["sets that hold the true class in 99.9% of cases: classes of 0.25 or more"]
 
 
 def test_what_was_written_is_read_again() -> None:

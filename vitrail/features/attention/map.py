@@ -74,7 +74,7 @@ class AttentionMap:
 
 
 def attention_map(
-    model: Seeing | nn.Module,
+    model: Any,
     image: Any,
     layer: int = -1,
     head: int | None = 0,
@@ -129,13 +129,18 @@ def map_of(
 
 
 def shown_image(
-    model: Seeing | nn.Module, image: Any, *, preprocessing: Preprocessing | None = None
+    model: Any, image: Any, *, preprocessing: Preprocessing | None = None
 ) -> tuple[UInt8[np.ndarray, "H W C"] | None, Float[Tensor, "1 C H W"]]:
     """An image as pixels, where it is a picture, and as the network takes it.
 
     Raises:
-        InputError: a module of PyTorch was given something else than a tensor, and no preprocessing.
+        InputError: it is no model; a module of PyTorch was given something else than a tensor, and no preprocessing.
     """
+    if not isinstance(model, nn.Module | Seeing):
+        raise InputError(
+            f"a model is looked into, got {type(model).__name__}",
+            hint="give a predictor: vitrail.load(PACKAGE); a ready model, or a module of PyTorch",
+        )
     if isinstance(image, Tensor):
         x = image if image.ndim == 4 else image[None]
         if x.ndim != 4 or len(x) != 1 or not x.is_floating_point():

@@ -86,7 +86,7 @@ class Decision(PackagePart):
             told.append(f"an answer below a probability of {self.least_probability:.4g} is “not sure”")
         if self.level is not None and self.quantile is not None:
             least = f"{1 - self.quantile:.4g} or more" if self.quantile < 1 else "any probability: too few images"
-            told.append(f"sets that hold the true class in {self.level:.0%} of cases: classes of {least}")
+            told.append(f"sets that hold the true class in {100 * self.level:.6g}% of cases: classes of {least}")
         return told
 
     def content(self) -> PartContent:

@@ -64,6 +64,13 @@ def test_what_no_network_takes_is_refused_with_a_hint(ready):
         vitrail.attention_map(timm.create_model("resnet10t"), torch.zeros(1, 3, 64, 64))
 
 
+def test_what_is_no_model_is_refused_with_the_way_to_get_one():
+    for given in ("runs/ants", None, 3):
+        with pytest.raises(InputError, match="a model is looked into, got") as caught:
+            vitrail.attention_map(given, "photo.jpg")
+        assert "vitrail.load(PACKAGE)" in caught.value.hint
+
+
 def test_shares_are_told_against_an_even_spread():
     assert times_even(np.full((2, 3), 0.01)) == pytest.approx(np.ones((2, 3)))
     assert times_even(np.zeros((2, 2))) == pytest.approx(np.ones((2, 2)))

@@ -15,6 +15,8 @@ from tests.unit.models.test_package import CLASSES, built_model, contents
 from vitrail.basics.errors import InputError
 from vitrail.basics.events import WorkAdvanced, WorkStarted
 from vitrail.cli.main import app
+from vitrail.evaluation.look_folder import LookFolder
+from vitrail.evaluation.look_settings import LookSettings
 from vitrail.features.attention.layers import NoTokenAttention
 from vitrail.models.package import write_package
 
@@ -177,3 +179,24 @@ def _convolutional(folder):
     model = timm.create_model("resnet10t", num_classes=3)
     timm.models.save_for_hf(model, folder / "resnet", model_config={})
     return f"local-dir:{folder / 'resnet'}"
+
+
+def test_numbers_that_nobody_can_draw_by_or_take_away_are_refused():
+    for settings, text in (
+        ({"seed": -1}, "seed: "),
+        ({"removed": (2,)}, "removed: "),
+        ({"removed": (0,)}, "removed: "),
+    ):
+        with pytest.raises(InputError, match=text):
+            LookSettings.parse(**settings)
+
+
+def test_a_line_that_was_cut_off_takes_no_other_with_it(tmp_path):
+    folder = LookFolder.open(tmp_path / "out", {"model": "m"}, name="m")
+    folder.keep([{"key": "a", "stamp": [1, 1]}])
+    with open(tmp_path / "out" / "images.jsonl", "a") as file:
+        file.write('{"key": "b", "sta')
+    again = LookFolder.open(tmp_path / "out", {"model": "m"}, name="m")
+    again.keep([{"key": "b", "stamp": [2, 2]}])
+    again.keep([{"key": "c", "stamp": [3, 3]}])
+    assert [each["key"] for each in again.records()] == ["a", "b", "c"]
