@@ -41,9 +41,9 @@ def test_the_most_wrong_are_the_mistakes_with_the_least_probable_truth() -> None
 
 
 def test_labels_that_were_swapped_stand_first_among_the_most_wrong() -> None:
-    random, K = np.random.default_rng(0), 3
+    random, K = np.random.default_rng(1), 3
     truth = random.integers(0, K, 600)
-    logits = 6 * np.eye(K)[truth] + random.standard_normal((600, K))  # of classes that hardly touch
+    logits = 4 * np.eye(K)[truth] + random.standard_normal((600, K))  # of classes that just touch
     swapped = random.choice(600, 30, replace=False)
     truth[swapped] = (truth[swapped] + random.integers(1, K, 30)) % K
     ids, names = [str(place) for place in range(600)], ("ant", "bee", "fly")

@@ -18,7 +18,7 @@ from vitrail.models.package_parts import PackagePart, PartContent
 
 _ABOUT = (
     "means of the training images' pooled features by class, their covariance, and how far held-out images lie from "
-    "them; no features of a single image"
+    "them, each and in the mean of a class; no features of a single image"
 )
 _WIDEST = 65_536
 
@@ -28,8 +28,8 @@ class ShiftReference(PackagePart):
     """What a model's features of known images are like.
 
     No vector of a single image is in it: a class with fewer images than `reference_making.LEAST_OF_A_CLASS` has no mean
-    of its own, means and covariances are of 19 images at least, and of a held-out image there is its distance, the
-    class that was answered, and a number for its group.
+    of its own, neither in training nor among held-out images; other means and covariances are of 19 images at least,
+    and of a held-out image there is its distance, the class that was answered, and a number for its group.
 
     Attributes:
         centre: (D,), mean of the training features.
