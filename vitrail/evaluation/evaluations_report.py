@@ -74,16 +74,16 @@ class EvaluationResult(ShownAsText):
         if "quality" not in self.sections:
             return []
         quality = self.sections["quality"].figures["splits"][self.judged.measured_on]
-        told = [f"{'accuracy':<11}{Measure.from_json(quality['accuracy']).text()}"]
-        fresh = self.sections["quality"].figures["leak_free_accuracy"]
-        if fresh is not None:
-            told.append(f"{'':<11}{Measure.from_json(fresh).text()} of those that it was not trained on")
-        return told
+        return [f"{'accuracy':<11}{Measure.from_json(quality['accuracy']).text()}"]
 
     def _flattered(self) -> list[str]:
         """Whether the model knew some of these images, beside the accuracy that is the higher for it."""
         findings = self.sections["findings"].figures["findings"] if "findings" in self.sections else []
-        told = [each["title"] for each in findings if each["code"] == "trained-on-by-package"]
+        told = [
+            each["title"]
+            for each in findings
+            if (each["code"], each["severity"]) == ("trained-on-by-package", "warning")
+        ]
         quality = self.sections["quality"].figures if "quality" in self.sections else {}
         fresh = quality.get("leak_free_accuracy")
         if told and fresh is not None:
