@@ -150,7 +150,7 @@ def test_a_table_of_attributes_beside_two_tables_of_answers_makes_groups(tmp_pat
     tables = [tmp_path / name / "answers.parquet" for name in "ab"]
     people = pa.table({"id": judged.ids, "sex": SEX[:200]})
     result = vitrail.compare(*tables, people, out=tmp_path / "run", attributes="sex", emit=vitrail.nobody)
-    assert list(result.section.figures["by sex"]) == ["female", "male"]
+    assert list(result.section.figures["parts"]["sex"]["tests"]) == ["female", "male"]
     with pytest.raises(InputError, match=r"nowhere\.csv: there is no such file"):
         vitrail.compare(*tables, tmp_path / "nowhere.csv", out=tmp_path / "other", emit=vitrail.nobody)
 
@@ -160,7 +160,7 @@ def test_who_was_trained_on_the_images_is_told():
     a, b = answered(judged, np.arange(200) % 5 != 0), answered(judged, np.arange(200) % 5 != 1)
 
     def told(*counts):
-        models = [Candidate(name, each, None, count) for name, each, count in zip("AB", (a, b), counts, strict=True)]
+        models = [Candidate(name, each, trained_on=count) for name, each, count in zip("AB", (a, b), counts, strict=True)]
         return " ".join(each.text for each in comparison_section(*models, ComparisonSettings.parse()).sentences)
 
     assert "A was trained on 0 of its 200 images here, B was trained on 120 of its 200 images here" in told(0, 120)
