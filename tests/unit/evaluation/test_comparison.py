@@ -160,7 +160,9 @@ def test_who_was_trained_on_the_images_is_told():
     a, b = answered(judged, np.arange(200) % 5 != 0), answered(judged, np.arange(200) % 5 != 1)
 
     def told(*counts):
-        models = [Candidate(name, each, trained_on=count) for name, each, count in zip("AB", (a, b), counts, strict=True)]
+        models = [
+            Candidate(name, each, trained_on=count) for name, each, count in zip("AB", (a, b), counts, strict=True)
+        ]
         return " ".join(each.text for each in comparison_section(*models, ComparisonSettings.parse()).sentences)
 
     assert "A was trained on 0 of its 200 images here, B was trained on 120 of its 200 images here" in told(0, 120)
