@@ -74,21 +74,17 @@ class EvaluationResult(ShownAsText):
         if "quality" not in self.sections:
             return []
         quality = self.sections["quality"].figures["splits"][self.judged.measured_on]
-        return [f"{'accuracy':<11}{Measure.from_json(quality['accuracy']).text()}"]
+        told = [f"{'accuracy':<11}{Measure.from_json(quality['accuracy']).text()}"]
+        fresh = self.sections["quality"].figures["leak_free_accuracy"]
+        if fresh is not None:
+            told.append(f"{'':<11}{Measure.from_json(fresh).text()} of those that it was not trained on")
+        return told
 
     def _flattered(self) -> list[str]:
         """Whether the model knew some of these images, beside the accuracy that is the higher for it."""
         findings = self.sections["findings"].figures["findings"] if "findings" in self.sections else []
-        told = [
-            each["title"]
-            for each in findings
-            if (each["code"], each["severity"]) == ("trained-on-by-package", "warning")
-        ]
-        quality = self.sections["quality"].figures if "quality" in self.sections else {}
-        fresh = quality.get("leak_free_accuracy")
-        if told and fresh is not None:
-            told.append(f"accuracy on the others {Measure.from_json(fresh).text()}")
-        return [f"{'' if number else 'warning':<11}{text}" for number, text in enumerate(told)]
+        told = [each for each in findings if each["code"] == "trained-on-by-package" and each["severity"] == "warning"]
+        return [f"{'warning':<11}{each['title']}" for each in told]
 
 
 def report_sections(
