@@ -31,7 +31,10 @@ def evaluate(
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="`train`, `val`, `test` or `all`; default: test images, else validation images, else all."),
+        typer.Option(
+            help="`train`, `val`, `test` or `all`; default: test images, else validation images, else those that it "
+            "was not trained on, else all."
+        ),
     ] = None,
     attributes: Annotated[
         str | None,

@@ -57,12 +57,9 @@ def roc_auc(
     value = float(wins[positive].mean())
     measure = replace(measure, value=value)
     if groups is not None:
-        replicates = cluster_bootstrap(
-            lambda weights: _weighted_auc(weights, positive, scores),
-            groups,
-            seed=seed,
-            resamples=affordable_resamples(len(positive)),
-        )
+        order = np.argsort(scores, kind="stable")  # once, not for every resample
+        statistic, resamples = _auc_of_sorted(positive[order], scores[order]), affordable_resamples(len(positive))
+        replicates = cluster_bootstrap(statistic, groups[order], seed=seed, resamples=resamples)
         measure = bootstrapped(measure, replicates, clusters=groups)
         if _without_spread(measure):
             sizes = len(np.unique(groups[positive])), len(np.unique(groups[~positive]))
@@ -222,10 +219,28 @@ def _weighted_auc(
 ) -> Float[np.ndarray, "R"]:
     """The AUC of each resample; NaN where one lacks a class."""
     order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
-    weights, positive = weights[:, order], positive[order]
-    of_positives = np.add.reduceat(weights * positive, starts, axis=1)
-    of_negatives = np.add.reduceat(weights * ~positive, starts, axis=1)
-    lower = np.cumsum(of_negatives, axis=1) - of_negatives / 2
-    pairs = of_positives.sum(1) * of_negatives.sum(1)
-    return ratio((of_positives * lower).sum(1), pairs)
+    return _auc_of_sorted(positive[order], scores[order])(weights[:, order])
+
+
+def _auc_of_sorted(positive: Bool[np.ndarray, "N"], scores: Float[np.ndarray, "N"]) -> Statistic:
+    """From weights of images in ascending order of their scores to the AUC of each resample; NaN without both classes.
+
+    Weights are counts, so that all sums are exact.
+    """
+    starts = np.flatnonzero(np.diff(scores, prepend=-np.inf))
+    tied = len(starts) < len(scores)
+
+    def statistic(weights: Float[np.ndarray, "R N"]) -> Float[np.ndarray, "R"]:
+        of_positives = weights * positive
+        of_negatives = weights - of_positives
+        if tied:
+            of_positives, of_negatives = (
+                np.add.reduceat(each, starts, axis=1) for each in (of_positives, of_negatives)
+            )
+        lower = np.cumsum(of_negatives, axis=1)
+        all_negatives = lower[:, -1].copy()
+        lower -= of_negatives / 2
+        won = np.einsum("rn,rn->r", of_positives, lower)
+        return ratio(won, of_positives.sum(1) * all_negatives)
+
+    return statistic
