@@ -12,8 +12,8 @@ from scipy.special import ndtri
 Statistic = Callable[[np.ndarray], np.ndarray]
 """Weights [R resamples, N images] in; one value [R] or one row of values [R, S] per resample out."""
 
-AT_ONCE = 4_000_000
-"""Weights held in memory at a time (32 MB); resamples are drawn in pieces of this size."""
+AT_ONCE = 200_000
+"""Weights held at a time (1.6 MB, which a processor's cache holds); resamples are drawn in pieces of this size."""
 
 NO_SPREAD = 1e-12
 """Replicates closer together than this are all equal but for rounding."""
@@ -143,7 +143,7 @@ def cluster_bootstrap(
         count = min(rows, resamples - start)
         drawn = random.integers(0, size, (count, size)) + size * np.arange(count)[:, None]
         times = np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size)
-        values.append(statistic(times[:, clusters].astype(np.float64)))
+        values.append(statistic(np.take(times.astype(np.float64), clusters, axis=1)))
     return np.concatenate(values)
 
 

@@ -239,7 +239,8 @@ def _auc_of_sorted(positive: Bool[np.ndarray, "N"], scores: Float[np.ndarray, "N
             )
         lower = np.cumsum(of_negatives, axis=1)
         all_negatives = lower[:, -1].copy()
-        lower -= of_negatives / 2
+        if tied:  # else a score has images of one class, and either is 0
+            lower -= of_negatives / 2
         won = np.einsum("rn,rn->r", of_positives, lower)
         return ratio(won, of_positives.sum(1) * all_negatives)
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
+from scipy.special import fdtrc, ndtr
 
 from vitrail.basics.errors import InputError
 from vitrail.measures.covariance import Moments
@@ -86,7 +86,7 @@ def score_test(first: Scored, second: Scored) -> TwoSampleTest:
         variance = max(variance, sum(_group_variance(each / weights.sum(), groups) for each, groups in pairs))
     if variance <= 0:
         return TwoSampleTest(1.0, effect, method)  # all scores are equal
-    return TwoSampleTest(float(2 * stats.norm.sf(abs(effect - 0.5) / variance**0.5)), effect, method)
+    return TwoSampleTest(float(2 * ndtr(-abs(effect - 0.5) / variance**0.5)), effect, method)
 
 
 def _placements(
@@ -169,7 +169,7 @@ def mean_test(first: MeanAndSpread, second: MeanAndSpread) -> TwoSampleTest:
     whole = max(expected**2, both)
     above = whole / both
     below = whole / sum(square / (units - 1) for square, (_, units) in zip(own, samples, strict=True))
-    return TwoSampleTest(float(stats.f.sf(length / expected, above, below)), effect, method)
+    return TwoSampleTest(float(fdtrc(above, below, length / expected)), effect, method)
 
 
 def _square_trace(covariance: Float[np.ndarray, "k k"], freedom: int) -> float:

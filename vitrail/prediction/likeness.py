@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import stats
+from scipy.special import betaln
 
 from vitrail.basics.errors import PackageError
 from vitrail.measures.conformal_p_values import conformal_p_values
@@ -117,4 +117,11 @@ def more_than_chance(unlike: int, images: int, held_out: int, *, alpha: float = 
     have it).
     """
     rank = int(np.floor(UNLIKE * (held_out + 1) + 1e-9))
-    return bool(rank > 0 and stats.betabinom.sf(unlike - 1, images, rank, held_out + 1 - rank) < alpha)
+    return rank > 0 and _at_least(unlike, images, rank, held_out + 1 - rank) < alpha
+
+
+def _at_least(count: int, trials: int, a: int, b: int) -> float:
+    """The probability of so many or more, of the beta-binomial distribution."""
+    k = np.arange(count, trials + 1)
+    of_each = -np.log(trials + 1) - betaln(k + 1, trials - k + 1) + betaln(k + a, trials - k + b) - betaln(a, b)
+    return float(np.exp(of_each).sum())
