@@ -30,8 +30,8 @@ def printable(text: str, *, lines: bool = False) -> str:
 def encodable(text: str) -> str:
     """Text that a file in UTF-8 can hold: bytes of a file's name that are none are spelled out.
 
-    >>> encodable("photo\udcff.png")
-    'photo\\xff.png'
+    >>> encodable("photo\\udcff.png")
+    'photo\\\\xff.png'
     """
     return _SURROGATES.sub(lambda found: _spelled(found[0]), text)
 
