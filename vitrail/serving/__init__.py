@@ -1,0 +1,1 @@
+"""Answering requests: several models behind one address."""
