@@ -1,0 +1,161 @@
+"""The HTTP of a server: an address and a method for everything that can be asked."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from vitrail.basics.errors import VitrailError
+from vitrail.serving.answering import Answer, Question
+from vitrail.serving.bodies import PredictBody, capped_body, predict_body
+from vitrail.serving.figures_api import FiguresApi
+from vitrail.serving.keys import Keys, Right
+from vitrail.serving.protection import Protection, is_loopback
+from vitrail.serving.refusals import Refusal
+from vitrail.serving.replies import as_json, refusal_body, refused
+from vitrail.serving.routes_api import RoutesApi
+from vitrail.serving.service import Service
+
+BODY_SECONDS = 30.0
+"""In which a body must have come."""
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Api:
+    """Answers requests to predict."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def predict(self, request: Request) -> Response:
+        """One image or many to answers."""
+        began = time.monotonic()
+        body = await self._body(request)
+        deadline = began + self._service.settings.limits.deadline_seconds
+        questions = [Question(image, deadline, body.user_id, body.attributes) for image in body.images]
+        if not body.many:
+            answer = await self._unless_gone(request, self._service.answering.answer(questions[0]))
+            return as_json(answer.as_json(), headers=_timing(answer, time.monotonic() - began))
+        told = await self._unless_gone(request, self._answer_all(questions))
+        return as_json({"results": told})
+
+    async def look(self, request: Request) -> Response:
+        """Where a model looks on an image, drawn."""
+        body = await self._body(request)
+        model = self._service.model_to_look_with(request.query_params.get("model"))
+        deadline = time.monotonic() + self._service.settings.limits.deadline_seconds
+        return as_json(await self._service.look(model, body.images[0], deadline=deadline))
+
+    async def _body(self, request: Request) -> PredictBody:
+        limits = self._service.settings.limits
+        content = await capped_body(request.stream(), most_bytes=limits.most_body_bytes, seconds=BODY_SECONDS)
+        query = [(name, value) for name, value in request.query_params.multi_items() if name != "model"]
+        return await predict_body(content, request.headers, query, most_images=limits.most_images)
+
+    async def _answer_all(self, questions: list[Question]) -> list[dict[str, Any]]:
+        """Each for itself: one bad image is no fault of the others. No answer at all is none for the request."""
+        found = await asyncio.gather(
+            *(self._service.answering.answer(question) for question in questions), return_exceptions=True
+        )
+        refusals = [each for each in found if isinstance(each, Refusal)]
+        for each in found:
+            if isinstance(each, BaseException) and not isinstance(each, Refusal):
+                raise each
+        if len(refusals) == len(found) and refusals[0].code != "unusable_image":
+            raise refusals[0]
+        return [
+            each.as_json() if isinstance(each, Answer) else refusal_body(each, request_id=question.id)
+            for question, each in zip(questions, found, strict=True)
+        ]  # fmt: skip
+
+    async def _unless_gone(self, request: Request, work: Awaitable[Any]) -> Any:
+        """What `work` gives, or its end as soon as whoever asked has gone."""
+        task = asyncio.ensure_future(work)
+        gone = asyncio.ensure_future(_until_gone(request))
+        try:
+            await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Refusal("bad_request", "whoever asked is gone")
+            return task.result()
+        finally:
+            for each in (task, gone):
+                if not each.done():
+                    each.cancel()
+            await asyncio.gather(task, gone, return_exceptions=True)
+
+
+def application(service: Service, keys: Keys, *, pages: list[Route]) -> Starlette:
+    """The application: predicting, figures, routes, and the pages that are handed in."""
+    api, figures, routes = Api(service), FiguresApi(service), RoutesApi(service)
+
+    def guarded(right: Right | None, handler: Handler) -> Handler:
+        async def handle(request: Request) -> Response:
+            try:
+                if right is not None:
+                    keys.refuse_stranger(right, request.headers)
+                return await handler(request)
+            except Refusal as refusal:
+                return refused(refusal)
+            except VitrailError as error:
+                return refused(Refusal("bad_request", error.message, hint=error.hint))
+
+        return handle
+
+    local = is_loopback(service.settings.host) and not keys.needed_for("predict")
+    return Starlette(
+        routes=[
+            Route("/v1/predict", guarded("predict", api.predict), methods=["POST"]),
+            Route("/v1/look", guarded("predict", api.look), methods=["POST"]),
+            Route("/v1/feedback", guarded("predict", figures.feedback), methods=["POST"]),
+            Route("/v1/models", guarded("predict", figures.models)),
+            Route("/v1/health", guarded("administer", figures.health)),
+            Route("/v1/metrics/{arm}", guarded("administer", figures.metrics)),
+            Route("/v1/routes", guarded("administer", routes.read)),
+            Route("/v1/routes", guarded("administer", routes.change), methods=["PUT"]),
+            Route("/metrics", guarded("administer", figures.prometheus)),
+            Route("/healthz", guarded(None, figures.alive)),
+            Route("/readyz", guarded(None, figures.ready)),
+            *(Route(page.path, guarded("administer", page.endpoint), methods=["GET"]) for page in pages),
+        ],
+        middleware=[Middleware(Protection, local_names_only=local)],
+        exception_handlers={HTTPException: _http_fault, Exception: _unexpected(service)},
+    )
+
+
+async def _until_gone(request: Request) -> None:
+    """The body has been read: what comes now is only the end of the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _timing(answer: Answer, whole: float) -> dict[str, str]:
+    said = answer.said
+    waiting = max(0.0, said.seconds - said.decoding - said.computing)
+    parts = {"wait": waiting, "decode": said.decoding, "compute": said.computing, "total": whole}
+    return {"server-timing": ", ".join(f"{name};dur={1000 * seconds:.2f}" for name, seconds in parts.items())}
+
+
+def _http_fault(_request: Request, error: Exception) -> Response:
+    code = {404: "not_found", 405: "method_not_allowed"}.get(getattr(error, "status_code", 400), "bad_request")
+    said = {"not_found": "there is nothing at this address", "method_not_allowed": "not with this method"}
+    response = refused(Refusal(code, said.get(code, "the request cannot be understood"), hint="see /docs"))
+    response.headers.update(getattr(error, "headers", None) or {})
+    return response
+
+
+def _unexpected(service: Service) -> Callable[[Request, Exception], Response]:
+    def handle(request: Request, error: Exception) -> Response:
+        number = uuid.uuid4().hex[:8]
+        service.errors.add("(server)", type(error).__name__, f"{request.method} request failed, number {number}")
+        return refused(Refusal("internal", f"the server made a mistake, number {number} in its log"))
+
+    return handle

@@ -1,0 +1,66 @@
+"""How many images are computed together: as many as still make each of them cheaper."""
+
+from collections import deque
+
+REMEMBERED = 64
+"""Batches from which the cost is known."""
+
+WORTH = 0.05
+"""A larger batch must make an image so much cheaper than the smaller one: else it only makes the first ones wait."""
+
+TRY_ALL_EVERY = 50
+"""Every so many batches take all that wait, so that it is noticed when larger ones begin to pay."""
+
+
+class BatchSize:
+    """Learns what a batch of n images costs, a + b·n seconds, and says how many to take.
+
+    A graphics card computes sixteen images nearly as fast as one (a is large): batches grow. On a processor b·n is
+    all there is: batches stay small, and nobody waits for the images of others.
+
+    Source: the cost model of BentoML's dispatcher (least squares over the last batches); the choice is ours.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._costs: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
+        self._batches = 0
+
+    def learn(self, images: int, seconds: float) -> None:
+        """What a batch took."""
+        self._costs.append((images, seconds))
+        self._batches += 1
+
+    def per_image(self) -> float:
+        """Seconds an image costs lately; 0.0 before the first batch."""
+        images = sum(images for images, _ in self._costs)
+        return sum(seconds for _, seconds in self._costs) / images if images else 0.0
+
+    def take(self, waiting: int, *, seconds_left: float) -> int:
+        """How many of the images that wait are computed now, at least one.
+
+        Args:
+            waiting: images that are ready.
+            seconds_left: until the first of them is too late.
+        """
+        most = min(waiting, self._most)
+        sizes = {images for images, _ in self._costs}
+        if most <= 1 or len(sizes) < 2 or self._batches % TRY_ALL_EVERY == 0:
+            return max(1, most)
+        base, slope = self._line()
+        best = 1
+        while best < most and (base / best - base / (best + 1)) > WORTH * (base / best + slope):
+            best += 1
+        while best > 1 and base + slope * best > seconds_left:
+            best -= 1
+        return best
+
+    def _line(self) -> tuple[float, float]:
+        """a and b by least squares, neither below zero."""
+        count = len(self._costs)
+        mean_n = sum(images for images, _ in self._costs) / count
+        mean_s = sum(seconds for _, seconds in self._costs) / count
+        spread = sum((images - mean_n) ** 2 for images, _ in self._costs)
+        together = sum((images - mean_n) * (seconds - mean_s) for images, seconds in self._costs)
+        slope = min(max(together / spread, 0.0), mean_s / mean_n)
+        return max(mean_s - slope * mean_n, 0.0), slope

@@ -1,0 +1,123 @@
+"""The models of a server: a new revision of the routes is loaded beside the old one, and takes its place when it answers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from vitrail.serving.breakers import Breakers
+from vitrail.serving.model_order import Bounds, ModelOrder
+from vitrail.serving.routes import Routes
+from vitrail.serving.served_model import ServedModel
+from vitrail.serving.settings import ServingSettings
+
+
+class Fleet:
+    """All model processes, and the routes that are in force.
+
+    Args:
+        settings: of the server.
+        breakers: follow the models.
+        told: receives what happens to a model, in words.
+        shifted: receives the state of a model's stream test.
+    """
+
+    def __init__(
+        self, settings: ServingSettings, breakers: Breakers, *,
+        told: Callable[[str, str], None], shifted: Callable[[str, dict[str, Any]], None],
+    ) -> None:  # fmt: skip
+        self.routes: Routes | None = None
+        self.models: dict[str, ServedModel] = {}
+        self._settings, self._breakers, self._told, self._shifted = settings, breakers, told, shifted
+        self._changing = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether some model that has traffic answers."""
+        return self.routes is not None and any(
+            self.models[arm.model].state == "ready" for arm in self.routes.stable_arms if arm.weight
+        )
+
+    async def adopt(self, routes: Routes, packages: Mapping[str, str]) -> list[str]:
+        """Bring a revision into force: load what is new, then route by it, then let go of what it does not use.
+
+        At the start there is nothing to keep serving with, so the first revision is in force while it loads. Later a
+        model that cannot be loaded leaves everything as it was.
+
+        Args:
+            packages: folder by model id, of all models of the routes.
+
+        Returns:
+            Why it is not in force: for each model that could not be loaded, the reason. Empty: it is.
+        """
+        async with self._changing:
+            models = {name: self._model(name, packages[name]) for name in routes.models}
+            new = [model for name, model in models.items() if self.models.get(name) is not model]
+            for model in new:
+                model.start()
+            if self.routes is None:
+                self._take(routes, models)
+            await asyncio.gather(*(model.until_loaded() for model in new))
+            if self.routes is routes:
+                return []
+            failed = [f"{model.name} {model.why}" for model in new if model.state != "ready"]
+            if failed:
+                await asyncio.gather(*(model.stop() for model in new))
+                return failed
+            self._take(routes, models)
+            return []
+
+    async def stop(self, *, seconds: float) -> None:
+        """End all processes, after what they were asked for is answered, at most so many seconds."""
+        await asyncio.gather(*(model.stop(seconds=seconds) for model in self.models.values()), *self._retiring)
+
+    def _model(self, name: str, package: str) -> ServedModel:
+        there = self.models.get(name)
+        if there is not None and there.order.package == package:
+            return there
+        return ServedModel(
+            name, model_order(package, self._settings), model_bounds(self._settings),
+            told=self._told, shifted=self._shifted,
+        )  # fmt: skip
+
+    def _take(self, routes: Routes, models: dict[str, ServedModel]) -> None:
+        """From here on requests go by the new routes; those under way end with the model that they asked."""
+        old = [model for name, model in self.models.items() if models.get(name) is not model]
+        self.routes, self.models = routes, models
+        self._breakers.follow(models)
+        for model in old:
+            self._later(model.stop(seconds=self._settings.limits.deadline_seconds))
+
+    def _later(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+
+def model_order(package: str, settings: ServingSettings) -> ModelOrder:
+    """How a package is to be loaded, by the settings of the server."""
+    limits, process = settings.limits, settings.process
+    return ModelOrder(
+        package=package,
+        runtime=process.runtime,
+        device=process.device,
+        threads=process.threads,
+        most_images=settings.batches.most_batch_images,
+        wait=settings.batches.wait_milliseconds / 1000,
+        formats=tuple(limits.formats),
+        max_pixels=limits.most_image_pixels,
+        memory_bytes=0 if process.memory_gb is None else int(process.memory_gb * 1e9),
+    )
+
+
+def model_bounds(settings: ServingSettings) -> Bounds:
+    """How much a model is asked at once, by the settings of the server."""
+    limits, process = settings.limits, settings.process
+    return Bounds(
+        queue_images=limits.most_waiting,
+        queue_bytes=limits.most_waiting_bytes,
+        hang_seconds=limits.model_seconds,
+        load_seconds=process.load_seconds,
+        restart_seconds=process.restart_seconds,
+        longest_restart_seconds=process.most_restart_seconds,
+    )

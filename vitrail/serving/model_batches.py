@@ -1,0 +1,142 @@
+"""In a model process: images that wait, batches that are computed, and a fault that stays with the image it belongs to."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vitrail.basics.printable import printable
+from vitrail.prediction.answers import Answers
+from vitrail.serving.batch_size import BatchSize
+
+LONGEST_REASON = 300
+
+
+@dataclass(slots=True)
+class Decoded:
+    """An image that is ready to be computed.
+
+    Attributes:
+        number: of the question.
+        deadline: on the monotonic clock of the machine; later nobody waits for the answer.
+        pixels: as the predictor wants them.
+        decoding: seconds that it took.
+    """
+
+    number: int
+    deadline: float
+    pixels: np.ndarray
+    decoding: float
+
+
+Answered = Callable[[np.ndarray], Answers]
+Tell = Callable[[dict[str, Any]], None]
+
+
+class ModelBatches:
+    """Takes decoded images from any thread, and answers them in one.
+
+    Args:
+        answered: the predictor's `answers_of`.
+        most: images of a batch.
+        wait: seconds for which a batch that is not full waits for more; 0.0: what is there is computed.
+        tell: receives one reply for every image: `answer`, `failed` or `expired`.
+        after: receives the answers of every batch that succeeded.
+    """
+
+    def __init__(
+        self, answered: Answered, *, most: int, wait: float, tell: Tell, after: Callable[[Answers], None]
+    ) -> None:  # fmt: skip
+        self._answered, self._most, self._wait, self._tell, self._after = answered, most, wait, tell, after
+        self._size = BatchSize(most)
+        self._waiting: deque[Decoded] = deque()
+        self._cancelled: set[int] = set()
+        self._changed = threading.Condition()
+        self._ended = False
+
+    def add(self, image: Decoded) -> None:
+        """One more that waits."""
+        with self._changed:
+            self._waiting.append(image)
+            self._changed.notify()
+
+    def cancel(self, number: int) -> None:
+        """Nobody waits for that one any more."""
+        with self._changed:
+            if any(image.number == number for image in self._waiting):
+                self._cancelled.add(number)
+
+    def end(self) -> None:
+        """Answer what waits, then return from `run`."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+
+    def run(self) -> None:
+        """Compute until `end`."""
+        while batch := self._next_batch():
+            self._compute(batch)
+
+    def _next_batch(self) -> list[Decoded]:
+        with self._changed:
+            while True:
+                self._drop_what_is_late()
+                if self._waiting:
+                    break
+                if self._ended:
+                    return []
+                self._changed.wait()
+            if self._wait and len(self._waiting) < self._most and not self._ended:
+                self._changed.wait_for(lambda: len(self._waiting) >= self._most or self._ended, timeout=self._wait)
+                self._drop_what_is_late()
+            if not self._waiting:
+                return self._next_batch()
+            left = self._waiting[0].deadline - time.monotonic()
+            return [self._waiting.popleft() for _ in range(self._size.take(len(self._waiting), seconds_left=left))]
+
+    def _drop_what_is_late(self) -> None:
+        now = time.monotonic()
+        if not any(image.deadline < now or image.number in self._cancelled for image in self._waiting):
+            return
+        still = deque[Decoded]()
+        for image in self._waiting:
+            if image.number in self._cancelled:
+                self._cancelled.discard(image.number)
+            elif image.deadline < now:
+                self._tell({"kind": "expired", "id": image.number})
+            else:
+                still.append(image)
+        self._waiting = still
+
+    def _compute(self, batch: Sequence[Decoded]) -> None:
+        """In halves where it fails: one image that cannot be computed, or memory that is short, is no fault of others."""
+        began = time.perf_counter()
+        try:
+            answers = self._answered(np.stack([image.pixels for image in batch]))
+            predictions = [prediction.as_json() for prediction in answers]  # type: ignore[union-attr]
+        except Exception as error:  # noqa: BLE001 - whatever a model or its runtime raises, its process lives
+            if len(batch) == 1:
+                self._tell({"kind": "failed", "id": batch[0].number, "reason": reason_of(error)})
+                return
+            self._compute(batch[: len(batch) // 2])
+            self._compute(batch[len(batch) // 2 :])
+            return
+        seconds = time.perf_counter() - began
+        self._size.learn(len(batch), seconds)
+        cost = self._size.per_image()
+        for image, prediction in zip(batch, predictions, strict=True):
+            self._tell(
+                {"kind": "answer", "id": image.number, "prediction": prediction, "decoding": image.decoding,
+                 "computing": seconds, "batch": len(batch), "per_image": cost}
+            )  # fmt: skip
+        self._after(answers)
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in one line for the front: kind and text, not where in whose folders it happened."""
+    message = getattr(error, "message", None) or str(error)
+    return f"{type(error).__name__}: {printable(' '.join(message.split()))}"[:LONGEST_REASON]

@@ -1,0 +1,81 @@
+"""What stands before every request: whose host it names, where it comes from, and what a browser is told about answers."""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vitrail.serving.refusals import Refusal
+from vitrail.serving.replies import refused
+
+LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; script-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+
+class Protection:
+    """Headers for every answer; and refuses what a foreign web page sends through somebody's browser.
+
+    A page on the internet can send requests to a server on loopback, and by a name that it makes point there it could
+    read the answers. So where no key is needed, only local names are answered; and a request that changes something or
+    costs something and comes from a page must come from a page of ours.
+
+    Args:
+        app: what is protected.
+        local_names_only: whether only requests by a local name are answered.
+    """
+
+    def __init__(self, app: ASGIApp, *, local_names_only: bool) -> None:
+        self._app, self._local = app, local_names_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI call."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_protected(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            self._refuse_foreigner(scope["method"], Headers(scope=scope))
+        except Refusal as refusal:
+            await refused(refusal)(scope, receive, send_protected)
+            return
+        await self._app(scope, receive, send_protected)
+
+    def _refuse_foreigner(self, method: str, headers: Headers) -> None:
+        host = headers.get("host", "")
+        if self._local and _name_of(host) not in LOCAL_NAMES:
+            raise Refusal("forbidden", "this server answers by a local name only", hint="http://127.0.0.1:PORT")
+        origin = headers.get("origin")
+        if origin is not None and method not in ("GET", "HEAD") and urlsplit(origin).netloc != host:
+            raise Refusal("forbidden", "requests of other pages are not answered")
+
+
+def _name_of(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdigit() else host).lower()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach an address that is listened on."""
+    return host in _loopback_names() or host.startswith("127.")
+
+
+def _loopback_names() -> Iterable[str]:
+    return ("localhost", "::1", "[::1]")

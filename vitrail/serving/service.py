@@ -1,0 +1,153 @@
+"""A server without its HTTP: models, routes, figures and what keeps them, begun and ended together."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from vitrail.basics.clock import SystemClock
+from vitrail.monitoring.health import Health, judged_health
+from vitrail.monitoring.live_figures import LiveFigures
+from vitrail.monitoring.recent_errors import RecentErrors
+from vitrail.serving.answering import Answering
+from vitrail.serving.breakers import Breakers
+from vitrail.serving.counting import Counting
+from vitrail.serving.fleet import Fleet
+from vitrail.serving.model_faults import ModelFault, Overloaded, TooLate, UnusableImage
+from vitrail.serving.probing import answered_lately, probe_for_ever
+from vitrail.serving.refusals import Refusal
+from vitrail.serving.routes import Arm, Routes
+from vitrail.serving.served_model import ServedModel
+from vitrail.serving.settings import ServingSettings
+from vitrail.serving.shared_state import SharedState
+
+FACTS = ("version", "classes", "size", "device", "runtime", "why_runtime", "knows_its_images", "why_no_reference")
+"""Of what a model process says about its model, what clients are told."""
+
+
+class Service:
+    """Everything that answers, behind the HTTP.
+
+    Args:
+        asked: the routes that the command line or a file asks for.
+        packages: folder by model id.
+        settings: of the server.
+        state: what is shared with other servers, and outlives this one.
+    """
+
+    def __init__(self, asked: Routes, packages: Mapping[str, str], settings: ServingSettings, state: SharedState) -> None:
+        clock = SystemClock()
+        self.settings, self.state = settings, state
+        self.live, self.errors = LiveFigures(clock), RecentErrors(clock)
+        self.shift: dict[str, dict[str, Any]] = {}
+        self.counting = Counting(self.live, state)
+        self.breakers = Breakers([], clock.monotonic, settings.breakers)
+        self.fleet = Fleet(settings, self.breakers, told=self._told, shifted=self._shifted)
+        self.answering = Answering(self.fleet, self.breakers, self.errors, self.counting)
+        self.draining = False
+        self.problem: str | None = None
+        self._asked, self._packages = asked, packages
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to load the models; answers are given as soon as the first is there."""
+        routes, packages = await self.state.begin(self._asked, self._packages, self.live)
+        self._tasks = [
+            asyncio.create_task(probe_for_ever(self.fleet, self.breakers), name="probing"),
+            asyncio.create_task(self._follow(routes, packages), name="routes"),
+        ]
+
+    async def stop(self, *, seconds: float) -> None:
+        """Answer what was asked, at most so many seconds, and end everything."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.fleet.stop(seconds=seconds)
+        await self.state.end()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests should be sent here: not draining, and a real answer was given a moment ago."""
+        return not self.draining and self.fleet.is_ready and answered_lately(self.fleet)
+
+    def health(self, arm: Arm, *, seconds: float = 300.0) -> Health:
+        """How an arm is, by the figures of the last five minutes and by whether its model is there."""
+        model = self.fleet.models[arm.model]
+        down = None if model.state in ("ready", "loading") else f"model {model.name} {model.why}"
+        return judged_health(self.live.window(arm.name, seconds=seconds), self.settings.health, down_because=down)
+
+    def models(self) -> list[tuple[ServedModel, list[Arm]]]:
+        """The models that are served, each with its arms."""
+        arms = self.fleet.routes.arms if self.fleet.routes else ()
+        return [(model, [arm for arm in arms if arm.model == name]) for name, model in self.fleet.models.items()]
+
+    def model_to_look_with(self, name: str | None) -> ServedModel:
+        """The model of that name; without one, the first that answers.
+
+        Raises:
+            Refusal: there is none.
+        """
+        models = self.fleet.models
+        if name is not None and name not in models:
+            raise Refusal("not_found", f"there is no model {name[:60]!r}", hint=", ".join(models))
+        ready = [model for model in models.values() if model.state == "ready"]
+        if name is None and not ready:
+            raise Refusal("not_ready", "no model answers yet", retry_after=5)
+        return models[name] if name is not None else ready[0]
+
+    async def look(self, model: ServedModel, image: bytes, *, deadline: float) -> dict[str, Any]:
+        """Where a model looks on an image; a fault of it is no fault of the image."""
+        try:
+            return {"model_id": model.name, **await model.look(image, deadline=deadline)}
+        except UnusableImage as error:
+            raise Refusal("unusable_image", error.message, hint=error.hint) from None
+        except Overloaded as error:
+            raise Refusal("overloaded", error.message, retry_after=error.retry_after) from None
+        except TooLate as error:
+            raise Refusal("too_late", error.message) from None
+        except ModelFault as error:
+            raise Refusal("model_failed", error.message, retry_after=5) from None
+
+    def model_facts(self, model: ServedModel, arms: list[Arm]) -> dict[str, Any]:
+        """What there is to say about a model; no folder, no process number."""
+        facts = {name: model.facts.get(name) for name in FACTS}
+        return {
+            "model_id": model.name, "state": model.state, "why": model.why, "restarts": model.restarts,
+            "waiting": model.waiting, **facts, "arms": [arm.as_json() for arm in arms],
+        }  # fmt: skip
+
+    def figures(self, arm: str, *, seconds: float) -> dict[str, Any]:
+        """Figures of one arm over a window, and the state of its model's stream test."""
+        routes = self.fleet.routes
+        model = next((each.model for each in routes.arms if each.name == arm), None) if routes else None
+        shift = self.shift.get(model) if model else None
+        return {**self.live.window(arm, seconds=seconds).as_json(), "shift": shift, **self.state.truths(arm, seconds)}
+
+    def standing(self) -> dict[str, Any]:
+        """How the server itself is."""
+        routes = self.fleet.routes
+        return {
+            "revision": None if routes is None else routes.revision, "draining": self.draining,
+            "problem": self.problem, "kept": self.state.standing(), "breakers": self.breakers.as_json(),
+        }  # fmt: skip
+
+    async def _follow(self, routes: Routes, packages: Mapping[str, str]) -> None:
+        """Bring into force what is in the shared state, now and whenever there is a new revision."""
+        while True:
+            problems = await self.fleet.adopt(routes, packages)
+            self.problem = None
+            if problems:
+                self.problem = f"revision {routes.revision} is not in force here: {'; '.join(problems)}"
+                self.errors.add("(routes)", "not loaded", self.problem)
+            else:
+                with contextlib.suppress(Exception):  # the state says so itself
+                    await self.state.confirm(routes.revision)
+            routes, packages = await self.state.next_routes(after=routes.revision)
+
+    def _told(self, model: str, why: str) -> None:
+        self.state.note(f"model {model} {why}")
+        if why not in ("is being loaded", "answers", "was stopped"):
+            self.errors.add(model, "model", why)
+
+    def _shifted(self, model: str, state: dict[str, Any]) -> None:
+        self.shift[model] = state
