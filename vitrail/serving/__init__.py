@@ -1,1 +1,1 @@
-"""Answering requests: which model answers whom, what happens when one fails, and the server around it."""
+"""Answering requests: several models behind one address."""
