@@ -77,7 +77,8 @@ class Service:
     def health(self, arm: Arm, *, seconds: float = 300.0) -> Health:
         """How an arm is, by the figures of the last five minutes and by whether its model is there."""
         model = self.fleet.models[arm.model]
-        down = None if model.state in ("ready", "loading") else f"model {model.name} {model.why}"
+        is_fine = model.state == "ready" or (model.state == "loading" and not model.has_answered)
+        down = None if is_fine else f"model {model.name} {model.why}"
         return judged_health(self.live.window(arm.name, seconds=seconds), self.settings.health, down_because=down)
 
     def models(self) -> list[tuple[ServedModel, list[Arm]]]:
