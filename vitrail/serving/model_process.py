@@ -162,13 +162,13 @@ class _Model:
         return pixels[0]
 
     def _facts(self) -> dict[str, Any]:
-        from vitrail.models.package_files import WEIGHTS
+        from vitrail.models.seal import package_digest
 
         predictor, choice = self._predictor, self._predictor.choice
         shown = predictor.preprocessing
         return {
             "classes": predictor.classes,
-            "version": predictor.package.digests[WEIGHTS][:12],
+            "version": package_digest(predictor.package.folder)[:12],
             "size": [shown.height, shown.width],
             "device": str(predictor.device),
             "runtime": choice.runtime.name if choice else predictor.asked_runtime,

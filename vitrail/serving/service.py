@@ -126,7 +126,8 @@ class Service:
         routes = self.fleet.routes
         model = next((each.model for each in routes.arms if each.name == arm), None) if routes else None
         shift = self.shift.get(model) if model else None
-        return {**self.live.window(arm, seconds=seconds).as_json(), "shift": shift, **self.state.truths(arm, seconds)}
+        truth = self.state.truths(arm, seconds=seconds)
+        return {**self.live.window(arm, seconds=seconds).as_json(), "shift": shift, "truth": truth}
 
     def standing(self) -> dict[str, Any]:
         """How the server itself is."""
