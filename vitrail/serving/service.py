@@ -35,7 +35,9 @@ class Service:
         state: what is shared with other servers, and outlives this one.
     """
 
-    def __init__(self, asked: Routes, packages: Mapping[str, str], settings: ServingSettings, state: SharedState) -> None:
+    def __init__(
+        self, asked: Routes, packages: Mapping[str, str], settings: ServingSettings, state: SharedState
+    ) -> None:
         clock = SystemClock()
         self.settings, self.state = settings, state
         self.live, self.errors = LiveFigures(clock), RecentErrors(clock)
