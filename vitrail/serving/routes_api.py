@@ -13,7 +13,9 @@ from vitrail.serving.routes import Routes
 from vitrail.serving.service import Service
 
 LARGEST_ROUTES = 256 * 1024
-_HINT = '{"routes": {"arms": [{"name": "a", "model": "a", "role": "stable", "weight": 1}]}, "packages": {"a": "FOLDER"}}'
+_HINT = (
+    '{"routes": {"arms": [{"name": "a", "model": "a", "role": "stable", "weight": 1}]}, "packages": {"a": "FOLDER"}}'
+)
 
 
 class RoutesApi:

@@ -35,7 +35,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise InputError(
-            f"{host}:{port} cannot be listened on: {error.strerror or error}", hint="another --port, or 0 for a free one"
+            f"{host}:{port} cannot be listened on: {error.strerror or error}",
+            hint="another --port, or 0 for a free one",
         ) from error
     return listening
 
