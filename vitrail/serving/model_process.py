@@ -42,7 +42,7 @@ _PARENT_DEATH = 1
 
 
 def main() -> None:
-    """`python -m vitrail.serving.model_process NUMBER-OF-THE-SOCKET`."""
+    """`python -m vitrail.serving.model_process NUMBER-OF-THE-SOCKET NAME`; the name is for whoever lists processes."""
     _live_with_the_front()
     line = Line(socket.socket(fileno=int(sys.argv[1])))
     first = line.next_message()

@@ -137,7 +137,7 @@ class ServedModel:
         ours, theirs = socket.socketpair()
         try:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "vitrail.serving.model_process", str(theirs.fileno()),
+                sys.executable, "-m", "vitrail.serving.model_process", str(theirs.fileno()), self.name,
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             )  # fmt: skip
             reader, self._writer = await asyncio.open_connection(sock=ours)
