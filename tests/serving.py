@@ -28,7 +28,7 @@ from PIL import Image
 from tests.conftest import picture
 
 CLASSES = ("ant", "bee", "wasp")
-QUICK: dict[str, Any] = {"runtime": "torch", "device": "cpu", "threads": 1, "port": 0}
+QUICK: dict[str, Any] = {"runtime": "torch", "device": "cpu", "threads": 1, "state": "none"}
 """Nothing is converted, and two models do not take the processor from each other."""
 
 
@@ -245,22 +245,23 @@ def serving(
         ready: wait until all models answer.
         settings: as `ServingSettings.gather` takes them; `QUICK` unless told otherwise.
     """
-    printed = folder / f"server-{time.monotonic_ns()}.txt"
-    told = {"models": [f"{packages[name]}={weight}" for name, weight in models.items()], **QUICK, **settings}
+    printed, port = folder / f"server-{time.monotonic_ns()}.txt", _free_port()
+    told = {**QUICK, "port": port, **settings}
+    asked = [f"{packages[name]}={weight}" for name, weight in models.items()]
     with printed.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.serving", json.dumps(told)], stdin=subprocess.DEVNULL, stdout=file,
-            stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-            start_new_session=True,
+            [sys.executable, "-m", "tests.serving", json.dumps(asked), json.dumps(told)],
+            stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
+    server = Server(process, printed, port)
     try:
-        server = Server(process, printed, _port_of(process, printed))
+        server.until(lambda: server.get("/healthz").status == 200)
         if ready:
             server.until_ready()
         yield server
     finally:
-        left = [process.pid, *children_of(process.pid)]
-        for pid in left:
+        for pid in [process.pid, *children_of(process.pid)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait(20)
@@ -332,29 +333,17 @@ def _pss(pid: int) -> int:
     return 0
 
 
-def _port_of(process: subprocess.Popen[bytes], printed: Path, seconds: float = 60) -> int:
-    """From what it prints, as people get it."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
-        for word in printed.read_text().split():
-            _, found, rest = word.partition("http://127.0.0.1:")
-            port = rest.split("/")[0].rstrip(".,;")
-            if found and port.isdigit():
-                return int(port)
-        time.sleep(0.02)
-    process.kill()
-    raise AssertionError(f"the server did not say where it listens:\n{printed.read_text()[-4000:]}")
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
 
 
 def _serve() -> None:
-    """The server itself; `vitrail serve` with what has no option of it."""
-    import logging
+    """The server itself: `vitrail serve`, without the command line around it."""
+    import vitrail
 
-    from vitrail.workflows.serve import serve
-
-    logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")
-    told = json.loads(sys.argv[1])
-    serve(told.pop("models"), tell=lambda text: print(text, flush=True), **told)
+    packages, settings = (json.loads(each) for each in sys.argv[1:])
+    vitrail.serve(packages, tell=lambda text: print(text, flush=True), **settings)
 
 
 if __name__ == "__main__":
