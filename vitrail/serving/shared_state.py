@@ -109,7 +109,7 @@ class KeptState(SharedState):
 
     def __init__(self, database: Database, *, server: str, clock: Clock) -> None:
         super().__init__(clock)
-        self._database, self._server, self._clock = database, server, clock
+        self._database, self._server = database, server
         self._store = RoutesStore(database, clock.wall)
         self._keeper: FiguresKeeper | None = None
         self._routes_fault: str | None = None
@@ -117,9 +117,7 @@ class KeptState(SharedState):
     async def begin(self, asked: Routes, packages: Packages, live: LiveFigures) -> tuple[Routes, Packages]:
         """See `SharedState`; takes up the revision in force, unless something else is asked for than last time."""
         routes = await asyncio.to_thread(started_routes, self._store, asked, _known(packages))
-        self._keeper = FiguresKeeper(
-            live, self._database, server=self._server, clock=self._clock, truths=self._truths
-        )  # fmt: skip
+        self._keeper = FiguresKeeper(live, self._database, server=self._server, truths=self._truths)
         self._keeper.start()
         return routes, await self._packages_of(routes)
 
