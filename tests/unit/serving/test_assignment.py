@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
@@ -67,6 +67,7 @@ def test_another_salt_divides_users_anew():
 SHARES = st.floats(0.0, 0.49)
 
 
+@settings(max_examples=60, deadline=None)
 @given(SHARES, SHARES, SHARES, st.sampled_from(["canary", "control"]))
 def test_a_canary_or_control_that_grows_moves_users_to_itself_and_nobody_else(one, two, other, role):
     growing, still = (CANARY, CONTROL) if role == "canary" else (CONTROL, CANARY)
@@ -78,6 +79,7 @@ def test_a_canary_or_control_that_grows_moves_users_to_itself_and_nobody_else(on
     assert all(before == after or (before in "abc" and after == growing.name) for before, after in moved)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0.1, 1000.0), min_size=2, max_size=5), st.data())
 def test_a_weight_that_grows_moves_users_only_to_its_arm(weights, data):
     arms = [Arm(f"arm{number}", "m", weight=weight) for number, weight in enumerate(weights)]
