@@ -9,8 +9,8 @@ from starlette.responses import Response
 from vitrail.serving.bodies import capped_body
 from vitrail.serving.refusals import Refusal
 from vitrail.serving.replies import as_json
-from vitrail.serving.routes import Routes
 from vitrail.serving.service import Service
+from vitrail.traffic.routes import Routes
 
 LARGEST_ROUTES = 256 * 1024
 _HINT = (

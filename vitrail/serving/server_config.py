@@ -21,7 +21,6 @@ from typing import Any
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.settings import Settings
-from vitrail.serving.plain_values import list_of, members_of, number_of, text_of
 from vitrail.serving.served_models import (
     AskedPackage,
     ServedModels,
@@ -31,6 +30,7 @@ from vitrail.serving.served_models import (
 )
 from vitrail.serving.settings import ServingSettings
 from vitrail.serving.strict_yaml import strict_yaml
+from vitrail.traffic.plain_values import list_of, members_of, number_of, text_of
 
 _ABOUT_MODELS = ("models", "fallback", "anonymous", "salt")
 _OF_A_MODEL = ("package", "weight", "name")

@@ -16,10 +16,10 @@ from vitrail.serving.fleet import Fleet
 from vitrail.serving.model_faults import ModelFault, Overloaded, TooLate, UnusableImage
 from vitrail.serving.probing import answered_lately, probe_for_ever
 from vitrail.serving.refusals import Refusal
-from vitrail.serving.routes import Arm, Routes
 from vitrail.serving.served_model import ServedModel
 from vitrail.serving.settings import ServingSettings
 from vitrail.serving.shared_state import SharedState
+from vitrail.traffic.routes import Arm, Routes
 
 FACTS = ("version", "classes", "size", "device", "runtime", "why_runtime", "knows_its_images", "why_no_reference")
 """Of what a model process says about its model, what clients are told."""

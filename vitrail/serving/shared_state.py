@@ -1,4 +1,4 @@
-"""What servers share and what outlives them: routes, figures, answers whose truth may come. Requests never wait for it."""
+"""What servers share and what outlives them: routes, figures, answers whose truth may come. No request waits for it."""
 
 import asyncio
 import contextlib
@@ -15,10 +15,10 @@ from vitrail.monitoring.live_figures import LiveFigures
 from vitrail.monitoring.truth import Truths
 from vitrail.serving.feedback import ToldTruth
 from vitrail.serving.refusals import Refusal
-from vitrail.serving.route_changes import started_routes
-from vitrail.serving.route_records import KnownModel
-from vitrail.serving.routes import Routes
-from vitrail.serving.routes_store import RoutesStore
+from vitrail.traffic.route_changes import started_routes
+from vitrail.traffic.route_records import KnownModel
+from vitrail.traffic.routes import Routes
+from vitrail.traffic.routes_store import RoutesStore
 
 LOOK_EVERY_SECONDS = 1.0
 """How often a server looks for a new revision."""

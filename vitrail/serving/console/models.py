@@ -4,7 +4,7 @@ from vitrail.pages.frame import render_page
 from vitrail.pages.numbers import percent
 from vitrail.serving.console.panels import Panel
 from vitrail.serving.console.view import View
-from vitrail.serving.routes import Arm, Routes
+from vitrail.traffic.routes import Arm, Routes
 
 
 def models(view: View) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from vitrail.monitoring.live_figures import ALL_REQUESTS
 from vitrail.monitoring.window_figures import WindowFigures
-from vitrail.serving.routes import Arm, Routes
 from vitrail.serving.served_model import ServedModel
 from vitrail.serving.service import Service
+from vitrail.traffic.routes import Arm, Routes
 
 WINDOWS = {60: "1 min", 300: "5 min", 3600: "60 min"}
 """Seconds that can be chosen, as people say them."""

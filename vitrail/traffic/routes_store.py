@@ -10,10 +10,9 @@ from pathlib import Path
 from vitrail.basics.database import Connection, Database, DatabaseConflict
 from vitrail.basics.errors import InputError
 from vitrail.basics.strict_json import strict_json
-from vitrail.serving.plain_values import known_names
-from vitrail.serving.route_records import Confirmation, KnownModel, WrittenRoutes, route_tables
-from vitrail.serving.routes import Routes
-from vitrail.serving.served_models import COMMAND_LINE
+from vitrail.traffic.plain_values import known_names
+from vitrail.traffic.route_records import Confirmation, KnownModel, WrittenRoutes, route_tables
+from vitrail.traffic.routes import COMMAND_LINE, Routes
 
 _VERSION = 1
 

@@ -10,10 +10,10 @@ import pytest
 
 from vitrail.basics.database import DatabaseConflict, opened_database
 from vitrail.basics.errors import InputError, SystemFault
-from vitrail.serving.route_changes import started_routes
-from vitrail.serving.route_records import Confirmation, KnownModel
-from vitrail.serving.routes import Arm, Routes
-from vitrail.serving.routes_store import RoutesStore
+from vitrail.traffic.route_changes import started_routes
+from vitrail.traffic.route_records import Confirmation, KnownModel
+from vitrail.traffic.routes import Arm, Routes
+from vitrail.traffic.routes_store import RoutesStore
 
 ANTS = KnownModel("ants", Path("/models/ants"), "a" * 64)
 WASPS = KnownModel("wasps", Path("/models/wasps"), "b" * 64)
@@ -282,7 +282,7 @@ def test_servers_that_begin_at_once_agree_on_one_revision(tmp_path):
 
 
 def test_nothing_heavy_is_imported_before_a_database_is_used():
-    code = "import sys, vitrail.serving.routes_store, vitrail.serving.server_config, vitrail.serving.breakers\n"
+    code = "import sys, vitrail.traffic.routes_store, vitrail.serving.server_config, vitrail.serving.breakers\n"
     code += "print([n for n in ('numpy', 'torch', 'scipy', 'sqlalchemy', 'PIL', 'pyarrow') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitrail.serving.routes import Routes
+from vitrail.traffic.routes import Routes
 
 
 @dataclass(frozen=True)

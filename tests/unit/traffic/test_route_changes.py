@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from vitrail.serving.route_changes import routes_at_start
-from vitrail.serving.routes import Arm, Routes
+from vitrail.traffic.route_changes import routes_at_start
+from vitrail.traffic.routes import Arm, Routes
 
 ANTS, BEES = Arm("ants", "ants", weight=80.0), Arm("bees", "bees", weight=20.0)
 ASKED = Routes(1, (ANTS, BEES), note="as it was asked for")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
 from vitrail.basics.errors import InputError
-from vitrail.serving.assignment import assigned_arm, shadow_arms
-from vitrail.serving.routes import Arm, Routes
+from vitrail.traffic.assignment import assigned_arm, shadow_arms
+from vitrail.traffic.routes import Arm, Routes
 
 CANARY, CONTROL = Arm("new", "n", "canary", share=0.17), Arm("same", "a", "control", share=0.1)
 STABLE = (Arm("a", "a", weight=50.0), Arm("b", "b", weight=30.0), Arm("c", "c", weight=20.0))
@@ -162,3 +162,11 @@ def timed(users):
     for user in users:
         assigned_arm(ROUTES, user, NOBODY)
     return (time.perf_counter() - begun) / len(users)
+
+
+def test_half_canary_and_half_control_leave_nobody_to_the_stable_arms():
+    halves = Routes(1, (
+        Arm("stable", "a", weight=1.0), Arm("new", "b", "canary", share=0.5), Arm("old", "a", "control", share=0.5),
+    ))  # fmt: skip
+    arms = {assigned_arm(halves, f"user {number}", random.Random(0)).name for number in range(2000)}
+    assert arms == {"new", "old"}

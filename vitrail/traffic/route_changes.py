@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from vitrail.basics.database import DatabaseConflict
-from vitrail.serving.route_records import KnownModel
-from vitrail.serving.routes import Routes
-from vitrail.serving.routes_store import RoutesStore
+from vitrail.traffic.route_records import KnownModel
+from vitrail.traffic.routes import Routes
+from vitrail.traffic.routes_store import RoutesStore
 
 MOST_TRIES = 20
 """As many servers may begin at the same moment with one database."""
