@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
     from vitrail.features.extractor import create_feature_extractor
     from vitrail.features.store.reader import open_features
     from vitrail.prediction.predictor import load
+    from vitrail.rollout.versioned_package import package_of_version
     from vitrail.workflows.check import check
     from vitrail.workflows.compare import compare
     from vitrail.workflows.decide import decide
@@ -23,13 +24,14 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
     from vitrail.workflows.nodes import nodes
     from vitrail.workflows.pretrain.formula import pretrain_formula
     from vitrail.workflows.serve import serve
+    from vitrail.workflows.versions import register, retire, set_alias, sign, versions
     from vitrail.workflows.watch import watch, with_reference
 
 __version__ = "0.1.0"
 __all__ = [
     "attention_map", "check", "compare", "create_feature_extractor", "decide", "evaluate", "fit", "load", "look",
-    "nobody", "nodes", "open_features", "plan", "pretrain_formula", "serve", "table", "watch", "with_reference",
-    "write_features",
+    "nobody", "nodes", "open_features", "package_of_version", "plan", "pretrain_formula", "register", "retire",
+    "serve", "set_alias", "sign", "table", "versions", "watch", "with_reference", "write_features",
 ]  # fmt: skip
 
 _MODULES = {
@@ -45,10 +47,16 @@ _MODULES = {
     "nobody": "vitrail.basics.events",
     "nodes": "vitrail.workflows.nodes",
     "open_features": "vitrail.features.store.reader",
+    "package_of_version": "vitrail.rollout.versioned_package",
     "plan": "vitrail.workflows.fit.call",
     "pretrain_formula": "vitrail.workflows.pretrain.formula",
+    "register": "vitrail.workflows.versions",
+    "retire": "vitrail.workflows.versions",
     "serve": "vitrail.workflows.serve",
+    "set_alias": "vitrail.workflows.versions",
+    "sign": "vitrail.workflows.versions",
     "table": "vitrail.data.named_columns",
+    "versions": "vitrail.workflows.versions",
     "watch": "vitrail.workflows.watch",
     "with_reference": "vitrail.workflows.watch",
     "write_features": "vitrail.workflows.features.write",

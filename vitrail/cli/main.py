@@ -27,6 +27,7 @@ from vitrail.cli import (
     pretrain,
     serve,
     study,
+    versions,
     watch,
 )
 from vitrail.cli.output import (
@@ -55,7 +56,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for family in (
-    check, fit, predict, features, nodes, look, demo, evaluate, compare, decide, study, pretrain, serve, watch,
+    check, fit, predict, features, nodes, look, demo, evaluate, compare, decide, study, pretrain,
+    versions, serve, watch,
 ):  # fmt: skip
     family.register(app)
 

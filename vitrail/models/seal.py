@@ -45,7 +45,7 @@ def sealed_digests(folder: Path, *, required: tuple[str, ...]) -> dict[str, str]
         PackageError: a file is missing, changed or damaged (the message names it), the list was changed, or the folder
             holds a file that could run code.
     """
-    digests = _listed(folder, required)
+    digests = listed_digests(folder, required=required)
     _refuse_odd_files(folder, digests)
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in _PICKLES:
@@ -98,7 +98,12 @@ def _refuse_odd_files(folder: Path, names: Iterable[str]) -> None:
             raise PackageError(f"{folder}: {name} {fault}", hint=_HINT)
 
 
-def _listed(folder: Path, required: tuple[str, ...]) -> dict[str, str]:
+def listed_digests(folder: Path, *, required: tuple[str, ...]) -> dict[str, str]:
+    """What the list of a sealed folder says, without looking at the files themselves: digests by name.
+
+    Raises:
+        PackageError: there is no list, it was changed, names a file elsewhere, or lacks one that is required.
+    """
     fault = fault_of_file(folder / SEAL, most_bytes=MOST_BYTES, within=folder)
     if fault and fault != "is missing":
         raise PackageError(f"{folder}: {SEAL} {fault}", hint=_HINT)
