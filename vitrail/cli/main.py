@@ -22,6 +22,7 @@ from vitrail.cli import (
     features,
     fit,
     look,
+    mlflow_registry,
     nodes,
     predict,
     pretrain,
@@ -57,7 +58,7 @@ app = typer.Typer(
 )
 for family in (
     check, fit, predict, features, nodes, look, demo, evaluate, compare, decide, study, pretrain,
-    versions, serve, watch,
+    versions, mlflow_registry, serve, watch,
 ):  # fmt: skip
     family.register(app)
 

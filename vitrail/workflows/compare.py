@@ -25,6 +25,7 @@ from vitrail.prediction.answers import gathered_answers
 from vitrail.prediction.kept_answers import kept_answers
 from vitrail.prediction.likeness import trained_count, trained_images
 from vitrail.prediction.predictor import Predictor, load
+from vitrail.rollout.versioned_package import package_or_version
 from vitrail.workflows.check import begin_check
 
 
@@ -74,7 +75,8 @@ def compare(  # noqa: PLR0913 - two models where other recipes have one
     """Compare two models on the same labelled images, image by image, and write a report.
 
     Args:
-        a: a package, a run that made one, or a table of answers (`answers.parquet`): the model that is there.
+        a: a package, a run that made one, a version (`flowers@stable`), or a table of answers (`answers.parquet`): the
+            model that is there.
         b: likewise: the one that may take its place.
         data: labelled images, as for `check`; where `a` and `b` are tables of answers nothing, or a table with `id` and
             attributes.
@@ -96,6 +98,7 @@ def compare(  # noqa: PLR0913 - two models where other recipes have one
     started = time.perf_counter()
     chosen = ComparisonSettings.parse(**settings)
     call = command or call_text(compare, a, b, data, out=out, overwrite=overwrite, workers=workers, **settings)
+    a, b = package_or_version(a), package_or_version(b)
     with sink_or_bars(emit) as emit:
         if out is not None:
             refuse_occupied(Path(out), overwrite=overwrite)

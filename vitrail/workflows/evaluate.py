@@ -28,6 +28,7 @@ from vitrail.prediction.answers import gathered_answers
 from vitrail.prediction.kept_answers import kept_answers
 from vitrail.prediction.likeness import trained_images
 from vitrail.prediction.predictor import Predictor, load
+from vitrail.rollout.versioned_package import package_or_version
 from vitrail.workflows.check import StartedCheck, begin_check
 
 
@@ -45,8 +46,8 @@ def evaluate(
     """Judge a package on labelled images, and write a report.
 
     Args:
-        package: a package, or the run that made it; or a table of answers (`answers.parquet` of any run), which is
-            judged without a model, as far as that goes.
+        package: a package, the run that made it, or a version (`flowers@7`); or a table of answers (`answers.parquet` of
+            any run), which is judged without a model, as far as that goes.
         data: labelled images, as for `check`; for a table of answers nothing, or a table with `id` and attributes.
         out: the run folder; None: `runs/NAME-OF-THE-DATA-evaluated`. An interrupted evaluation is continued.
         overwrite: replace a run that stands there.
@@ -67,7 +68,7 @@ def evaluate(
     call = command or call_text(
         evaluate, package, data, out=out, overwrite=overwrite, workers=workers, **settings
     )  # fmt: skip
-    watch = Stopwatch()
+    watch, package = Stopwatch(), package_or_version(package)
     with sink_or_bars(emit) as emit:
         if out is not None:
             refuse_occupied(Path(out), overwrite=overwrite)

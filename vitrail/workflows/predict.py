@@ -11,6 +11,7 @@ from vitrail.prediction.likeness import unlike_sentence
 from vitrail.prediction.predictor import load
 from vitrail.prediction.runtimes.torch_runtime import EXACT
 from vitrail.prediction.several_views import ViewSettings
+from vitrail.rollout.versioned_package import package_or_version
 
 
 def predict(
@@ -33,7 +34,7 @@ def predict(
         InputError: an image's path does not exist, or the runtime cannot be used.
         SystemFault: the runtime is not installed.
     """
-    predictor = load(package, device=device, runtime=runtime)
+    predictor = load(package_or_version(package), device=device, runtime=runtime)
     told = runtime == EXACT.name
     if tta is not None:
         emit(Noted(f"tta      {tta.words}; {len(tta.views)} times the work"))

@@ -26,6 +26,7 @@ from vitrail.prediction.likeness import trained_images
 from vitrail.prediction.predictor import load
 from vitrail.prediction.shift_stream import keep_stream, read_stream
 from vitrail.prediction.watched_images import WatchedImages
+from vitrail.rollout.versioned_package import package_or_version
 from vitrail.workflows.check import begin_check
 
 
@@ -43,7 +44,7 @@ def watch(
     """Say whether images, as a whole and one by one, are like those that a package was trained and checked on.
 
     Args:
-        package: a package, or the run that made it.
+        package: a package, the run that made it, or a version (`flowers@stable`).
         images: files, folders or patterns; no labels are needed.
         out: the run folder; None: `runs/NAME-OF-THE-IMAGES-watched`. An interrupted run is continued.
         overwrite: replace a run that stands there.
@@ -70,7 +71,7 @@ def watch(
     with sink_or_bars(emit) as emit:
         if out is not None:
             refuse_occupied(Path(out), overwrite=overwrite)
-        files, predictor = given_files(images), load(package, device=chosen.device)
+        files, predictor = given_files(images), load(package_or_version(package), device=chosen.device)
         watched = WatchedImages.by(predictor.needed_reference(), chosen.shift, trained_images(predictor.package))
         stream = None if chosen.stream is None else read_stream(chosen.stream, predictor)
         usual = unused_run_path(f"{files.name}-watched", parent=Path("runs"))
