@@ -16,7 +16,16 @@ import vitrail.pages
 from vitrail.pages.frame import render_page
 from vitrail.pages.window import stained_window
 from vitrail.serving.console import (
-    answers, breakers, cautions, charts, drift, health, last_errors, models, traffic, truth,
+    answers,
+    breakers,
+    cautions,
+    charts,
+    drift,
+    health,
+    last_errors,
+    models,
+    traffic,
+    truth,
 )  # fmt: skip
 from vitrail.serving.console.panels import Panel
 from vitrail.serving.console.view import DEFAULT_WINDOW, WINDOWS, View
