@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tests import shape_checks
+from tests.postgres import running_postgres
 
 shape_checks.install()
 
@@ -46,6 +47,13 @@ def picture(seed: int, *, size: tuple[int, int] = (40, 32), hue: int = 0) -> Ima
     coarse = generator.integers(0, 160, (5, 5, 3), dtype=np.uint8)
     coarse[..., hue] += 90
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A real PostgreSQL, or a skip where it is not installed."""
+    with running_postgres() as server:
+        yield server
 
 
 @pytest.fixture

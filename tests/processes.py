@@ -83,6 +83,13 @@ def running(
         under_way.kill_with_its_workers()
 
 
+def assert_holds_in_its_own_process(function: Callable[..., Any], *arguments: Any, printed: Path) -> None:
+    """`function(*arguments)` raises nothing. For what sends signals to itself: one that comes late would end pytest."""
+    with running(function, *arguments, printed=printed) as process:
+        code = process.wait()
+        assert code == 0, printed.read_text(errors="replace")
+
+
 def vitrail(*typed: Any) -> None:
     """The command, in a process that does nothing else."""
     from vitrail.cli import main

@@ -22,12 +22,13 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
     from vitrail.workflows.look import look
     from vitrail.workflows.nodes import nodes
     from vitrail.workflows.pretrain.formula import pretrain_formula
+    from vitrail.workflows.serve import serve
     from vitrail.workflows.watch import watch, with_reference
 
 __version__ = "0.1.0"
 __all__ = [
     "attention_map", "check", "compare", "create_feature_extractor", "decide", "evaluate", "fit", "load", "look",
-    "nobody", "nodes", "open_features", "plan", "pretrain_formula", "table", "watch", "with_reference",
+    "nobody", "nodes", "open_features", "plan", "pretrain_formula", "serve", "table", "watch", "with_reference",
     "write_features",
 ]  # fmt: skip
 
@@ -46,6 +47,7 @@ _MODULES = {
     "open_features": "vitrail.features.store.reader",
     "plan": "vitrail.workflows.fit.call",
     "pretrain_formula": "vitrail.workflows.pretrain.formula",
+    "serve": "vitrail.workflows.serve",
     "table": "vitrail.data.named_columns",
     "watch": "vitrail.workflows.watch",
     "with_reference": "vitrail.workflows.watch",

@@ -93,7 +93,7 @@ LATE = {
     "vitrail.basics.devices",
     "vitrail.data.digits",
 }
-EXTRAS = {"pi_heif", "onnx", "onnxruntime", "onnxscript", "openvino", "mlflow", "tensorboard"}
+EXTRAS = {"sqlalchemy", "pg8000", "pi_heif", "onnx", "onnxruntime", "onnxscript", "openvino", "mlflow", "tensorboard"}
 
 
 def late_imports(module):

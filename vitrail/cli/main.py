@@ -25,6 +25,7 @@ from vitrail.cli import (
     nodes,
     predict,
     pretrain,
+    serve,
     study,
     watch,
 )
@@ -53,7 +54,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (check, fit, predict, features, nodes, look, demo, evaluate, compare, decide, study, pretrain, watch):
+for family in (check, fit, predict, features, nodes, look, demo, evaluate, compare, decide, study, pretrain, serve, watch):
     family.register(app)
 
 

@@ -131,7 +131,11 @@ class Answering:
         """Each model in turn that may be asked, until one answers."""
         why: list[str] = []
         for name in order_of_models(routes, arm):
-            model, permit = self._fleet.models[name], self._breakers.admitted(name)
+            model = self._fleet.models[name]
+            if model.state == "loading" and not model.has_answered:
+                why.append(f"model {name} {model.why}")
+                continue
+            permit = self._breakers.admitted(name)
             if permit is None:
                 why.append(f"model {name} is left alone after failures")
                 continue
@@ -157,6 +161,8 @@ class Answering:
                 raise
             permit.succeeded()
             return Answer(question, arm, model, said, routes.revision, why[0] if why else None)
+        if all(not self._fleet.models[name].has_answered for name in routes.models):
+            raise Refusal("not_ready", "no model has been loaded yet: " + "; ".join(why), retry_after=2)
         waits = self._breakers.seconds_to_probe(routes.models)
         raise Refusal(
             "model_failed", "no model answered: " + "; ".join(why), retry_after=max(1, round(waits or 1.0))

@@ -196,6 +196,11 @@ class ServedModel:
     # ------------------------------------------------------------------------------------------------ asking
 
     @property
+    def has_answered(self) -> bool:
+        """Whether it was ever ready: one that never was has let nobody down."""
+        return bool(self.facts)
+
+    @property
     def waiting(self) -> int:
         """Images that were asked and are not answered yet."""
         return len(self._asked)

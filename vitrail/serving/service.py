@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vitrail.basics.clock import SystemClock
@@ -33,13 +33,15 @@ class Service:
         packages: folder by model id.
         settings: of the server.
         state: what is shared with other servers, and outlives this one.
+        tell: receives what an operator wants to read.
     """
 
     def __init__(
-        self, asked: Routes, packages: Mapping[str, str], settings: ServingSettings, state: SharedState
-    ) -> None:
+        self, asked: Routes, packages: Mapping[str, str], settings: ServingSettings, state: SharedState, *,
+        tell: Callable[[str], None],
+    ) -> None:  # fmt: skip
         clock = SystemClock()
-        self.settings, self.state = settings, state
+        self.settings, self.state, self._tell = settings, state, tell
         self.live, self.errors = LiveFigures(clock), RecentErrors(clock)
         self.shift: dict[str, dict[str, Any]] = {}
         self.counting = Counting(self.live, state)
@@ -75,7 +77,8 @@ class Service:
     def health(self, arm: Arm, *, seconds: float = 300.0) -> Health:
         """How an arm is, by the figures of the last five minutes and by whether its model is there."""
         model = self.fleet.models[arm.model]
-        down = None if model.state in ("ready", "loading") else f"model {model.name} {model.why}"
+        is_fine = model.state == "ready" or (model.state == "loading" and not model.has_answered)
+        down = None if is_fine else f"model {model.name} {model.why}"
         return judged_health(self.live.window(arm.name, seconds=seconds), self.settings.health, down_because=down)
 
     def models(self) -> list[tuple[ServedModel, list[Arm]]]:
@@ -147,7 +150,7 @@ class Service:
             routes, packages = await self.state.next_routes(after=routes.revision)
 
     def _told(self, model: str, why: str) -> None:
-        self.state.note(f"model {model} {why}")
+        self._tell(f"model    {model} {why}")
         if why not in ("is being loaded", "answers", "was stopped"):
             self.errors.add(model, "model", why)
 

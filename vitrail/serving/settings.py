@@ -1,5 +1,6 @@
 """What can be set for `serve`: where it listens, what it takes, how models are run."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -72,6 +73,17 @@ class ServingSettings(Settings):
     """The address that is listened on; `0.0.0.0`: all of this machine's, for which a key is needed."""
     port: int = Field(default=8000, ge=0, le=65_535)
     """0: one that is free."""
+    state: str = Field(default="runs/serve.sqlite", min_length=1, max_length=1000)
+    """Where routes and figures are kept: a file for SQLite, `postgresql://USER:PASSWORD@HOST/NAME` for several servers
+    together, or `none`."""
+    server: str | None = Field(default=None, pattern=r"[A-Za-z0-9._:-]{1,64}")
+    """What this server is called among those that share a state; None: machine and port."""
+    predict_key_file: Path | None = None
+    """File of keys, one a line; whoever predicts needs one. `VITRAIL_PREDICT_KEY` is another."""
+    admin_key_file: Path | None = None
+    """File of keys for figures, console and routes. `VITRAIL_ADMIN_KEY` is another."""
+    allow_without_key: bool = False
+    """Whether everybody who reaches an address beyond this machine may use the server, where no key is set."""
     drain_seconds: float = Field(default=30.0, ge=0, le=3600)
     """When the server is asked to end, how long requests that it has taken may still take."""
     limits: LimitSettings

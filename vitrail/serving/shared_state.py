@@ -1,7 +1,6 @@
 """What servers share and what outlives them: the routes in force."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,8 +8,6 @@ from vitrail.monitoring.live_figures import LiveFigures
 from vitrail.serving.feedback import ToldTruth
 from vitrail.serving.refusals import Refusal
 from vitrail.serving.routes import Routes
-
-LOGGER = logging.getLogger("vitrail.serve")
 
 Packages = Mapping[str, str]
 
@@ -45,10 +42,6 @@ class SharedState:
     def answered(self, request_id: str, arm: str, answer: str, attributes: Mapping[str, str]) -> None:
         """An arm answered; its truth may be told later."""
 
-    def note(self, text: str) -> None:
-        """Something happened that an operator wants to read."""
-        LOGGER.info(text)
-
     def truths(self, arm: str, seconds: float) -> dict[str, Any]:
         """Accuracy and gaps between groups, of the images whose truth is known."""
         return {}
@@ -71,3 +64,8 @@ class SharedState:
             Refusal: it is not known here.
         """
         raise Refusal("not_found", "truths are not kept by this server")
+
+
+def opened_state(place: str, *, server: str) -> SharedState:
+    """The state that is kept in a file, in a database, or nowhere (`none`)."""
+    return SharedState()

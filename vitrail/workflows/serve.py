@@ -1,39 +1,44 @@
 """`vitrail serve`: several models behind one address, until somebody ends it."""
 
-import asyncio
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitrail.basics.errors import missing_extra
+
 
 def serve(
-    models: Sequence[str],
+    packages: str | Path | Sequence[str | Path] = (),
     *,
-    tell: Callable[[str], None],
+    config: str | Path | None = None,
+    tell: Callable[[str], None] = print,
     **settings: Any,
 ) -> None:
-    from vitrail.serving.app import application
-    from vitrail.serving.keys import Keys
-    from vitrail.serving.routes import Arm, Routes
-    from vitrail.serving.server import listening_socket, serve_until_ended
-    from vitrail.serving.service import Service
-    from vitrail.serving.settings import ServingSettings
-    from vitrail.serving.shared_state import SharedState
+    """Answer requests over HTTP with one package or several, until Ctrl-C or SIGTERM.
 
-    chosen = ServingSettings.gather(**settings)
-    packages, arms = {}, []
-    for each in models:
-        path, _, w = each.rpartition("=")
-        name = Path(path).resolve().parent.name
-        packages[name] = path
-        arms.append(Arm(name, name, weight=float(w)))
-    routes = Routes(1, tuple(arms))
+    Each model lives in a process of its own: one that raises, hangs or runs out of memory is begun anew, and meanwhile
+    another answers for it. The same user always gets the same model. See docs/serving.md for what can be asked.
 
-    async def run() -> None:
-        service = Service(routes, packages, chosen, SharedState())
-        app = application(service, Keys(None, None, {}), pages=[])
-        listening = listening_socket(chosen.host, chosen.port)
-        tell(f"http://{chosen.host}:{listening.getsockname()[1]}")
-        await serve_until_ended(service, app, listening, told=tell)
+    >>> vitrail.serve(["runs/ants/package=80", "runs/bees/package=20"], port=8000)  # doctest: +SKIP
 
-    asyncio.run(run())
+    Args:
+        packages: packages, or runs that made them, each with its weight behind a `=` if the shares are to differ.
+        config: a `serve.yaml` instead; settings given here go before those in it.
+        tell: receives what an operator wants to read, a line at a time.
+        settings: any of `ServingSettings`' names, e.g. `port=9000`, `deadline_seconds=5`.
+
+    Raises:
+        InputError: a package, weight or setting is not as it should be, the address is taken, or it can be reached from
+            other machines and there is no key.
+        SystemFault: the extra `serve` is not installed, or the state cannot be opened.
+    """
+    try:
+        from vitrail.serving.run_server import run_server
+    except ImportError as error:
+        raise missing_extra("serve", error) from error
+    from vitrail.serving.server_config import asked_server
+
+    given = [packages] if isinstance(packages, str | Path) else list(packages)
+    asked = asked_server([str(each) for each in given], None if config is None else Path(config), settings)
+    run_server(asked.models, asked.settings, environment=os.environ, tell=tell)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from tests.processes import assert_holds_in_its_own_process
 from tests.unit.training.small_job import assert_same, outcome, pictures, prepared_job, tiny_resnet, tiny_vit, watched
 from vitrail.basics.errors import SystemFault, TrainingFault
 from vitrail.basics.events import Event, Noted, WorkAdvanced, WorkEnded
@@ -123,30 +124,42 @@ def test_a_run_that_dies_while_any_file_is_written_ends_the_same(images, tmp_pat
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_finishes_the_step_and_writes_a_checkpoint(signal_number, images, tmp_path):
+    assert_holds_in_its_own_process(_stopped_by, signal_number, images, tmp_path, printed=tmp_path / "printed")
+
+
+def _stopped_by(signal_number, images, folder):
     model, changed = tiny_vit(), {"checkpoint_seconds": 1e6}
-    whole = outcome(prepared_job(model, images, tmp_path / "whole", **changed))
-    job, before = prepared_job(model, images, tmp_path / "stopped", **changed), signal.getsignal(signal_number)
+    whole = outcome(prepared_job(model, images, folder / "whole", **changed))
+    job, before = prepared_job(model, images, folder / "stopped", **changed), signal.getsignal(signal_number)
     with pytest.raises(KeyboardInterrupt):
         outcome(job, emit=at_step(5, lambda: os.kill(os.getpid(), signal_number)))
     assert signal.getsignal(signal_number) is before
     assert sorted(file.name for file in job.folder.glob("stage*"))[-1] == "stage1-step000000003.safetensors"
-    assert_same(outcome(prepared_job(model, images, tmp_path / "stopped", **changed)), whole)
+    assert_same(outcome(prepared_job(model, images, folder / "stopped", **changed)), whole)
 
 
 def test_ctrl_c_after_the_last_step_is_not_forgotten(images, tmp_path):
+    assert_holds_in_its_own_process(_stopped_after_the_last_step, images, tmp_path, printed=tmp_path / "printed")
+
+
+def _stopped_after_the_last_step(images, folder):
     def emit(event):
         if event == WorkEnded("stage all"):
             press_ctrl_c()
 
     with pytest.raises(KeyboardInterrupt):
-        outcome(prepared_job(tiny_vit(), images, tmp_path), emit=emit)
+        outcome(prepared_job(tiny_vit(), images, folder / "run"), emit=emit)
     steps = []
-    outcome(prepared_job(tiny_vit(), images, tmp_path), emit=steps.append)
+    outcome(prepared_job(tiny_vit(), images, folder / "run"), emit=steps.append)
     assert [event for event in steps if not isinstance(event, Noted)] == [], "everything was done"
     assert steps == [Noted("resumed  training: all stages were done before")]
 
 
 def test_a_second_ctrl_c_stops_at_once(images, tmp_path):
+    assert_holds_in_its_own_process(_stopped_twice, images, tmp_path, printed=tmp_path / "printed")
+
+
+def _stopped_twice(images, folder):
     heard = []
 
     def emit(event):
@@ -155,7 +168,7 @@ def test_a_second_ctrl_c_stops_at_once(images, tmp_path):
             press_ctrl_c()
             press_ctrl_c()
 
-    job = prepared_job(tiny_vit(), images, tmp_path)
+    job = prepared_job(tiny_vit(), images, folder / "run")
     with pytest.raises(KeyboardInterrupt):
         outcome(job, emit=emit)
     assert not list(job.folder.glob("stage*")), "no checkpoint was written"
