@@ -1,5 +1,6 @@
-"""In a model process: images that wait, batches that are computed, and a fault that stays with the image it belongs to."""
+"""In a model process: images that wait, batches that are computed, and faults that stay with the image they belong to."""
 
+import re
 import threading
 import time
 from collections import deque
@@ -12,8 +13,10 @@ import numpy as np
 from vitrail.basics.printable import printable
 from vitrail.prediction.answers import Answers
 from vitrail.serving.batch_size import BatchSize
+from vitrail.serving.open_questions import OpenQuestions
 
 LONGEST_REASON = 300
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s/:,;'\"]+/)+")
 
 
 @dataclass(slots=True)
@@ -42,6 +45,7 @@ class ModelBatches:
 
     Args:
         answered: the predictor's `answers_of`.
+        open_questions: know of images that nobody waits for.
         most: images of a batch.
         wait: seconds for which a batch that is not full waits for more; 0.0: what is there is computed.
         tell: receives one reply for every image: `answer`, `failed` or `expired`.
@@ -49,12 +53,13 @@ class ModelBatches:
     """
 
     def __init__(
-        self, answered: Answered, *, most: int, wait: float, tell: Tell, after: Callable[[Answers], None]
+        self, answered: Answered, open_questions: OpenQuestions, *, most: int, wait: float, tell: Tell,
+        after: Callable[[Answers], None],
     ) -> None:  # fmt: skip
-        self._answered, self._most, self._wait, self._tell, self._after = answered, most, wait, tell, after
+        self._answered, self._open, self._most, self._wait = answered, open_questions, most, wait
+        self._tell, self._after = tell, after
         self._size = BatchSize(most)
         self._waiting: deque[Decoded] = deque()
-        self._cancelled: set[int] = set()
         self._changed = threading.Condition()
         self._ended = False
 
@@ -63,12 +68,6 @@ class ModelBatches:
         with self._changed:
             self._waiting.append(image)
             self._changed.notify()
-
-    def cancel(self, number: int) -> None:
-        """Nobody waits for that one any more."""
-        with self._changed:
-            if any(image.number == number for image in self._waiting):
-                self._cancelled.add(number)
 
     def end(self) -> None:
         """Answer what waits, then return from `run`."""
@@ -99,25 +98,23 @@ class ModelBatches:
             return [self._waiting.popleft() for _ in range(self._size.take(len(self._waiting), seconds_left=left))]
 
     def _drop_what_is_late(self) -> None:
+        """Nor is computed what nobody waits for any more."""
         now = time.monotonic()
-        if not any(image.deadline < now or image.number in self._cancelled for image in self._waiting):
-            return
-        still = deque[Decoded]()
-        for image in self._waiting:
-            if image.number in self._cancelled:
-                self._cancelled.discard(image.number)
-            elif image.deadline < now:
-                self._tell({"kind": "expired", "id": image.number})
-            else:
-                still.append(image)
-        self._waiting = still
+        late = [image for image in self._waiting if image.deadline < now or self._open.is_cancelled(image.number)]
+        if late:
+            dropped = {image.number for image in late}
+            self._waiting = deque(image for image in self._waiting if image.number not in dropped)
+        for image in late:
+            self._tell({"kind": "expired", "id": image.number})
 
     def _compute(self, batch: Sequence[Decoded]) -> None:
-        """In halves where it fails: one image that cannot be computed, or memory that is short, is no fault of others."""
+        """In halves where it fails: an image that cannot be computed, or memory that is short, is no fault of others."""
         began = time.perf_counter()
         try:
             answers = self._answered(np.stack([image.pixels for image in batch]))
             predictions = [prediction.as_json() for prediction in answers]  # type: ignore[union-attr]
+            if len(predictions) != len(batch):
+                raise ValueError(f"{len(predictions)} answers to {len(batch)} images")
         except Exception as error:  # noqa: BLE001 - whatever a model or its runtime raises, its process lives
             if len(batch) == 1:
                 self._tell({"kind": "failed", "id": batch[0].number, "reason": reason_of(error)})
@@ -137,6 +134,10 @@ class ModelBatches:
 
 
 def reason_of(error: BaseException) -> str:
-    """An error in one line for the front: kind and text, not where in whose folders it happened."""
-    message = getattr(error, "message", None) or str(error)
+    """An error in one line for strangers: kind and text, not where in whose folders it happened.
+
+    >>> reason_of(ValueError("no weights in /home/ada/runs/ants/package"))
+    'ValueError: no weights in …/package'
+    """
+    message = _FOLDERS.sub("…/", getattr(error, "message", None) or str(error))
     return f"{type(error).__name__}: {printable(' '.join(message.split()))}"[:LONGEST_REASON]

@@ -7,9 +7,9 @@ end of a socket pair, and ends when the front is gone. What is said on the line,
 | --- | --- | --- |
 | `load` | the settings of `ModelOrder` | `ready` with facts of the model, or `refused` with a reason |
 | `image` | `id`, `deadline`, and the file's bytes | `answer`, `unreadable`, `failed` or `expired`, with the `id` |
-| `look` | the same | `looked`, `unreadable` or `failed` |
-| `probe` | `id`, `deadline` | `answer` or `failed`: of an image made from formulas |
-| `cancel` | `id` | nothing |
+| `look` | the same | `looked`, `unreadable`, `failed` or `expired` |
+| `probe` | `id`, `deadline` | `answer`, `failed` or `expired`: of an image made from formulas |
+| `cancel` | `id` | nothing; what was asked is answered once all the same, as `expired` if it was not begun |
 | `stop` | | the end of the process, when what waits is answered |
 
 Of its own accord it says `shift`: how the images so far compare with those that the model knows.
@@ -17,7 +17,6 @@ Of its own accord it says `shift`: how the images so far compare with those that
 
 import contextlib
 import ctypes
-import io
 import os
 import resource
 import signal
@@ -25,6 +24,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ from vitrail.basics.errors import UnreadableImageError, VitrailError
 from vitrail.serving.messages import Line, Message
 from vitrail.serving.model_batches import Decoded, ModelBatches, reason_of
 from vitrail.serving.model_order import ModelOrder
+from vitrail.serving.open_questions import OpenQuestions
 
 if TYPE_CHECKING:
     from vitrail.prediction.predictor import Predictor
@@ -42,7 +43,7 @@ _PARENT_DEATH = 1
 
 
 def main() -> None:
-    """`python -m vitrail.serving.model_process NUMBER-OF-THE-SOCKET`."""
+    """`python -m vitrail.serving.model_process NUMBER-OF-THE-SOCKET NAME`; the name is for whoever lists processes."""
     _live_with_the_front()
     line = Line(socket.socket(fileno=int(sys.argv[1])))
     first = line.next_message()
@@ -52,6 +53,7 @@ def main() -> None:
     try:
         model = _Model(order, line)
     except Exception as error:  # noqa: BLE001 - whatever keeps a model from being loaded is told
+        print(f"model {sys.argv[-1]}: {error}", file=sys.stderr)  # whole, for the operator's log
         with contextlib.suppress(OSError):
             line.send({"kind": "refused", "reason": reason_of(error), "hint": getattr(error, "hint", None)})
         return
@@ -78,12 +80,17 @@ class _Model:
             resource.setrlimit(resource.RLIMIT_DATA, (order.memory_bytes, order.memory_bytes))
         self._predictor = _loaded(order)
         self._probe = self._sample()
-        from vitrail.serving.shift_watch import ShiftWatch  # NumPy and the model's own rooms, here only
+        # NumPy, Pillow and the model's own rooms: in this process only.
+        from vitrail.serving.admitted_images import AdmittedImages
+        from vitrail.serving.shift_watch import ShiftWatch
 
+        self._admitted = AdmittedImages(order.formats, max_pixels=order.max_pixels)
         self._shift = ShiftWatch(self._predictor.reference, tell=line.send)
+        self._open = OpenQuestions()
         self._batches = ModelBatches(
-            self._predictor.answers_of, most=order.most_images, wait=order.wait, tell=line.send, after=self._shift.take
-        )
+            self._predictor.answers_of, self._open, most=order.most_images, wait=order.wait, tell=self._reply,
+            after=self._shift.take,
+        )  # fmt: skip
         self._looking = threading.Lock()
         threads = max(1, os.cpu_count() or 1)
         self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decoding")
@@ -91,67 +98,79 @@ class _Model:
 
     def serve(self) -> None:
         """Until the front says stop, or is gone."""
-        computing = threading.Thread(target=self._batches.run, name="computing", daemon=True)
+        computing = threading.Thread(target=self._compute, name="computing", daemon=True)
         computing.start()
         while (message := self._line.next_message()) is not None and message.said["kind"] != "stop":
             self._hear(message)
+        if message is None:
+            return
         self._decoders.shutdown(wait=True)
         self._batches.end()
-        if message is not None:
-            computing.join()
+        computing.join()
+
+    def _compute(self) -> None:
+        """A process whose computing thread has died would seem to hang: it is better dead itself."""
+        try:
+            self._batches.run()
+        except OSError:
+            os._exit(0)  # the front is gone
+        except BaseException:  # noqa: BLE001
+            traceback.print_exc()
+            os._exit(1)
 
     def _hear(self, message: Message) -> None:
-        kind = message.said["kind"]
-        if kind == "image":
-            self._decoders.submit(self._decode, message)
-        elif kind == "cancel":
-            self._batches.cancel(message.said["id"])
-        elif kind == "probe":
-            self._batches.add(Decoded(message.said["id"], message.said["deadline"], self._probe, 0.0))
-        elif kind == "look":
-            self._decoders.submit(self._look, message)
+        kind, number = message.said["kind"], message.said.get("id", 0)
+        if kind == "cancel":
+            self._open.cancel(number)
+            return
+        self._open.begin(number)
+        if kind == "probe":
+            self._batches.add(Decoded(number, message.said["deadline"], self._probe, 0.0))
+        else:
+            self._decoders.submit(self._decode if kind == "image" else self._look, message)
+
+    def _reply(self, said: dict[str, Any]) -> None:
+        """To a question, the only one."""
+        self._open.end(said["id"])
+        self._line.send(said)
 
     def _decode(self, message: Message) -> None:
         number, deadline, began = message.said["id"], message.said["deadline"], time.monotonic()
-        if began > deadline:
-            self._line.send({"kind": "expired", "id": number})
-            return
         with self._faults_told(number):
-            pixels = self._pixels(message.content)
+            if self._is_late(message):
+                return
+            self._admitted.refuse(message.content)
+            pixels = self._predictor.pixels(message.content)
             self._batches.add(Decoded(number, deadline, pixels, time.monotonic() - began))
 
     def _look(self, message: Message) -> None:
         from vitrail.serving.looked import looked_at
 
         with self._faults_told(message.said["id"]), self._looking:
-            self._pixels(message.content)  # refuses what may not be decoded
-            self._line.send({"kind": "looked", "id": message.said["id"], **looked_at(self._predictor, message.content)})
+            if self._is_late(message):
+                return
+            self._admitted.refuse(message.content)
+            self._reply({"kind": "looked", "id": message.said["id"], **looked_at(self._predictor, message.content)})
+
+    def _is_late(self, message: Message) -> bool:
+        """Whether nobody waits for it any more; then that is told."""
+        number = message.said["id"]
+        if time.monotonic() <= message.said["deadline"] and not self._open.is_cancelled(number):
+            return False
+        self._reply({"kind": "expired", "id": number})
+        return True
 
     @contextlib.contextmanager
     def _faults_told(self, number: int) -> Any:
         try:
             yield
-        except UnreadableImageError as error:
-            self._line.send({"kind": "unreadable", "id": number, "reason": error.message})
-        except VitrailError as error:
-            self._line.send({"kind": "unusable", "id": number, "reason": error.message})
         except Exception as error:  # noqa: BLE001 - a library's fault with one image, or memory: the process lives
-            self._line.send({"kind": "failed", "id": number, "reason": reason_of(error)})
-
-    def _pixels(self, content: bytes) -> Any:
-        """What the model sees of a file, refused by its header before a pixel is decoded."""
-        from vitrail.data.opened_pictures import header_of
-
-        header = header_of(io.BytesIO(content), name="image")
-        pixels = header.width * header.height
-        if pixels > self._order.max_pixels:
-            raise UnreadableImageError(
-                f"image: {header.width:,} × {header.height:,} pixels, at most {self._order.max_pixels:,} are taken"
-            )
-        if self._order.formats and header.format.upper() not in self._order.formats:
-            allowed = ", ".join(self._order.formats)
-            raise UnreadableImageError(f"image: its format is {header.format or 'unknown'}, taken are {allowed}")
-        return self._predictor.pixels(content)
+            kind = "failed"
+            if isinstance(error, VitrailError) and not isinstance(error.__cause__, MemoryError):
+                kind = "unreadable" if isinstance(error, UnreadableImageError) else "unusable"
+            reason = reason_of(error) if kind == "failed" else getattr(error, "message", "")
+            with contextlib.suppress(OSError):  # the front is gone, which the reading thread notices
+                self._reply({"kind": kind, "id": number, "reason": reason})
 
     def _sample(self) -> Any:
         """An image computed from formulas, answered once: a model that cannot is never called ready."""
@@ -192,4 +211,5 @@ def _loaded(order: ModelOrder) -> "Predictor":
 
 if __name__ == "__main__":
     main()
+    sys.stderr.flush()
     os._exit(0)  # torch takes a second to tear itself down, and nobody gains by waiting for it

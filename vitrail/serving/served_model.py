@@ -1,26 +1,16 @@
-"""The front's side of a model: its process is started, asked, watched, and started again when it dies."""
+"""The front's side of a model: what it is asked, what waits for it, and what its answers cost."""
 
 import asyncio
-import contextlib
-import dataclasses
 import itertools
 import math
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from vitrail.serving.messages import Message, next_message, packed
 from vitrail.serving.model_faults import ModelFault, Overloaded, TooLate, UnusableImage
+from vitrail.serving.model_life import Listener, ModelLife, State
 from vitrail.serving.model_order import Bounds, ModelOrder
-
-State = Literal["loading", "ready", "failed", "stopped"]
-
-STEADY_SECONDS = 60.0
-"""A process that lived so long is not in a crash loop: the next restart does not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +33,8 @@ class Said:
 
 @dataclass(slots=True)
 class _Asked:
+    """A question that the process has not answered, whether or not somebody still waits for it."""
+
     answer: "asyncio.Future[dict[str, Any]]"
     size: int
     since: float
@@ -60,145 +52,60 @@ class ServedModel:
         told: Callable[[str, str], None], shifted: Callable[[str, dict[str, Any]], None],
     ) -> None:  # fmt: skip
         self.name, self.order, self.bounds = name, order, bounds
-        self.state: State = "loading"
-        self.why = "is being loaded"
-        self.facts: dict[str, Any] = {}
-        self.restarts = 0
         self.last_answer: float | None = None
-        self._told, self._shifted = told, shifted
+        self._shifted = shifted
         self._numbers = itertools.count(1)
         self._asked: dict[int, _Asked] = {}
         self._bytes = 0
         self._per_image = 0.0
-        self._last_word = time.monotonic()
-        self._writer: asyncio.StreamWriter | None = None
-        self._process: asyncio.subprocess.Process | None = None
-        self._life: asyncio.Task[None] | None = None
-        self._first_state = asyncio.Event()
+        self._last_word = 0.0
+        listener = Listener(lambda why: told(name, why), self._hear, self._fail_all, self._hangs)
+        self._life = ModelLife(name, order, bounds, listener)
 
     # ------------------------------------------------------------------------------------------------ living
 
-    def start(self) -> None:
-        """Begin to load; see `until_loaded`."""
-        self._life = asyncio.create_task(self._live(), name=f"model {self.name}")
+    @property
+    def state(self) -> State:
+        """How its process is."""
+        return self._life.state
 
-    async def until_loaded(self) -> None:
-        """Wait until it answers, or has failed for the first time."""
-        await self._first_state.wait()
+    @property
+    def why(self) -> str:
+        """The same in words."""
+        return self._life.why
 
-    async def stop(self, *, seconds: float = 0.0) -> None:
-        """Let it answer what it was asked for so many seconds, then end it."""
-        if self._writer is not None and seconds:
-            with contextlib.suppress(OSError):
-                self._writer.write(packed({"kind": "stop"}))
-            waiting = [asked.answer for asked in self._asked.values()]
-            if waiting:
-                await asyncio.wait(waiting, timeout=seconds)
-        if self._life is not None:
-            self._life.cancel()
-            await asyncio.gather(self._life, return_exceptions=True)
-        self._change("stopped", "was stopped")
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What its process said about the model when it was last loaded; empty: it never was."""
+        return self._life.facts
 
-    async def _live(self) -> None:
-        wait = self.bounds.restart_seconds
-        while True:
-            began = time.monotonic()
-            try:
-                why = await self._one_life()
-            finally:
-                self._end_process()
-                self._fail_all("its process was ended")
-            if time.monotonic() - began > STEADY_SECONDS:
-                wait = self.bounds.restart_seconds
-            self._change("failed", f"{why}; it is started again in {wait:.1f} s")
-            self._first_state.set()
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, self.bounds.longest_restart_seconds)
-            self.restarts += 1
-
-    async def _one_life(self) -> str:
-        """From the start of a process to its end; returns why it ended."""
-        self._change("loading", "is being loaded")
-        reader = await self._begun_process()
-        try:
-            ready = await asyncio.wait_for(next_message(reader), self.bounds.load_seconds)
-        except TimeoutError:
-            return f"was not loaded within {self.bounds.load_seconds:.0f} s"
-        except (asyncio.IncompleteReadError, ConnectionError, ValueError):
-            return f"could not be loaded: {await self._how_it_ended()}"
-        if ready.said["kind"] != "ready":
-            return f"could not be loaded: {ready.said.get('reason', 'no reason was given')}"
-        self.facts = ready.said
-        self._change("ready", "answers")
-        self._first_state.set()
-        return await self._until_it_ends(reader)
-
-    async def _begun_process(self) -> asyncio.StreamReader:
-        ours, theirs = socket.socketpair()
-        try:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "vitrail.serving.model_process", str(theirs.fileno()),
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            )  # fmt: skip
-            reader, self._writer = await asyncio.open_connection(sock=ours)
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        self._last_word = time.monotonic()
-        self._writer.write(packed({"kind": "load", **dataclasses.asdict(self.order)}))
-        return reader
-
-    async def _until_it_ends(self, reader: asyncio.StreamReader) -> str:
-        hearing = asyncio.create_task(self._hear_all(reader))
-        try:
-            while not hearing.done():
-                await asyncio.wait([hearing], timeout=min(1.0, self.bounds.hang_seconds / 4))
-                if not hearing.done() and self._hangs():
-                    return f"did not say a word for {self.bounds.hang_seconds:g} s while it was asked"
-            return await self._how_it_ended()
-        finally:
-            hearing.cancel()
-            await asyncio.gather(hearing, return_exceptions=True)
-
-    def _hangs(self) -> bool:
-        if not self._asked:
-            return False
-        oldest = min(asked.since for asked in self._asked.values())
-        return time.monotonic() - max(oldest, self._last_word) > self.bounds.hang_seconds
-
-    async def _how_it_ended(self) -> str:
-        if self._process is None:
-            return "its process ended"
-        try:
-            code = await asyncio.wait_for(self._process.wait(), 2.0)
-        except TimeoutError:
-            return "its process closed the line"
-        if code == -9:
-            return "its process was killed (signal 9: by somebody, or for want of memory)"
-        return f"its process was ended by signal {-code}" if code < 0 else f"its process ended with code {code}"
-
-    def _end_process(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            self._process = None
-
-    def _change(self, state: State, why: str) -> None:
-        if (state, why) != (self.state, self.why):
-            self._told(self.name, why)
-        self.state, self.why = state, why
-
-    # ------------------------------------------------------------------------------------------------ asking
+    @property
+    def restarts(self) -> int:
+        """How often its process was begun again."""
+        return self._life.restarts
 
     @property
     def has_answered(self) -> bool:
         """Whether it was ever ready: one that never was has let nobody down."""
         return bool(self.facts)
+
+    def start(self) -> None:
+        """Begin to load; see `until_loaded`."""
+        self._life.start()
+
+    async def until_loaded(self) -> None:
+        """Wait until it answers, or has failed for the first time."""
+        await self._life.until_loaded()
+
+    async def stop(self, *, seconds: float = 0.0) -> None:
+        """Ask it nothing more, let it answer what it was asked for so many seconds, then end it."""
+        self._life.retire()
+        waiting = [asked.answer for asked in self._asked.values() if not asked.answer.done()]
+        if waiting and seconds:
+            await asyncio.wait(waiting, timeout=seconds)
+        await self._life.end()
+
+    # ------------------------------------------------------------------------------------------------ asking
 
     @property
     def waiting(self) -> int:
@@ -224,10 +131,12 @@ class ServedModel:
         self._refuse_overload(len(content), deadline)
         began = time.monotonic()
         said = await self._answer_to("image", content, deadline)
-        self._per_image = said["per_image"]
-        return Said(
-            said["prediction"], time.monotonic() - began, said["decoding"], said["computing"], said["batch"]
-        )  # fmt: skip
+        try:
+            self._per_image = float(said["per_image"])
+            seconds = time.monotonic() - began
+            return Said(said["prediction"], seconds, said["decoding"], said["computing"], said["batch"])
+        except (KeyError, TypeError, ValueError):
+            raise ModelFault(f"model {self.name} said what is no answer") from None
 
     async def look(self, content: bytes, *, deadline: float) -> dict[str, Any]:
         """Where the model looks on an image; raises as `ask`."""
@@ -252,26 +161,22 @@ class ServedModel:
             )
 
     async def _answer_to(self, kind: str, content: bytes, deadline: float) -> dict[str, Any]:
-        writer = self._writer
-        if self.state != "ready" or writer is None:
-            raise ModelFault(f"model {self.name} {self.why}" if self.state != "ready" else f"model {self.name} is gone")
         number, now = next(self._numbers), time.monotonic()
-        asked = _Asked(asyncio.get_running_loop().create_future(), len(content), now)
-        self._asked[number] = asked
+        if self.state != "ready":
+            raise ModelFault(f"model {self.name} {self.why}")
+        if not self._life.say({"kind": kind, "id": number, "deadline": deadline}, content):
+            raise ModelFault(f"model {self.name} is gone")
+        asked = self._asked[number] = _Asked(asyncio.get_running_loop().create_future(), len(content), now)
         self._bytes += len(content)
         try:
-            writer.write(packed({"kind": kind, "id": number, "deadline": deadline}, content))
             async with asyncio.timeout(deadline - now):
                 return self._or_fault(await asked.answer)
         except TimeoutError:
-            self._tell({"kind": "cancel", "id": number})
+            self._life.say({"kind": "cancel", "id": number})
             raise TooLate(f"model {self.name} had not answered after {time.monotonic() - now:.1f} s") from None
         except asyncio.CancelledError:  # whoever asked is gone
-            self._tell({"kind": "cancel", "id": number})
+            self._life.say({"kind": "cancel", "id": number})
             raise
-        finally:
-            del self._asked[number]
-            self._bytes -= asked.size
 
     def _or_fault(self, said: dict[str, Any]) -> dict[str, Any]:
         kind, reason = said["kind"], said.get("reason", "")
@@ -284,32 +189,30 @@ class ServedModel:
         self.last_answer = time.monotonic()
         return said
 
-    def _tell(self, said: dict[str, Any]) -> None:
-        if self._writer is not None:
-            with contextlib.suppress(OSError):
-                self._writer.write(packed(said))
-
     # ----------------------------------------------------------------------------------------------- hearing
 
-    async def _hear_all(self, reader: asyncio.StreamReader) -> None:
-        while True:
-            try:
-                message = await next_message(reader)
-            except (asyncio.IncompleteReadError, ConnectionError, ValueError):
-                return
-            self._last_word = time.monotonic()
-            self._hear(message)
-
-    def _hear(self, message: Message) -> None:
-        said = message.said
+    def _hear(self, said: dict[str, Any]) -> None:
+        self._last_word = time.monotonic()
         if said["kind"] == "shift":
             self._shifted(self.name, {name: value for name, value in said.items() if name != "kind"})
             return
-        asked = self._asked.get(said.get("id", 0))
-        if asked is not None and not asked.answer.done():
+        number = said.get("id")
+        asked = self._asked.pop(number, None) if isinstance(number, int) else None
+        if asked is None:
+            return
+        self._bytes -= asked.size
+        if not asked.answer.done():
             asked.answer.set_result(said)
+
+    def _hangs(self) -> bool:
+        """Whether it has something to answer, which need not be anything that somebody still waits for, and is silent."""
+        oldest = next(iter(self._asked.values()), None)
+        if oldest is None:
+            return False
+        return time.monotonic() - max(oldest.since, self._last_word) > self.bounds.hang_seconds
 
     def _fail_all(self, why: str) -> None:
         for asked in self._asked.values():
             if not asked.answer.done():
                 asked.answer.set_result({"kind": "failed", "reason": why})
+        self._asked, self._bytes = {}, 0
