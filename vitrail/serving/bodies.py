@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import json
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +13,9 @@ from vitrail.serving.refusals import Refusal
 
 LONGEST_USER_ID = 256
 MOST_ATTRIBUTES = 8
-LONGEST_WORD = 64
-"""Of an attribute's name or value, in characters."""
+WORD = "[^\\x00-\\x1f\\x7f-\\xa0\\u061c\\u200b-\\u200f\\u2028-\\u202f\\u2060-\\u206f\\ufeff]{1,64}"
+"""An attribute's name or value: without controls, and what turns the direction of text or hides in it."""
+_WORD = re.compile(WORD)
 
 AT_ONCE_BYTES = 2**20
 """Larger bodies are taken apart in a thread, so that other requests are not kept waiting."""
@@ -166,10 +168,15 @@ def _check_words(user_id: str | None, attributes: Mapping[str, str]) -> None:
     if len(attributes) > MOST_ATTRIBUTES:
         raise Refusal("bad_request", f"{len(attributes)} attributes, {MOST_ATTRIBUTES} are taken")
     for word in (*attributes, *attributes.values()):
-        if not 0 < len(word) <= LONGEST_WORD or not word.isprintable():
-            raise Refusal("bad_request", f"attributes and their values are 1 to {LONGEST_WORD} printable characters")
-    if user_id is not None and any("\ud800" <= letter <= "\udfff" for letter in user_id):
+        if not _WORD.fullmatch(word) or not _is_text(word):
+            raise Refusal("bad_request", "attributes and their values are 1 to 64 printable characters")
+    if user_id is not None and not _is_text(user_id):
         raise Refusal("bad_request", "user_id is no valid text")
+
+
+def _is_text(word: str) -> bool:
+    """Whether it can be written down: JSON can escape halves of characters."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
 def _no_number(name: str) -> Any:

@@ -24,6 +24,10 @@ class RoutesApi:
     def __init__(self, service: Service) -> None:
         self._service = service
 
+    async def read_or_change(self, request: Request) -> Response:
+        """One address, so that whoever comes with another method is told both."""
+        return await (self.change(request) if request.method == "PUT" else self.read(request))
+
     async def read(self, _request: Request) -> Response:
         """The revision in force, what each model is, and which servers have confirmed which."""
         routes = self._service.fleet.routes
