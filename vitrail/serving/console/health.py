@@ -1,5 +1,7 @@
 """Panel: how every arm is, why that is said, and how the server itself is."""
 
+from datetime import UTC, datetime
+
 from vitrail.pages.frame import render_page
 from vitrail.serving.console.models import share_words
 from vitrail.serving.console.panels import Panel
@@ -16,7 +18,10 @@ def health(view: View) -> str:
         for arm in view.arms
         for verdict in (view.service.health(arm),)
     ]
-    return render_page("console/health.html", cards=cards, standing=view.service.standing(), routes=view.routes)
+    standing = view.service.standing()
+    since = standing["kept"].get("since")
+    lost_at = "" if since is None else f"{datetime.fromtimestamp(since, UTC):%H:%M:%S} UTC"
+    return render_page("console/health.html", cards=cards, standing=standing, routes=view.routes, since=lost_at)
 
 
 PANEL = Panel("health", "Health", health)

@@ -11,7 +11,7 @@ def truth(view: View) -> str:
     told = [
         (words, figures)
         for arm, words in view.counted.items()
-        if (figures := view.service.state.truths(arm, seconds=float(view.seconds)))
+        if (figures := view.service.state.truths(arm, seconds=float(view.seconds)))["accuracy"]["n"]
     ]
     return render_page("console/truth.html", told=told, span=window_words(view.seconds))
 
