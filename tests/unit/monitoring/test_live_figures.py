@@ -125,6 +125,7 @@ def test_what_others_counted_is_merged_and_replaced_not_doubled(live, clock) -> 
         theirs.count(ANSWER)
     live.count("a", ANSWER)
     clock.go_on(90)
+    live.put("elsewhere", "a", slot_at(live.now()), Tally())
     for _ in range(2):
         live.put("elsewhere", "a", slot_at(live.now()) - 17, theirs)
         assert live.window("a", seconds=300.0).total_requests == 4
