@@ -217,6 +217,16 @@ class KeepingPromises:
         }  # fmt: skip
         assert json.loads(row["attributes"]) == [["sex", "f"]] and row["server"] == "one"
 
+    def test_a_database_of_a_newer_vitrail_is_left_alone_and_requests_go_on(self, url, clock) -> None:
+        server = Server(url, clock)
+        server.database.prepare("figures", 2, sql.MetaData())
+        server.count(3)
+        assert not server.keeper.keep_once(last=True)
+        assert server.keeper.state.reason == (
+            f"{server.database.shown}: its figures are of version 2, this Vitrail knows version 1"
+        )
+        assert server.total() == 3
+
     def test_damage_is_named_and_writing_goes_on(self, url, clock) -> None:
         server, other = Server(url, clock), Server(url, clock, "other")
         other.count(1)
