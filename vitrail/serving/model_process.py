@@ -100,6 +100,7 @@ class _Model:
         """Until the front says stop, or is gone."""
         computing = threading.Thread(target=self._compute, name="computing", daemon=True)
         computing.start()
+        threading.Thread(target=self._shift.tell_for_ever, name="shift", daemon=True).start()
         while (message := self._line.next_message()) is not None and message.said["kind"] != "stop":
             self._hear(message)
         if message is None:
@@ -125,7 +126,7 @@ class _Model:
             return
         self._open.begin(number)
         if kind == "probe":
-            self._batches.add(Decoded(number, message.said["deadline"], self._probe, 0.0))
+            self._batches.add(Decoded(number, message.said["deadline"], self._probe, 0.0, is_probe=True))
         else:
             self._decoders.submit(self._decode if kind == "image" else self._look, message)
 

@@ -1,4 +1,4 @@
-"""The console without a server: what its panels say of made-up figures, and that nothing in them is taken for markup."""
+"""The console without a server: what panels say of made-up figures, and that nothing in them is taken for markup."""
 
 import asyncio
 import re
