@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vitrail.monitoring.live_figures import ALL_REQUESTS
 from vitrail.monitoring.recent_errors import RecentErrors
@@ -41,6 +41,7 @@ class Question:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
+@runtime_checkable
 class Watcher(Protocol):
     """What is told of everything that happens; both must return at once."""
 

@@ -56,7 +56,9 @@ def described_parts(document: dict[str, Any], address: str) -> list[dict[str, An
         {
             "name": told["operationId"], "path": path, "method": method.upper(), "summary": told["summary"],
             "curl": _curl(path, method, address, keyed=bool(told["security"])),
-            "parameters": [_row(each["name"], each["schema"], text=each.get("description")) for each in told["parameters"]],
+            "parameters": [
+                _row(each["name"], each["schema"], text=each.get("description")) for each in told["parameters"]
+            ],
             "takes": [_row(kind, each["schema"]) for kind, each in _content(told.get("requestBody", {}))],
             "answers": [_answer_row(status, response) for status, response in told["responses"].items()],
         }

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vitrail.basics.errors import VitrailError
+from vitrail.basics.database import DatabaseConflict
+from vitrail.basics.errors import SystemFault, VitrailError
 from vitrail.serving.answering import Answer, Question
 from vitrail.serving.bodies import PredictBody, capped_body, predict_body
 from vitrail.serving.figures_api import FiguresApi
@@ -105,6 +106,11 @@ def application(service: Service, keys: Keys, *, pages: list[Route]) -> Starlett
                 return await handler(request)
             except Refusal as refusal:
                 return refused(refusal)
+            except DatabaseConflict:
+                said = "somebody else was quicker"
+                return refused(Refusal("conflict", said, hint="look at what is there now, and try again"))
+            except SystemFault:  # it names a file or a machine, which is nobody's business here
+                return refused(Refusal("unavailable", "what servers share cannot be reached now", retry_after=5))
             except VitrailError as error:
                 return refused(Refusal("bad_request", error.message, hint=error.hint))
 

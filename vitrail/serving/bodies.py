@@ -117,7 +117,8 @@ def _of_json(content: bytes, most_images: int) -> PredictBody:
     user_id = told.get("user_id")
     if user_id is not None and not isinstance(user_id, str):
         raise Refusal("bad_request", "user_id is no text")
-    attributes = told.get("attributes") or {}
+    attributes = told.get("attributes")
+    attributes = {} if attributes is None else attributes
     if not isinstance(attributes, dict) or not all(isinstance(value, str) for value in attributes.values()):
         raise Refusal("bad_request", "attributes are no object of texts", hint='"attributes": {"sex": "F"}')
     return PredictBody(tuple(_decoded(each) for each in given), user_id, attributes, many)
