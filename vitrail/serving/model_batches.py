@@ -39,7 +39,8 @@ class Decoded:
 
 
 Answered = Callable[[np.ndarray], Answers]
-Tell = Callable[[dict[str, Any]], None]
+Tell = Callable[..., None]
+"""Takes any number of replies, each a `dict[str, Any]`."""
 
 
 class ModelBatches:
@@ -127,11 +128,13 @@ class ModelBatches:
         seconds = time.perf_counter() - began
         self._size.learn(len(batch), seconds)
         cost = self._size.per_image()
-        for image, prediction in zip(batch, predictions, strict=True):
-            self._tell(
+        self._tell(
+            *(
                 {"kind": "answer", "id": image.number, "prediction": prediction, "decoding": image.decoding,
                  "computing": seconds, "batch": len(batch), "per_image": cost}
-            )  # fmt: skip
+                for image, prediction in zip(batch, predictions, strict=True)
+            )
+        )  # fmt: skip
         self._after(answers, [row for row, image in enumerate(batch) if not image.is_probe])
 
 
