@@ -73,16 +73,18 @@ class Api:
         found = await asyncio.gather(
             *(self._service.answering.answer(question) for question in questions), return_exceptions=True
         )
-        refusals = [each for each in found if isinstance(each, Refusal)]
-        for each in found:
-            if isinstance(each, BaseException) and not isinstance(each, Refusal):
+        told, refusals = [], []
+        for question, each in zip(questions, found, strict=True):
+            if isinstance(each, Answer):
+                told.append(each.as_json())
+            elif isinstance(each, Refusal):
+                refusals.append(each)
+                told.append(refusal_body(each, request_id=question.id))
+            else:
                 raise each
         if len(refusals) == len(found) and refusals[0].code != "unusable_image":
             raise refusals[0]
-        return [
-            each.as_json() if isinstance(each, Answer) else refusal_body(each, request_id=question.id)
-            for question, each in zip(questions, found, strict=True)
-        ]  # fmt: skip
+        return told
 
     async def _unless_gone(self, request: Request, work: Awaitable[Any]) -> Any:
         """What `work` gives, or its end as soon as whoever asked has gone."""
