@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vitrail.monitoring.live_figures import ALL_REQUESTS
 from vitrail.monitoring.recent_errors import RecentErrors
@@ -41,6 +41,7 @@ class Question:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
+@runtime_checkable
 class Watcher(Protocol):
     """What is told of everything that happens; both must return at once."""
 
@@ -131,7 +132,9 @@ class Answering:
         """Each model in turn that may be asked, until one answers."""
         why: list[str] = []
         for name in order_of_models(routes, arm):
-            model = self._fleet.models[name]
+            model = self._fleet.models.get(name)
+            if model is None:  # routes have changed while another one failed
+                continue
             if model.state == "loading" and not model.has_answered:
                 why.append(f"model {name} {model.why}")
                 continue
@@ -161,7 +164,7 @@ class Answering:
                 raise
             permit.succeeded()
             return Answer(question, arm, model, said, routes.revision, why[0] if why else None)
-        if all(not self._fleet.models[name].has_answered for name in routes.models):
+        if not any(model.has_answered for model in self._fleet.models.values()):
             raise Refusal("not_ready", "no model has been loaded yet: " + "; ".join(why), retry_after=2)
         waits = self._breakers.seconds_to_probe(routes.models)
         raise Refusal(

@@ -11,12 +11,15 @@ REASONS = {
     "slow_request": 408,
     "conflict": 409,
     "too_large": 413,
+    "address_too_long": 414,
     "unsupported": 415,
     "unusable_image": 422,
+    "head_too_large": 431,
     "internal": 500,
     "model_failed": 503,
     "not_ready": 503,
     "overloaded": 503,
+    "unavailable": 503,
     "too_late": 504,
 }
 """Code in the body → HTTP status. Programs may rely on the codes."""
