@@ -21,6 +21,7 @@ from typing import Any
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.settings import Settings
+from vitrail.basics.strict_yaml import strict_yaml
 from vitrail.serving.served_models import (
     AskedPackage,
     ServedModels,
@@ -29,7 +30,6 @@ from vitrail.serving.served_models import (
     served_packages,
 )
 from vitrail.serving.settings import ServingSettings
-from vitrail.serving.strict_yaml import strict_yaml
 from vitrail.traffic.plain_values import list_of, members_of, number_of, text_of
 
 _ABOUT_MODELS = ("models", "fallback", "anonymous", "salt")
@@ -58,7 +58,7 @@ def read_server_config(path: Path) -> ServerConfig:
             it names the file.
         SystemFault: it may not be read.
     """
-    value = strict_yaml(path)
+    value = strict_yaml(path, expected="the models to serve")
     try:
         return _config(value, beside=path.parent)
     except InputError as error:

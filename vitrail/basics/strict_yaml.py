@@ -45,8 +45,12 @@ _StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_d
 _StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.construct_decimal)
 
 
-def strict_yaml(path: Path) -> Any:
+def strict_yaml(path: Path, *, expected: str) -> Any:
     """The plain values of a file: mappings, lists, texts, numbers, true and false, dates, nothing.
+
+    Args:
+        path: of the file.
+        expected: what is to stand in it, for the message: `the models to serve`.
 
     Raises:
         InputError: there is no such file, it is larger than a megabyte, or not YAML; it names the line.
@@ -56,9 +60,9 @@ def strict_yaml(path: Path) -> Any:
         with regular_file(path) as file:
             content = file.read(MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path}: no such file", hint="a YAML file with the models to serve was expected") from None
+        raise InputError(f"{path}: no such file", hint=f"a YAML file with {expected} was expected") from None
     except (IsADirectoryError, IrregularFileError):
-        raise InputError(f"{path} is no file", hint="a YAML file with the models to serve was expected") from None
+        raise InputError(f"{path} is no file", hint=f"a YAML file with {expected} was expected") from None
     except OSError as error:
         raise SystemFault(f"{path} cannot be read: {error.strerror or error}", hint="check its permissions") from error
     if len(content) > MOST_BYTES:
