@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
     from vitrail.features.store.reader import open_features
     from vitrail.prediction.predictor import load
     from vitrail.rollout.versioned_package import package_of_version
+    from vitrail.workflows.admit import admit
     from vitrail.workflows.check import check
     from vitrail.workflows.compare import compare
     from vitrail.workflows.decide import decide
@@ -29,12 +30,13 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
 
 __version__ = "0.1.0"
 __all__ = [
-    "attention_map", "check", "compare", "create_feature_extractor", "decide", "evaluate", "fit", "load", "look",
-    "nobody", "nodes", "open_features", "package_of_version", "plan", "pretrain_formula", "register", "retire",
-    "serve", "set_alias", "sign", "table", "versions", "watch", "with_reference", "write_features",
+    "admit", "attention_map", "check", "compare", "create_feature_extractor", "decide", "evaluate", "fit", "load",
+    "look", "nobody", "nodes", "open_features", "package_of_version", "plan", "pretrain_formula", "register",
+    "retire", "serve", "set_alias", "sign", "table", "versions", "watch", "with_reference", "write_features",
 ]  # fmt: skip
 
 _MODULES = {
+    "admit": "vitrail.workflows.admit",
     "attention_map": "vitrail.features.attention.map",
     "check": "vitrail.workflows.check",
     "compare": "vitrail.workflows.compare",

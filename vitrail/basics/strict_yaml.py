@@ -45,17 +45,19 @@ _StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_d
 _StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.construct_decimal)
 
 
-def strict_yaml(path: Path, *, expected: str) -> Any:
+def strict_yaml(path: Path, *, expected: str, example: str) -> Any:
     """The plain values of a file: mappings, lists, texts, numbers, true and false, dates, nothing.
 
     Args:
         path: of the file.
         expected: what is to stand in it, for the message: `the models to serve`.
+        example: where one can be seen: `vitrail serve --help`.
 
     Raises:
         InputError: there is no such file, it is larger than a megabyte, or not YAML; it names the line.
         SystemFault: it may not be read.
     """
+    hint = f"see the example in `{example}`"
     try:
         with regular_file(path) as file:
             content = file.read(MOST_BYTES + 1)
@@ -71,11 +73,8 @@ def strict_yaml(path: Path, *, expected: str) -> Any:
         return yaml.load(content, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
-        raise InputError(f"{path}{line}: {error.problem}", hint=_HINT) from None
+        raise InputError(f"{path}{line}: {error.problem}", hint=hint) from None
     except (yaml.YAMLError, ValueError) as error:  # no text, or a date or number that is none
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())[:200]}", hint=_HINT) from None
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())[:200]}", hint=hint) from None
     except RecursionError:
-        raise InputError(f"{path} is nested too deeply", hint=_HINT) from None
-
-
-_HINT = "see the example in `vitrail serve --help`"
+        raise InputError(f"{path} is nested too deeply", hint=hint) from None

@@ -14,6 +14,7 @@ import typer
 import vitrail
 from vitrail.basics.errors import VitrailError
 from vitrail.cli import (
+    admit,
     check,
     compare,
     decide,
@@ -58,7 +59,7 @@ app = typer.Typer(
 )
 for family in (
     check, fit, predict, features, nodes, look, demo, evaluate, compare, decide, study, pretrain,
-    versions, mlflow_registry, serve, watch,
+    versions, mlflow_registry, serve, watch, admit,
 ):  # fmt: skip
     family.register(app)
 

@@ -58,7 +58,7 @@ def read_server_config(path: Path) -> ServerConfig:
             it names the file.
         SystemFault: it may not be read.
     """
-    value = strict_yaml(path, expected="the models to serve")
+    value = strict_yaml(path, expected="the models to serve", example="vitrail serve --help")
     try:
         return _config(value, beside=path.parent)
     except InputError as error:

@@ -46,8 +46,8 @@ def evaluate(
     """Judge a package on labelled images, and write a report.
 
     Args:
-        package: a package, the run that made it, or a version (`flowers@7`); or a table of answers (`answers.parquet` of
-            any run), which is judged without a model, as far as that goes.
+        package: a package, the run that made it, or a version (`flowers@7`); or a table of answers (`answers.parquet`
+            of any run), which is judged without a model, as far as that goes.
         data: labelled images, as for `check`; for a table of answers nothing, or a table with `id` and attributes.
         out: the run folder; None: `runs/NAME-OF-THE-DATA-evaluated`. An interrupted evaluation is continued.
         overwrite: replace a run that stands there.

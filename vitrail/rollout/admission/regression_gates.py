@@ -1,0 +1,62 @@
+"""Gates of the regression suite that look at images: a small adversarial step, and the shift of the data."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+
+from vitrail.evaluation.attacks import attacked_pixels, fgsm
+from vitrail.evaluation.sampling import evenly_sampled
+from vitrail.measures.means import share
+from vitrail.rollout.admission.contest import Contender, Contest
+from vitrail.rollout.admission.gates import Gate, bounded, not_measured, percent
+
+_BATCH = 16
+
+
+def adversarial_gate(contest: Contest) -> Gate:
+    """The share of images that are right after one small step against the model, beside the stable version's."""
+    policy = contest.policy
+    mine = _right_when_attacked(contest, contest.candidate)
+    value = float(mine.mean())
+    figures = {
+        "attack_epsilon": policy.attack_epsilon,
+        "adversarial_accuracy": share(mine, name="adversarial accuracy").as_json(),
+    }
+    said = f"under a step of {policy.attack_epsilon * 255:.3g} grey levels it is right about {percent(value)}"
+    least = policy.least_adversarial_accuracy
+    if contest.stable is not None:
+        theirs = _right_when_attacked(contest, contest.stable)
+        before = float(theirs.mean())
+        figures["adversarial_accuracy_before"] = share(theirs, name="adversarial accuracy").as_json()
+        said += f", {contest.stable_id} about {percent(before)}; {percent(policy.most_robustness_loss)} may be lost"
+        least = max(least, before - policy.most_robustness_loss)
+    else:
+        said += f"; {percent(least)} are asked for"
+    return bounded("adversarial_robustness", said, beyond=least - value, figures=figures)
+
+
+def _right_when_attacked(contest: Contest, one: Contender) -> Bool[np.ndarray, "N"]:
+    subject = contest.subject(one)
+    judged = evenly_sampled(one.judged, contest.policy.attack_images)
+    logits, attack = one.predictor.logits_from_unit_pixels(), fgsm(contest.policy.attack_epsilon)
+    answers = []
+    for start, batch in enumerate(subject.pixel_batches(judged, batch_size=_BATCH)):
+        labels = torch.from_numpy(judged.labels[start * _BATCH :][: len(batch)].astype(np.int64))
+        pixels = torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255
+        attacked = attacked_pixels(logits, pixels.to(one.predictor.device), labels.to(one.predictor.device), attack)
+        with torch.no_grad():
+            answers.append(logits(attacked).argmax(1).cpu().numpy())
+    return np.concatenate(answers) == judged.labels
+
+
+def shift_gate(contest: Contest) -> Gate:
+    """Whether the images are like those that the candidate knows: on others its figures say little."""
+    section = contest.shift
+    if isinstance(section, str):
+        return not_measured("distribution_shift", section)
+    verdict = section.sentences[0]
+    said = f"{contest.candidate.id}: {verdict.text}"
+    figures = {"verdict": verdict.verdict, "figures": section.as_json()["figures"]}
+    if verdict.verdict == "not enough images":
+        return Gate("distribution_shift", "not enough evidence", said, None, figures)
+    return bounded("distribution_shift", said, beyond=float(verdict.verdict == "shifted"), figures=figures)
