@@ -1,6 +1,7 @@
 """All gates in order. Each is made once per run: what an interrupted admission had measured is not measured again."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from vitrail.basics.errors import PackageError
 from vitrail.basics.events import Noted
@@ -56,8 +57,8 @@ def judged_gates(run: RunFolder, contest: Contest) -> list[Gate]:
     return found
 
 
-def refused_gates(error: PackageError) -> Sequence[Gate]:
+def refused_gates(version: str, folder: Path, error: PackageError) -> Sequence[Gate]:
     """Of a candidate that cannot be loaded, or whose answers are no numbers: nothing else can be tested."""
-    said = error.message.partition("\n")[0]
+    said = f"{version} cannot be used: {error.message.partition(chr(10))[0].removeprefix(f'{folder}: ')}"
     rest = [Gate(name, "not measured", "the candidate does not answer") for name in GATES]
     return [Gate(LOADS, "failed", said), *rest]

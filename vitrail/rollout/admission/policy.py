@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from vitrail.basics.errors import InputError, SettingsError
 from vitrail.basics.settings import Settings
@@ -16,6 +16,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 def _listed(names: Any) -> Any:
     return [each.strip() for each in names.split(",") if each.strip()] if isinstance(names, str) else names
+
+
+TESTS = (
+    "loads", "classes", "threshold", "non_inferiority", "negative_flips", "class_floors", "classes_and_groups",
+    "calibration", "speed", "edge_cases", "adversarial_robustness", "distribution_shift", "memory_usage",
+)  # fmt: skip
+"""Names of all tests, in the order in which they are made."""
 
 
 class AdmissionPolicy(Settings):
@@ -65,6 +72,14 @@ class AdmissionPolicy(Settings):
     """Seed of everything that is drawn by lot."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+
+    @field_validator("may_be_missing")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in TESTS:
+                raise ValueError(f"{name!r} is no test; known: {', '.join(TESTS)}")
+        return names
 
 
 def asked_policy(file: str | Path | None, given: Mapping[str, Any]) -> AdmissionPolicy:

@@ -1,5 +1,7 @@
 """Gates of the regression suite that look at images: a small adversarial step, and the shift of the data."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from jaxtyping import Bool
@@ -7,6 +9,7 @@ from jaxtyping import Bool
 from vitrail.evaluation.attacks import attacked_pixels, fgsm
 from vitrail.evaluation.sampling import evenly_sampled
 from vitrail.measures.means import share
+from vitrail.measures.replacement import paired_difference
 from vitrail.rollout.admission.contest import Contender, Contest
 from vitrail.rollout.admission.gates import Gate, bounded, not_measured, percent
 
@@ -14,25 +17,35 @@ _BATCH = 16
 
 
 def adversarial_gate(contest: Contest) -> Gate:
-    """The share of images that are right after one small step against the model, beside the stable version's."""
+    """The share of images that are right after one small step against each model, compared image by image.
+
+    Few images are attacked: that the candidate is worse by more than the bound must be more than chance.
+    """
     policy = contest.policy
     mine = _right_when_attacked(contest, contest.candidate)
-    value = float(mine.mean())
+    value, least = float(mine.mean()), policy.least_adversarial_accuracy
     figures = {
         "attack_epsilon": policy.attack_epsilon,
         "adversarial_accuracy": share(mine, name="adversarial accuracy").as_json(),
     }
-    said = f"under a step of {policy.attack_epsilon * 255:.3g} grey levels it is right about {percent(value)}"
-    least = policy.least_adversarial_accuracy
-    if contest.stable is not None:
-        theirs = _right_when_attacked(contest, contest.stable)
-        before = float(theirs.mean())
-        figures["adversarial_accuracy_before"] = share(theirs, name="adversarial accuracy").as_json()
-        said += f", {contest.stable_id} about {percent(before)}; {percent(policy.most_robustness_loss)} may be lost"
-        least = max(least, before - policy.most_robustness_loss)
-    else:
+    said = f"after one step of {policy.attack_epsilon * 255:.3g} of 255 against it, it is right about {percent(value)}"
+    if contest.stable is None:
         said += f"; {percent(least)} are asked for"
-    return bounded("adversarial_robustness", said, beyond=least - value, figures=figures)
+        return bounded("adversarial_robustness", said, beyond=least - value, figures=figures)
+    theirs = _right_when_attacked(contest, contest.stable)
+    difference = paired_difference(theirs, mine)
+    before, high = float(theirs.mean()), 0.0 if difference.high is None else difference.high
+    figures |= {
+        "adversarial_accuracy_before": share(theirs, name="adversarial accuracy").as_json(),
+        "difference": difference.as_json(),
+    }
+    said += f", {contest.stable_id} about {percent(before)} ({len(mine)} images); "
+    said += f"{percent(policy.most_robustness_loss)} may be lost"
+    gate = bounded(
+        "adversarial_robustness", said, beyond=max(least, before - policy.most_robustness_loss) - value, figures=figures
+    )
+    is_chance = gate.decision == "failed" and value >= least and high >= 0
+    return replace(gate, decision="not enough evidence") if is_chance else gate
 
 
 def _right_when_attacked(contest: Contest, one: Contender) -> Bool[np.ndarray, "N"]:
