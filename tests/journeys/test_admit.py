@@ -130,7 +130,8 @@ def test_on_real_images_a_convolutional_network_is_held_against_a_vision_transfo
     real_data, tmp_path, monkeypatch
 ):  # fmt: skip
     monkeypatch.setenv("VITRAIL_VERSIONS", str(tmp_path / "versions.sqlite"))
-    data = {name: _few(real_data / "hymenoptera" / name, tmp_path / name, each=12) for name in ("train", "val")}
+    few = {"train": 30, "val": 12}
+    data = {name: _few(real_data / "hymenoptera" / name, tmp_path / name, each=each) for name, each in few.items()}
     for model in ("vit_tiny_in1k", "efficientnet_lite0_in1k"):
         named = {"model": f"local-dir:{real_data / model}", "pretrained": True, "size": 224}
         package = fitted_package(tmp_path / model, data["train"], ridge=1.0, **named)
