@@ -22,7 +22,8 @@ ENVIRONMENT = """| variable | meaning |
 |---|---|
 | `VITRAIL_CACHE` | folder for what can be made again: models converted for OpenVINO and ONNX (`runtimes/`, 10 GiB at \
 most, those unused for longest go first) and formula images; default: `vitrail` in `$XDG_CACHE_HOME` or `~/.cache`. \
-It may be deleted at any time. |"""
+It may be deleted at any time. |
+| `VITRAIL_VERSIONS` | the version store: a file, or `postgresql://…`; default: `runs/versions.sqlite` |"""
 
 
 def reference() -> str:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
     from vitrail.workflows.look import look
     from vitrail.workflows.nodes import nodes
     from vitrail.workflows.pretrain.formula import pretrain_formula
+    from vitrail.workflows.register import register
     from vitrail.workflows.serve import serve
-    from vitrail.workflows.versions import register, retire, set_alias, sign, versions
+    from vitrail.workflows.versions import retire, set_alias, sign, versions
     from vitrail.workflows.watch import watch, with_reference
 
 __version__ = "0.1.0"
@@ -52,7 +53,7 @@ _MODULES = {
     "package_of_version": "vitrail.rollout.versioned_package",
     "plan": "vitrail.workflows.fit.call",
     "pretrain_formula": "vitrail.workflows.pretrain.formula",
-    "register": "vitrail.workflows.versions",
+    "register": "vitrail.workflows.register",
     "retire": "vitrail.workflows.versions",
     "serve": "vitrail.workflows.serve",
     "set_alias": "vitrail.workflows.versions",

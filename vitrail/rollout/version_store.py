@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from vitrail.basics.database import Connection, Database, DatabaseConflict, opened_database
 from vitrail.basics.errors import InputError, did_you_mean
-from vitrail.models.package import Package
 from vitrail.rollout.package_shelf import PackageShelf, shelf_at
 from vitrail.rollout.version_files import place_of_files
 from vitrail.rollout.version_history import Said, add_event, aliases_of, history_of, state_of
@@ -58,7 +57,7 @@ class VersionStore:
         """Close connections."""
         self._database.close()
 
-    def register(self, name: str, package: Package, *, lineage: Mapping[str, Any], by: str) -> Version:
+    def register(self, name: str, package: Path, *, lineage: Mapping[str, Any], by: str) -> Version:
         """Copy a package to the shelf and give it the next number of `name`; the same content keeps its number.
 
         Raises:
@@ -68,7 +67,7 @@ class VersionStore:
         import sqlalchemy as sql
 
         refuse_odd_name(name)
-        digest = self.shelf.put(package.folder)
+        digest = self.shelf.put(package)
         table = version_tables().versions
 
         def write(connection: Connection) -> int:

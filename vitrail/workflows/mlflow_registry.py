@@ -10,7 +10,7 @@ from vitrail.pages.shown_as_text import ShownAsText
 from vitrail.rollout.mlflow_registry import MLflowRegistry
 from vitrail.rollout.version_store import opened_store
 from vitrail.rollout.versions_shown import ShownVersion
-from vitrail.workflows.versions import register
+from vitrail.workflows.register import register
 
 
 @dataclass(frozen=True, repr=False)

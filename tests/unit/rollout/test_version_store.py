@@ -2,6 +2,7 @@ import contextlib
 import itertools
 import json
 import multiprocessing
+import os
 import shutil
 import sqlite3
 import uuid
@@ -42,7 +43,7 @@ def store(address, tmp_path):
 
 
 def register(store, package, name="flowers", **lineage):
-    return store.register(name, package, lineage=lineage, by="Ada")
+    return store.register(name, package.folder, lineage=lineage, by="Ada")
 
 
 def lines(store, name="flowers"):
@@ -206,12 +207,50 @@ def test_a_process_that_dies_between_the_files_and_the_row_leaves_no_version(sto
     assert register(store, package).id == "flowers@1"
 
 
-def _work(address, files, folders, number):
-    from vitrail.models.package import read_package
+def _killed_at(address, files, folder, number):
+    """Register, and be gone without a word at the `number`-th rename, or before the row is written."""
+    renames, rename, replace = itertools.count(1), os.rename, os.replace
 
+    def counted(way):
+        def moved(*arguments, **options):
+            if next(renames) == number:
+                os._exit(9)
+            return way(*arguments, **options)
+
+        return moved
+
+    os.rename, os.replace = counted(rename), counted(replace)
+    with store_at(address, files=files) as store:
+        store.register("flowers", folder, lineage={}, by="Ada")
+
+
+def test_a_process_that_is_killed_at_any_rename_leaves_no_half_version(tmp_path, package):
+    address, files, codes = str(tmp_path / "versions.sqlite"), tmp_path / "versions", []
+    digest = package_digest(package.folder)
+    for number in range(1, 50):
+        arguments = (address, str(files), package.folder, number)
+        process = multiprocessing.get_context("fork").Process(target=_killed_at, args=arguments)
+        process.start()
+        process.join(60)
+        codes.append(process.exitcode)
+        with store_at(address, files=str(files)) as store:
+            if process.exitcode == 0:
+                assert content_of(store.folder("flowers@1")) == content_of(package.folder)
+                break
+            assert store.names() == []
+            there = files / digest
+            assert not there.exists() or content_of(there) == content_of(package.folder)
+    assert len(codes) > 5 and set(codes[:-1]) == {9} and codes[-1] == 0
+
+
+def content_of(folder):
+    return {each.relative_to(folder).as_posix(): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+
+
+def _work(address, files, folders, number):
     with store_at(address, files=files) as store:
         for folder in folders:
-            register(store, read_package(folder))
+            store.register("flowers", folder, lineage={}, by="Ada")
         for _ in range(5):
             store.add("flowers@1", "note", by=f"process {number}", facts={"note": "again"})
             store.set_alias(f"flowers@{1 + number % 2}", "stable", by=f"process {number}")

@@ -12,7 +12,7 @@ from vitrail.evaluation.sampling import evenly_sampled
 from vitrail.rollout.admission.contest import Contender, Contest
 from vitrail.rollout.admission.gates import Gate, bounded, percent
 
-ROUNDS, IMAGES, WARM_UP = 15, 8, 2
+ROUNDS, IMAGES, WARM_UP = 11, 8, 2
 
 
 def speed_gate(contest: Contest, *, clock: Callable[[], float] = time.perf_counter) -> Gate:
