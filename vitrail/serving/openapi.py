@@ -37,7 +37,8 @@ def openapi_document(keys: Keys) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Vitrail", "version": version("vitrail"), "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "title": "Vitrail", "version": version("vitrail"),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "Answers of image classifiers. Errors have a stable code, words and a hint.",
         },
         "paths": {path: _path(path, methods, needed) for path, methods in _paths().items()},
