@@ -24,8 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from tests.conftest import picture
 
 CLASSES = ("ant", "bee", "wasp")
@@ -165,7 +163,7 @@ class Server:
         sent = {"Content_Type": "image/jpeg", **headers}
         return self.request("POST", f"/v1/predict{query}", image, seconds=seconds, **sent)
 
-    def put_routes(self, arms: Sequence[Mapping[str, Any]], packages: Mapping[str, Path | str] = {}) -> Reply:  # noqa: B006
+    def put_routes(self, arms: Sequence[Mapping[str, Any]], packages: Mapping[str, Path | str] = {}) -> Reply:
         """Write the next revision of the routes; arms as JSON."""
         told = {"routes": {"arms": list(arms)}, "packages": {name: str(folder) for name, folder in packages.items()}}
         return self.request("PUT", "/v1/routes", json.dumps(told).encode(), Content_Type="application/json")

@@ -28,16 +28,19 @@ class Decoded:
         deadline: on the monotonic clock of the machine; later nobody waits for the answer.
         pixels: as the predictor wants them.
         decoding: seconds that it took.
+        is_probe: whether it was made from formulas, and says nothing of the images that come.
     """
 
     number: int
     deadline: float
     pixels: np.ndarray
     decoding: float
+    is_probe: bool = False
 
 
 Answered = Callable[[np.ndarray], Answers]
-Tell = Callable[[dict[str, Any]], None]
+Tell = Callable[..., None]
+"""Takes any number of replies, each a `dict[str, Any]`."""
 
 
 class ModelBatches:
@@ -49,12 +52,12 @@ class ModelBatches:
         most: images of a batch.
         wait: seconds for which a batch that is not full waits for more; 0.0: what is there is computed.
         tell: receives one reply for every image: `answer`, `failed` or `expired`.
-        after: receives the answers of every batch that succeeded.
+        after: receives the answers of every batch that succeeded, and the rows that are no probes.
     """
 
     def __init__(
         self, answered: Answered, open_questions: OpenQuestions, *, most: int, wait: float, tell: Tell,
-        after: Callable[[Answers], None],
+        after: Callable[[Answers, list[int]], None],
     ) -> None:  # fmt: skip
         self._answered, self._open, self._most, self._wait = answered, open_questions, most, wait
         self._tell, self._after = tell, after
@@ -125,12 +128,14 @@ class ModelBatches:
         seconds = time.perf_counter() - began
         self._size.learn(len(batch), seconds)
         cost = self._size.per_image()
-        for image, prediction in zip(batch, predictions, strict=True):
-            self._tell(
+        self._tell(
+            *(
                 {"kind": "answer", "id": image.number, "prediction": prediction, "decoding": image.decoding,
                  "computing": seconds, "batch": len(batch), "per_image": cost}
-            )  # fmt: skip
-        self._after(answers)
+                for image, prediction in zip(batch, predictions, strict=True)
+            )
+        )  # fmt: skip
+        self._after(answers, [row for row, image in enumerate(batch) if not image.is_probe])
 
 
 def reason_of(error: BaseException) -> str:

@@ -27,9 +27,11 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from vitrail.basics.errors import UnreadableImageError, VitrailError
+from vitrail.data.workers import usable_cores
 from vitrail.serving.messages import Line, Message
 from vitrail.serving.model_batches import Decoded, ModelBatches, reason_of, without_folders
 from vitrail.serving.model_order import ModelOrder
@@ -91,20 +93,28 @@ class _Model:
             self._predictor.answers_of, self._open, most=order.most_images, wait=order.wait, tell=self._reply,
             after=self._shift.take,
         )  # fmt: skip
-        self._looking = threading.Lock()
-        threads = max(1, os.cpu_count() or 1)
-        self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decoding")
+        self._looking = ThreadPoolExecutor(1, thread_name_prefix="looking")  # a look takes seconds
+        self._undecoded: SimpleQueue[Message | None] = SimpleQueue()
+        self._decoders = [
+            threading.Thread(target=self._decode_all, name="decoding", daemon=True) for _ in range(usable_cores())
+        ]
         line.send({"kind": "ready", **self._facts()})
 
     def serve(self) -> None:
         """Until the front says stop, or is gone."""
         computing = threading.Thread(target=self._compute, name="computing", daemon=True)
-        computing.start()
+        for thread in (computing, *self._decoders):
+            thread.start()
+        threading.Thread(target=self._shift.tell_for_ever, name="shift", daemon=True).start()
         while (message := self._line.next_message()) is not None and message.said["kind"] != "stop":
             self._hear(message)
         if message is None:
             return
-        self._decoders.shutdown(wait=True)
+        for _ in self._decoders:
+            self._undecoded.put(None)
+        for thread in self._decoders:
+            thread.join()
+        self._looking.shutdown(wait=True)
         self._batches.end()
         computing.join()
 
@@ -125,14 +135,21 @@ class _Model:
             return
         self._open.begin(number)
         if kind == "probe":
-            self._batches.add(Decoded(number, message.said["deadline"], self._probe, 0.0))
+            self._batches.add(Decoded(number, message.said["deadline"], self._probe, 0.0, is_probe=True))
+        elif kind == "image":
+            self._undecoded.put(message)
         else:
-            self._decoders.submit(self._decode if kind == "image" else self._look, message)
+            self._looking.submit(self._look, message)
 
-    def _reply(self, said: dict[str, Any]) -> None:
-        """To a question, the only one."""
-        self._open.end(said["id"])
-        self._line.send(said)
+    def _reply(self, *said: dict[str, Any]) -> None:
+        """To questions, to each the only one."""
+        for each in said:
+            self._open.end(each["id"])
+        self._line.send(*said)
+
+    def _decode_all(self) -> None:
+        while (message := self._undecoded.get()) is not None:
+            self._decode(message)
 
     def _decode(self, message: Message) -> None:
         number, deadline, began = message.said["id"], message.said["deadline"], time.monotonic()
@@ -146,7 +163,7 @@ class _Model:
     def _look(self, message: Message) -> None:
         from vitrail.serving.looked import looked_at
 
-        with self._faults_told(message.said["id"]), self._looking:
+        with self._faults_told(message.said["id"]):
             if self._is_late(message):
                 return
             self._admitted.refuse(message.content)
@@ -181,13 +198,13 @@ class _Model:
         return pixels[0]
 
     def _facts(self) -> dict[str, Any]:
-        from vitrail.models.package_files import WEIGHTS
+        from vitrail.models.seal import package_digest
 
         predictor, choice, lacks = self._predictor, self._predictor.choice, self._predictor.why_no_reference
         shown = predictor.preprocessing
         return {
             "classes": predictor.classes,
-            "version": predictor.package.digests[WEIGHTS][:12],
+            "version": package_digest(predictor.package.folder)[:12],
             "size": [shown.height, shown.width],
             "device": str(predictor.device),
             "runtime": choice.runtime.name if choice else predictor.asked_runtime,
