@@ -25,8 +25,8 @@ from tests.serving import (
     Burden, Reply, Server, at_once, children_of, file_of, is_there, reply_on, serving, small_package,
     until_as_before,
 )  # fmt: skip
-from vitrail.serving.assignment import assigned_arm
-from vitrail.serving.routes import Arm, Routes
+from vitrail.traffic.assignment import assigned_arm
+from vitrail.traffic.routes import Arm, Routes
 
 WEIGHTS = {"ants": 80.0, "bees": 20.0}
 ROUTES = Routes(1, tuple(Arm(name, name, weight=weight) for name, weight in WEIGHTS.items()))
@@ -205,7 +205,7 @@ def test_models_are_exchanged_under_load_and_no_request_fails(fragile: Server, s
         fragile.until(lambda: not is_there(old))
         time.sleep(1.0)
         fragile.put_routes(arms, {"ants": small_packages["ants"].parent / "nowhere"})
-        fragile.until(lambda: "is not in force here" in fragile.get("/v1/health").json["problem"], seconds=40)
+        fragile.until(lambda: "not in force here" in (fragile.get("/v1/health").json["problem"] or ""), seconds=40)
     finally:
         ended.set()
         for thread in threads:

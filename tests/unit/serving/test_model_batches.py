@@ -39,7 +39,7 @@ class Bench:
             return answered(pixels)
 
         self.batches = ModelBatches(
-            compute, self.open, tell=self.said.append, after=lambda _: None, **{"most": 16, "wait": 0.0, **sizes}
+            compute, self.open, tell=lambda *said: self.said.extend(said), after=lambda *_: None, **{"most": 16, "wait": 0.0, **sizes}
         )  # fmt: skip
 
     def ask(self, *numbers: int, seconds: float = 60.0) -> None:
