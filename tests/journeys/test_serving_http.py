@@ -256,7 +256,9 @@ def test_rubbish_behind_a_request_takes_no_answer_from_it(server: Server) -> Non
 def test_a_client_may_ask_whether_to_send_the_body_at_all(server: Server) -> None:
     def said(length: int) -> bytes:
         with socket.create_connection((server.host, server.port), timeout=5) as connection:
-            connection.sendall(HEAD + b"Connection: close\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % length)
+            connection.sendall(
+                HEAD + b"Connection: close\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % length
+            )
             first = connection.recv(4096)
             if first.startswith(b"HTTP/1.1 100"):
                 connection.sendall(JPEG)

@@ -144,5 +144,10 @@ def reason_of(error: BaseException) -> str:
     >>> reason_of(ValueError("no weights in /home/ada/runs/ants/package"))
     'ValueError: no weights in …/package'
     """
-    message = _FOLDERS.sub("…/", getattr(error, "message", None) or str(error))
+    message = without_folders(getattr(error, "message", None) or str(error))
     return f"{type(error).__name__}: {printable(' '.join(message.split()))}"[:LONGEST_REASON]
+
+
+def without_folders(text: str) -> str:
+    """A text whose paths are shortened to their last part."""
+    return _FOLDERS.sub("…/", text)

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from vitrail.basics.errors import UnreadableImageError, VitrailError
 from vitrail.data.workers import usable_cores
 from vitrail.serving.messages import Line, Message
-from vitrail.serving.model_batches import Decoded, ModelBatches, reason_of
+from vitrail.serving.model_batches import Decoded, ModelBatches, reason_of, without_folders
 from vitrail.serving.model_order import ModelOrder
 from vitrail.serving.open_questions import OpenQuestions
 
@@ -200,7 +200,7 @@ class _Model:
     def _facts(self) -> dict[str, Any]:
         from vitrail.models.seal import package_digest
 
-        predictor, choice = self._predictor, self._predictor.choice
+        predictor, choice, lacks = self._predictor, self._predictor.choice, self._predictor.why_no_reference
         shown = predictor.preprocessing
         return {
             "classes": predictor.classes,
@@ -210,7 +210,7 @@ class _Model:
             "runtime": choice.runtime.name if choice else predictor.asked_runtime,
             "why_runtime": choice.reason if choice else "",
             "knows_its_images": predictor.reference is not None,
-            "why_no_reference": None if predictor.why_no_reference is None else predictor.why_no_reference.message,
+            "why_no_reference": None if lacks is None else without_folders(lacks.message),
             "pid": os.getpid(),
         }
 
