@@ -301,6 +301,69 @@ def at_once(function: Callable[[int], Any], count: int) -> list[Any]:
     return found
 
 
+class Neighbour:
+    """Asks a server for a good image's answer all the time, while others abuse it; counts what is not as it should be.
+
+    with Neighbour(server) as neighbour: …
+    """
+
+    def __init__(self, server: Server, *, pause: float = 0.05) -> None:
+        self.answered = 0
+        self.wrong: list[Any] = []
+        self._server, self._pause, self._ended = server, pause, threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> "Neighbour":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        image = file_of(7)
+        while not self._ended.wait(self._pause):
+            try:
+                reply = self._server.predict(image)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the neighbour has no answer
+                self.wrong.append(error)
+                continue
+            self.answered += 1
+            if reply.status != 200:
+                self.wrong.append((reply.status, reply.content))
+
+
+@dataclass(frozen=True)
+class Burden:
+    """What a server takes up."""
+
+    memory: int
+    handles: list[int]
+    threads: list[int]
+
+    @classmethod
+    def of(cls, server: Server) -> "Burden":
+        """Now."""
+        return cls(server.memory(), server.handles(), server.threads())
+
+
+def until_as_before(server: Server, before: Burden, *, megabytes: float, seconds: float = 8) -> None:
+    """Handles and threads return to where they were, and memory to about there."""
+
+    def is_as_before() -> bool:
+        now = Burden.of(server)
+        grown = now.memory - before.memory
+        pool = (os.cpu_count() or 1) + 4  # threads of asyncio's pool and of a model's decoders come as needed, and stay
+        more = [one - other for one, other in zip(now.threads, before.threads, strict=True)]
+        return now.handles == before.handles and max(more) <= pool and grown < megabytes * 2**20
+
+    try:
+        server.until(is_as_before, seconds=seconds)
+    except AssertionError:
+        raise AssertionError(f"before: {before}, after: {Burden.of(server)}") from None
+
+
 def children_of(pid: int) -> list[int]:
     """Processes that it started and that are there still, zombies too."""
     found: list[int] = []

@@ -131,7 +131,9 @@ class Answering:
         """Each model in turn that may be asked, until one answers."""
         why: list[str] = []
         for name in order_of_models(routes, arm):
-            model = self._fleet.models[name]
+            model = self._fleet.models.get(name)
+            if model is None:  # routes have changed while another one failed
+                continue
             if model.state == "loading" and not model.has_answered:
                 why.append(f"model {name} {model.why}")
                 continue
@@ -161,7 +163,7 @@ class Answering:
                 raise
             permit.succeeded()
             return Answer(question, arm, model, said, routes.revision, why[0] if why else None)
-        if all(not self._fleet.models[name].has_answered for name in routes.models):
+        if not any(model.has_answered for model in self._fleet.models.values()):
             raise Refusal("not_ready", "no model has been loaded yet: " + "; ".join(why), retry_after=2)
         waits = self._breakers.seconds_to_probe(routes.models)
         raise Refusal(
