@@ -94,33 +94,35 @@ class _Model:
             after=self._shift.take,
         )  # fmt: skip
         self._looking = ThreadPoolExecutor(1, thread_name_prefix="looking")  # a look takes seconds
-        self._undecoded: SimpleQueue[Message | None] = SimpleQueue()
-        self._decoders = [
-            threading.Thread(target=self._decode_all, name="decoding", daemon=True) for _ in range(usable_cores())
+        self._questions: SimpleQueue[Message | None] = SimpleQueue()
+        # One computes while the others decode.
+        self._workers = [
+            threading.Thread(target=self._work, name="working", daemon=True) for _ in range(usable_cores() + 1)
         ]
         line.send({"kind": "ready", **self._facts()})
 
     def serve(self) -> None:
         """Until the front says stop, or is gone."""
-        computing = threading.Thread(target=self._compute, name="computing", daemon=True)
-        for thread in (computing, *self._decoders):
+        for thread in self._workers:
             thread.start()
         while (message := self._line.next_message()) is not None and message.said["kind"] != "stop":
             self._hear(message)
         if message is None:
             return
-        for _ in self._decoders:
-            self._undecoded.put(None)
-        for thread in self._decoders:
+        for _ in self._workers:
+            self._questions.put(None)
+        for thread in self._workers:
             thread.join()
         self._looking.shutdown(wait=True)
-        self._batches.end()
-        computing.join()
 
-    def _compute(self) -> None:
-        """A process whose computing thread has died would seem to hang: it is better dead itself."""
+    def _work(self) -> None:
+        """A process one of whose threads has died would seem to hang: it is better dead itself."""
         try:
-            self._batches.run()
+            while (message := self._questions.get()) is not None:
+                self._prepare(message)
+                if self._questions.empty() or not self._batches.wants_more():
+                    self._batches.compute()
+            self._batches.compute()
         except OSError:
             os._exit(0)  # the front is gone
         except BaseException:  # noqa: BLE001
@@ -133,12 +135,10 @@ class _Model:
             self._open.cancel(number)
             return
         self._open.begin(number)
-        if kind == "probe":
-            self._batches.add(Decoded(number, message.said["deadline"], self._probe, 0.0))
-        elif kind == "image":
-            self._undecoded.put(message)
-        else:
+        if kind == "look":
             self._looking.submit(self._look, message)
+        else:
+            self._questions.put(message)
 
     def _reply(self, *said: dict[str, Any]) -> None:
         """To questions, to each the only one."""
@@ -146,12 +146,12 @@ class _Model:
             self._open.end(each["id"])
         self._line.send(*said)
 
-    def _decode_all(self) -> None:
-        while (message := self._undecoded.get()) is not None:
-            self._decode(message)
-
-    def _decode(self, message: Message) -> None:
+    def _prepare(self, message: Message) -> None:
+        """Decode an image, which then waits to be computed."""
         number, deadline, began = message.said["id"], message.said["deadline"], time.monotonic()
+        if message.said["kind"] == "probe":
+            self._batches.add(Decoded(number, deadline, self._probe, 0.0))
+            return
         with self._faults_told(number):
             if self._is_late(message):
                 return
