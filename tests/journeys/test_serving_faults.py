@@ -4,14 +4,13 @@ Three servers are begun one after the other with the same routes: what was ended
 """
 
 import io
-import json
 import os
 import shutil
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,7 +21,16 @@ from PIL import Image
 from scipy.stats import chisquare
 
 from tests.serving import (
-    Burden, Reply, Server, at_once, children_of, file_of, is_there, reply_on, serving, small_package,
+    Burden,
+    Reply,
+    Server,
+    at_once,
+    children_of,
+    file_of,
+    is_there,
+    reply_on,
+    serving,
+    small_package,
     until_as_before,
 )  # fmt: skip
 from vitrail.traffic.assignment import assigned_arm
