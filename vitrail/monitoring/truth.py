@@ -121,6 +121,8 @@ class Truths:
     def window(self, arm: str, *, seconds: float | int = 3600) -> TruthFigures:
         """Accuracy of an arm, by the truths of the last `seconds`, up to a day.
 
+        A verdict holds for one look: whoever looks every minute will see one by chance more often than in 5 of 100.
+
         Raises:
             InputError: the window is longer, or none.
         """

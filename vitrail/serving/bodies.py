@@ -3,12 +3,16 @@
 import asyncio
 import base64
 import binascii
+import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.requests import ClientDisconnect, Request
+
+from vitrail.serving.forms import form_parts
 from vitrail.serving.refusals import Refusal
 
 LONGEST_USER_ID = 256
@@ -16,6 +20,9 @@ MOST_ATTRIBUTES = 8
 WORD = "[^\\x00-\\x1f\\x7f-\\xa0\\u061c\\u200b-\\u200f\\u2028-\\u202f\\u2060-\\u206f\\ufeff]{1,64}"
 """An attribute's name or value: without controls, and what turns the direction of text or hides in it."""
 _WORD = re.compile(WORD)
+
+MOST_JSON_SIGNS = 20_000
+"""Commas and opening brackets of a body; base64 has none. Each may make an object that is thirty times its size."""
 
 AT_ONCE_BYTES = 2**20
 """Larger bodies are taken apart in a thread, so that other requests are not kept waiting."""
@@ -44,21 +51,58 @@ class PredictBody:
     many: bool = False
 
 
-async def capped_body(stream: AsyncIterator[bytes], *, most_bytes: int, seconds: float) -> bytes:
-    """A whole body, counted while it comes.
+class BodyRoom:
+    """What the bodies of all requests together may take up, from their first byte until they are answered."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most, self._taken = most_bytes, 0
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[Callable[[int], None]]:
+        """Gives what is to be called with the bytes that came; in the end they are given back.
+
+        The function raises a Refusal where there is no more room.
+        """
+        mine = 0
+
+        def take(size: int) -> None:
+            nonlocal mine
+            if mine and self._taken + size > self._most:
+                raise Refusal("overloaded", "too many large requests are under way", retry_after=1)
+            mine += size
+            self._taken += size
+
+        try:
+            yield take
+        finally:
+            self._taken -= mine
+
+
+async def capped_body(
+    request: Request, *, most_bytes: int, seconds: float, take: Callable[[int], None] = lambda _size: None
+) -> bytes:
+    """A whole body, counted while it comes, whatever it says of its length.
+
+    Args:
+        take: told of all bytes that came; see `BodyRoom`.
 
     Raises:
-        Refusal: it is larger, or does not come in time.
+        Refusal: it is larger, does not come in time, or its sender has gone.
     """
+    if int(request.headers.get("content-length") or 0) > most_bytes:
+        raise _too_large(most_bytes)
     parts: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(seconds):
-            async for part in stream:
+            async for part in request.stream():
                 size += len(part)
                 if size > most_bytes:
                     raise _too_large(most_bytes)
+                take(len(part))
                 parts.append(part)
+    except ClientDisconnect:
+        raise Refusal("bad_request", "whoever asked is gone") from None
     except TimeoutError:
         raise Refusal("slow_request", f"the body did not come within {seconds:g} s") from None
     return b"".join(parts)
@@ -99,6 +143,8 @@ def _taken_apart(content: bytes, content_type: str, most_images: int) -> Any:
 
 
 def _of_json(content: bytes, most_images: int) -> PredictBody:
+    if sum(content.count(sign) for sign in (b",", b"[", b"{")) > MOST_JSON_SIGNS:
+        raise Refusal("bad_request", "the body is JSON of too many parts")
     try:
         told = json.loads(content.decode("utf-8"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
@@ -134,8 +180,6 @@ def _decoded(text: Any) -> bytes:
 
 
 def _of_form(content: bytes, content_type: str, most_images: int) -> PredictBody:
-    from vitrail.serving.forms import form_parts
-
     images, words = form_parts(content, content_type, most_images=most_images)
     if not images:
         raise Refusal("bad_request", "the form holds no image", hint="curl -F image=@photo.jpg")

@@ -58,7 +58,7 @@ class FiguresApi:
 
     async def feedback(self, request: Request) -> Response:
         """The truth of an image that was answered."""
-        content = await capped_body(request.stream(), most_bytes=LARGEST_FEEDBACK, seconds=10.0)
+        content = await capped_body(request, most_bytes=LARGEST_FEEDBACK, seconds=10.0)
         return as_json(await self._service.state.take_truth(told_truth(content)), status=202)
 
     async def alive(self, _request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""What stands before every request: whose host it names, where it comes from, and what a browser is told about answers."""
+"""What stands before every request: whose host it names, where it comes from, and what browsers are told of answers."""
 
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -63,8 +63,15 @@ class Protection:
         if self._local and _name_of(host) not in LOCAL_NAMES:
             raise Refusal("forbidden", "this server answers by a local name only", hint="http://127.0.0.1:PORT")
         origin = headers.get("origin")
-        if origin is not None and method not in ("GET", "HEAD") and urlsplit(origin).netloc != host:
+        if origin is not None and method not in ("GET", "HEAD") and _place_of(origin) != host.lower():
             raise Refusal("forbidden", "requests of other pages are not answered")
+
+
+def _place_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _name_of(host: str) -> str:

@@ -40,7 +40,7 @@ class RoutesApi:
 
     async def change(self, request: Request) -> Response:
         """Write the next revision; it is in force when its models answer, on every server."""
-        content = await capped_body(request.stream(), most_bytes=LARGEST_ROUTES, seconds=10.0)
+        content = await capped_body(request, most_bytes=LARGEST_ROUTES, seconds=10.0)
         try:
             told: Any = json.loads(content)
         except (ValueError, RecursionError):

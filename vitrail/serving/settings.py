@@ -31,6 +31,12 @@ class LimitSettings(Settings):
     again."""
     most_waiting_bytes: int = Field(default=256_000_000, ge=1000, le=1_000_000_000_000)
     """Bytes of images that may wait for a model."""
+    most_connections: int = Field(default=1000, ge=1, le=100_000)
+    """Connections that are answered at once, as far as the operating system's limit of open files reaches."""
+    head_seconds: float = Field(default=10.0, gt=0, le=3600)
+    """For a new connection to send a request's address and headers."""
+    body_seconds: float = Field(default=30.0, gt=0, le=3600)
+    """For a request's body to come."""
     deadline_seconds: float = Field(default=15.0, gt=0, le=3600)
     """A request that has no answer by then gets none; what would come too late is not computed."""
     model_seconds: float = Field(default=10.0, gt=0, le=3600)

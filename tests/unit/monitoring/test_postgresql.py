@@ -52,6 +52,13 @@ class TestKeepingInPostgresql(KeepingPromises):
         assert rows_in(servers[0].database, "figures_slots") == 10
         assert rows_in(servers[0].database, "figures_answers WHERE truth IS NOT NULL") == 10
 
+    def test_a_restart_between_two_rounds_is_not_noticed(self, url, clock, postgres) -> None:
+        server = Server(url, clock)
+        assert server.keeper.keep_once()
+        postgres.stop()
+        postgres.start()
+        assert server.keeper.keep_once(), server.keeper.state.reason
+
 
 TABLES = sql.MetaData()
 NUMBERS = sql.Table("numbers", TABLES, sql.Column("n", sql.Integer, primary_key=True, autoincrement=False))
