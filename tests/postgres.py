@@ -73,7 +73,7 @@ class Postgres:
         assert done.returncode == 0, Path(log).read_text()
 
     def stop(self) -> None:
-        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "fast", "-w", "stop")
 
     def database(self, name: str) -> str:
         """The URL of a new, empty database."""

@@ -54,7 +54,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (check, fit, predict, features, nodes, look, demo, evaluate, compare, decide, study, pretrain, serve, watch):
+for family in (
+    check, fit, predict, features, nodes, look, demo, evaluate, compare, decide, study, pretrain, serve, watch,
+):  # fmt: skip
     family.register(app)
 
 

@@ -17,11 +17,12 @@ def register(app: typer.Typer) -> None:
 def serve(
     packages: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PACKAGE[=WEIGHT]…", help="Packages, or the runs that made them; equal shares, or by weight."),
+        typer.Argument(metavar="PACKAGE[=WEIGHT]…", help="Packages, or the runs that made them."),
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="A `serve.yaml` instead of packages.")] = None,
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on; beyond this machine a key is needed.", show_default="127.0.0.1")
+        str | None,
+        typer.Option(help="Address to listen on; beyond this machine a key is needed.", show_default="127.0.0.1"),
     ] = None,
     port: Annotated[int | None, typer.Option(help="0: one that is free.", show_default="8000")] = None,
     state: Annotated[
@@ -56,7 +57,9 @@ def serve(
         "admin_key_file": admin_key_file, "allow_without_key": allow_without_key or None,
     }  # fmt: skip
     given = {name: value for name, value in options.items() if value is not None}
-    vitrail.serve(packages or [], config=config, tell=_silence if quiet else _tell, **{**parsed(settings or []), **given})
+    vitrail.serve(
+        packages or [], config=config, tell=_silence if quiet else _tell, **{**parsed(settings or []), **given}
+    )
 
 
 def _tell(line: str) -> None:

@@ -159,7 +159,7 @@ def decided_together(several: Sequence[Fairness], *, fair_below: float) -> list[
 
     def decided(rate: GroupedRate) -> GroupedRate:
         adjusted = next(margin)
-        return replace(rate, p_value=next(chance), verdict=_verdict(rate.difference, adjusted, fair_below))
+        return replace(rate, p_value=next(chance), verdict=fairness_verdict(rate.difference, adjusted, fair_below))
 
     return [
         replace(
@@ -178,7 +178,14 @@ def _all_rates(fairness: Fairness) -> list[GroupedRate]:
     return [fairness.accuracy, *(rate for one in fairness.classes for rate in (one.positive_rate, one.tpr, one.fpr))]
 
 
-def _verdict(difference: Measure, margin_p_value: float, fair_below: float) -> Verdict:
+def fairness_verdict(difference: Measure, margin_p_value: float, fair_below: float) -> Verdict:
+    """What is said of a difference between groups.
+
+    Args:
+        difference: with its interval.
+        margin_p_value: of the hypothesis that it is within the margin, accounting for all tests.
+        fair_below: the margin.
+    """
     if difference.value is None or difference.high is None:
         return "not enough evidence"
     if margin_p_value < 0.05:

@@ -128,3 +128,15 @@ def _text(digests: dict[str, str]) -> str:
 def _leaves(name: str) -> bool:
     path = PurePosixPath(name)
     return path.is_absolute() or ".." in path.parts
+
+
+def package_digest(folder: Path) -> str:
+    """One number for all that is in a sealed folder: the SHA-256 of its list, without looking at the files themselves.
+
+    Raises:
+        PackageError: it has no list.
+    """
+    try:
+        return sha256_of(folder / SEAL)
+    except OSError as error:
+        raise PackageError(f"{folder}: {SEAL} cannot be read: {error.strerror or error}", hint=_HINT) from error

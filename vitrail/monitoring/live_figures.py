@@ -107,15 +107,15 @@ class LiveFigures:
 
         Args:
             after: by arm, the slot from behind which they are wanted.
-            unfinished: whether that under way is wanted as well: a server that ends counts no more.
+            unfinished: whether a copy of that under way is wanted as well: a server that ends counts no more.
         """
-        before = slot_at(self.now()) + unfinished
+        current = slot_at(self.now())
         with self._lock:
             self._forget_old()
             return [
-                (arm, slot, tally)
+                (arm, slot, summed([tally]) if slot >= current else tally)
                 for arm, history in self._own.items()
-                for slot, tally in history.finished(after=after.get(arm, -1), before=before)
+                for slot, tally in history.finished(after=after.get(arm, -1), before=current + unfinished)
             ]
 
     def put(self, source: str, arm: str, slot: int, tally: Tally) -> None:

@@ -171,11 +171,11 @@ def _value_ticks(values: Float[np.ndarray, "M"], *, percent: bool) -> list[float
     low = low if percent else min(0.0, low)
     if high - low < 1e-9 * max(1.0, abs(high)):
         low, high = (max(0.0, low - 0.05), min(1.0, high + 0.05)) if percent else (low, low + 1.0)
-    step = _nice_step((high - low) / 5)
+    step = nice_step((high - low) / 5)
     return [step * k for k in range(int(np.floor(low / step + 1e-9)), int(np.ceil(high / step - 1e-9)) + 1)]
 
 
-def _nice_step(least: float | int) -> float:
+def nice_step(least: float | int) -> float:
     """The smallest of …, 0.1, 0.2, 0.5, 1, 2, 5, … that is at least `least`."""
     power = 10.0 ** np.floor(np.log10(least))
     return float(next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least * (1 - 1e-9)))
@@ -194,7 +194,7 @@ def _grid(axes: _Axes, ticks: Sequence[tuple[float, str]]) -> list[str]:
         parts.append(f'<path class="grid" d="M{axes.left:.0f} {y:.1f}H{RIGHT}"/>')
         parts.append(_text(axes.left - 8, y + 4, name, anchor="end"))
     first, last = round(axes.x_limits[0] + 0.5), round(axes.x_limits[1] - 0.5)
-    step = max(1, round(_nice_step(max(1, last - first) / 8)))
+    step = max(1, round(nice_step(max(1, last - first) / 8)))
     for x in range(-(-first // step) * step, last + 1, step):
         parts.append(_text(axes.x(x), axes.bottom + 16, f"{x:,}"))
     return parts

@@ -67,11 +67,13 @@ def render_page(template: str | Path, **values: Any) -> str:
     environment = _environment()
     if isinstance(template, Path):
         return _template_elsewhere(environment, template).render(**values)
-    if template not in environment.list_templates():
+    try:
+        found = environment.get_template(template)
+    except jinja2.TemplateNotFound:
         known = environment.list_templates()
         hint = did_you_mean(template, known) or f"known: {', '.join(known)}"
-        raise InputError(f"there is no page template {template!r}", hint=hint)
-    return environment.get_template(template).render(**values)
+        raise InputError(f"there is no page template {template!r}", hint=hint) from None
+    return found.render(**values)
 
 
 def _template_elsewhere(environment: jinja2.Environment, path: Path) -> jinja2.Template:

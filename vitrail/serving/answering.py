@@ -6,19 +6,19 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vitrail.monitoring.live_figures import ALL_REQUESTS
 from vitrail.monitoring.recent_errors import RecentErrors
 from vitrail.monitoring.tally import Outcome, Status
-from vitrail.serving.assignment import assigned_arm, shadow_arms
 from vitrail.serving.breakers import Breakers
 from vitrail.serving.fallback import order_of_models
 from vitrail.serving.fleet import Fleet
 from vitrail.serving.model_faults import ModelFault, Overloaded, TooLate, UnusableImage
 from vitrail.serving.refusals import Refusal
-from vitrail.serving.routes import Arm, Routes
 from vitrail.serving.served_model import Said, ServedModel
+from vitrail.traffic.assignment import assigned_arm, shadow_arms
+from vitrail.traffic.routes import Arm, Routes
 
 MOST_SHADOWED = 8
 """Copies for shadows that are under way at once; more are dropped: a shadow never slows a user."""
@@ -41,6 +41,7 @@ class Question:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
+@runtime_checkable
 class Watcher(Protocol):
     """What is told of everything that happens; both must return at once."""
 

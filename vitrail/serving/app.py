@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vitrail.basics.errors import VitrailError
+from vitrail.basics.database import DatabaseConflict
+from vitrail.basics.errors import SystemFault, VitrailError
 from vitrail.serving.answering import Answer, Question
 from vitrail.serving.bodies import BodyRoom, PredictBody, capped_body, predict_body
 from vitrail.serving.figures_api import FiguresApi
@@ -111,6 +112,11 @@ def application(service: Service, keys: Keys, *, pages: list[Route]) -> Starlett
                 return await handler(request)
             except Refusal as refusal:
                 return refused(refusal)
+            except DatabaseConflict:
+                said = "somebody else was quicker"
+                return refused(Refusal("conflict", said, hint="look at what is there now, and try again"))
+            except SystemFault:  # it names a file or a machine, which is nobody's business here
+                return refused(Refusal("unavailable", "what servers share cannot be reached now", retry_after=5))
             except VitrailError as error:
                 return refused(Refusal("bad_request", error.message, hint=error.hint))
 
@@ -125,8 +131,7 @@ def application(service: Service, keys: Keys, *, pages: list[Route]) -> Starlett
             Route("/v1/models", guarded("predict", figures.models)),
             Route("/v1/health", guarded("administer", figures.health)),
             Route("/v1/metrics/{arm}", guarded("administer", figures.metrics)),
-            Route("/v1/routes", guarded("administer", routes.read)),
-            Route("/v1/routes", guarded("administer", routes.change), methods=["PUT"]),
+            Route("/v1/routes", guarded("administer", routes.read_or_change), methods=["GET", "PUT"]),
             Route("/metrics", guarded("administer", figures.prometheus)),
             Route("/healthz", guarded(None, figures.alive)),
             Route("/readyz", guarded(None, figures.ready)),

@@ -5,6 +5,7 @@ import base64
 import binascii
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +16,9 @@ from vitrail.serving.refusals import Refusal
 
 LONGEST_USER_ID = 256
 MOST_ATTRIBUTES = 8
-LONGEST_WORD = 64
-"""Of an attribute's name or value, in characters."""
+WORD = "[^\\x00-\\x1f\\x7f-\\xa0\\u061c\\u200b-\\u200f\\u2028-\\u202f\\u2060-\\u206f\\ufeff]{1,64}"
+"""An attribute's name or value: without controls, and what turns the direction of text or hides in it."""
+_WORD = re.compile(WORD)
 
 MOST_JSON_SIGNS = 20_000
 """Commas and opening brackets of a body; base64 has none. Each may make an object that is thirty times its size."""
@@ -160,7 +162,8 @@ def _of_json(content: bytes, most_images: int) -> PredictBody:
     user_id = told.get("user_id")
     if user_id is not None and not isinstance(user_id, str):
         raise Refusal("bad_request", "user_id is no text")
-    attributes = told.get("attributes") or {}
+    attributes = told.get("attributes")
+    attributes = {} if attributes is None else attributes
     if not isinstance(attributes, dict) or not all(isinstance(value, str) for value in attributes.values()):
         raise Refusal("bad_request", "attributes are no object of texts", hint='"attributes": {"sex": "F"}')
     return PredictBody(tuple(_decoded(each) for each in given), user_id, attributes, many)
@@ -211,10 +214,15 @@ def _check_words(user_id: str | None, attributes: Mapping[str, str]) -> None:
     if len(attributes) > MOST_ATTRIBUTES:
         raise Refusal("bad_request", f"{len(attributes)} attributes, {MOST_ATTRIBUTES} are taken")
     for word in (*attributes, *attributes.values()):
-        if not 0 < len(word) <= LONGEST_WORD or not word.isprintable():
-            raise Refusal("bad_request", f"attributes and their values are 1 to {LONGEST_WORD} printable characters")
-    if user_id is not None and any("\ud800" <= letter <= "\udfff" for letter in user_id):
+        if not _WORD.fullmatch(word) or not _is_text(word):
+            raise Refusal("bad_request", "attributes and their values are 1 to 64 printable characters")
+    if user_id is not None and not _is_text(user_id):
         raise Refusal("bad_request", "user_id is no valid text")
+
+
+def _is_text(word: str) -> bool:
+    """Whether it can be written down: JSON can escape halves of characters."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
 def _no_number(name: str) -> Any:

@@ -64,7 +64,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.transport = _Lingering(transport, self._close)  # type: ignore[assignment]
         if len(self.connections) > self._bounds.most + RESERVED:
-            self._refuse(_BUSY)
+            self.transport.write(_as_bytes(_BUSY))
+            self.transport.close()
             return
         self._await_head()
 

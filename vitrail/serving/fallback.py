@@ -1,6 +1,6 @@
 """Which models are asked for an answer, one after the other."""
 
-from vitrail.serving.routes import Arm, Routes
+from vitrail.traffic.routes import Arm, Routes
 
 
 def order_of_models(routes: Routes, arm: Arm) -> tuple[str, ...]:

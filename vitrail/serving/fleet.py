@@ -1,4 +1,4 @@
-"""The models of a server: a new revision of the routes is loaded beside the old one, and takes its place when it answers."""
+"""The models of a server: a new revision of the routes is loaded beside the old one, and takes over when it answers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -6,9 +6,9 @@ from typing import Any
 
 from vitrail.serving.breakers import Breakers
 from vitrail.serving.model_order import Bounds, ModelOrder
-from vitrail.serving.routes import Routes
 from vitrail.serving.served_model import ServedModel
 from vitrail.serving.settings import ServingSettings
+from vitrail.traffic.routes import Routes
 
 
 class Fleet:

@@ -34,7 +34,9 @@ class Keys:
     def __init__(self, predict: Path | None, administer: Path | None, environment: Mapping[str, str]) -> None:
         self._files: dict[Right, Path | None] = {"predict": predict, "administer": administer}
         names: dict[Right, str] = {"predict": "VITRAIL_PREDICT_KEY", "administer": "VITRAIL_ADMIN_KEY"}
-        self._fixed = {right: _checked([environment[name]], name) for right, name in names.items() if name in environment}
+        self._fixed = {
+            right: _checked([environment[name]], name) for right, name in names.items() if name in environment
+        }
         self._read: dict[Right, tuple[tuple[int, int], tuple[bytes, ...]]] = {}
         for right in self._files:
             self._of(right)

@@ -27,12 +27,14 @@ class Decoded:
         deadline: on the monotonic clock of the machine; later nobody waits for the answer.
         pixels: as the predictor wants them.
         decoding: seconds that it took.
+        is_probe: whether it was made from formulas, and says nothing of the images that come.
     """
 
     number: int
     deadline: float
     pixels: np.ndarray
     decoding: float
+    is_probe: bool = False
 
 
 Answered = Callable[[np.ndarray], Answers]
@@ -51,12 +53,12 @@ class ModelBatches:
         most: images of a batch.
         wait: seconds for which a batch that is not full waits for more; 0.0: what is there is computed.
         tell: receives one reply for every image: `answer`, `failed` or `expired`.
-        after: receives the answers of every batch that succeeded.
+        after: receives the answers of every batch that succeeded, and the rows that are no probes.
     """
 
     def __init__(
         self, answered: Answered, open_questions: OpenQuestions, *, most: int, wait: float, tell: Tell,
-        after: Callable[[Answers], None],
+        after: Callable[[Answers, list[int]], None],
     ) -> None:  # fmt: skip
         self._answered, self._open, self._most, self._wait = answered, open_questions, most, wait
         self._tell, self._after = tell, after
@@ -132,7 +134,7 @@ class ModelBatches:
                 for image, prediction in zip(batch, predictions, strict=True)
             )
         )  # fmt: skip
-        self._after(answers)
+        self._after(answers, [row for row, image in enumerate(batch) if not image.is_probe])
 
 
 def reason_of(error: BaseException) -> str:
@@ -141,5 +143,10 @@ def reason_of(error: BaseException) -> str:
     >>> reason_of(ValueError("no weights in /home/ada/runs/ants/package"))
     'ValueError: no weights in …/package'
     """
-    message = _FOLDERS.sub("…/", getattr(error, "message", None) or str(error))
+    message = without_folders(getattr(error, "message", None) or str(error))
     return f"{type(error).__name__}: {printable(' '.join(message.split()))}"[:LONGEST_REASON]
+
+
+def without_folders(text: str) -> str:
+    """A text whose paths are shortened to their last part."""
+    return _FOLDERS.sub("…/", text)

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from vitrail.basics.errors import UnreadableImageError, VitrailError
 from vitrail.data.workers import usable_cores
 from vitrail.serving.messages import Line, Message
-from vitrail.serving.model_batches import Decoded, ModelBatches, reason_of
+from vitrail.serving.model_batches import Decoded, ModelBatches, reason_of, without_folders
 from vitrail.serving.model_order import ModelOrder
 from vitrail.serving.open_questions import OpenQuestions
 
@@ -105,6 +105,7 @@ class _Model:
         """Until the front says stop, or is gone."""
         for thread in self._workers:
             thread.start()
+        threading.Thread(target=self._shift.tell_for_ever, name="shift", daemon=True).start()
         while (message := self._line.next_message()) is not None and message.said["kind"] != "stop":
             self._hear(message)
         if message is None:
@@ -150,7 +151,7 @@ class _Model:
         """Decode an image, which then waits to be computed."""
         number, deadline, began = message.said["id"], message.said["deadline"], time.monotonic()
         if message.said["kind"] == "probe":
-            self._batches.add(Decoded(number, deadline, self._probe, 0.0))
+            self._batches.add(Decoded(number, deadline, self._probe, 0.0, is_probe=True))
             return
         with self._faults_told(number):
             if self._is_late(message):
@@ -197,19 +198,19 @@ class _Model:
         return pixels[0]
 
     def _facts(self) -> dict[str, Any]:
-        from vitrail.models.package_files import WEIGHTS
+        from vitrail.models.seal import package_digest
 
-        predictor, choice = self._predictor, self._predictor.choice
+        predictor, choice, lacks = self._predictor, self._predictor.choice, self._predictor.why_no_reference
         shown = predictor.preprocessing
         return {
             "classes": predictor.classes,
-            "version": predictor.package.digests[WEIGHTS][:12],
+            "version": package_digest(predictor.package.folder)[:12],
             "size": [shown.height, shown.width],
             "device": str(predictor.device),
             "runtime": choice.runtime.name if choice else predictor.asked_runtime,
             "why_runtime": choice.reason if choice else "",
             "knows_its_images": predictor.reference is not None,
-            "why_no_reference": None if predictor.why_no_reference is None else predictor.why_no_reference.message,
+            "why_no_reference": None if lacks is None else without_folders(lacks.message),
             "pid": os.getpid(),
         }
 

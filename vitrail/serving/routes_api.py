@@ -9,11 +9,13 @@ from starlette.responses import Response
 from vitrail.serving.bodies import capped_body
 from vitrail.serving.refusals import Refusal
 from vitrail.serving.replies import as_json
-from vitrail.serving.routes import Routes
 from vitrail.serving.service import Service
+from vitrail.traffic.routes import Routes
 
 LARGEST_ROUTES = 256 * 1024
-_HINT = '{"routes": {"arms": [{"name": "a", "model": "a", "role": "stable", "weight": 1}]}, "packages": {"a": "FOLDER"}}'
+_HINT = (
+    '{"routes": {"arms": [{"name": "a", "model": "a", "role": "stable", "weight": 1}]}, "packages": {"a": "FOLDER"}}'
+)
 
 
 class RoutesApi:
@@ -21,6 +23,10 @@ class RoutesApi:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+
+    async def read_or_change(self, request: Request) -> Response:
+        """One address, so that whoever comes with another method is told both."""
+        return await (self.change(request) if request.method == "PUT" else self.read(request))
 
     async def read(self, _request: Request) -> Response:
         """The revision in force, what each model is, and which servers have confirmed which."""

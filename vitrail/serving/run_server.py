@@ -10,7 +10,9 @@ import uvloop
 
 from vitrail.basics.errors import InputError
 from vitrail.pages.numbers import percent
+from vitrail.serving.api_pages import api_pages
 from vitrail.serving.app import application
+from vitrail.serving.console.pages import Console
 from vitrail.serving.keys import Keys
 from vitrail.serving.protection import is_loopback
 from vitrail.serving.served_models import ServedModels
@@ -49,7 +51,7 @@ async def _serve(
 ) -> None:  # fmt: skip
     packages = {each.model: str(each.folder.resolve()) for each in models.packages}
     service = Service(models.routes(), packages, settings, state, tell=tell)
-    app = application(service, keys, pages=[])
+    app = application(service, keys, pages=[*Console(service).routes(), *api_pages(keys)])
     greeting = asyncio.create_task(_greet(service, address, tell))
     try:
         await serve_until_ended(service, app, listening, told=tell)

@@ -9,10 +9,7 @@ from pathlib import Path
 
 from vitrail.basics.errors import InputError
 from vitrail.models.run_package import package_of
-from vitrail.serving.routes import BY_WEIGHT, DEFAULT_SALT, MOST_WEIGHT, Arm, Routes, refuse_odd_name
-
-COMMAND_LINE = "command line"
-"""Who wrote the routes that a server was begun with."""
+from vitrail.traffic.routes import BY_WEIGHT, COMMAND_LINE, DEFAULT_SALT, MOST_WEIGHT, Arm, Routes, refuse_odd_name
 
 _WEIGHT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE | re.ASCII)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.basics.errors import InputError
-from vitrail.serving.plain_values import list_of, members_of, number_of, text_of
+from vitrail.basics.settings import Settings
 from vitrail.serving.served_models import (
     AskedPackage,
     ServedModels,
@@ -30,6 +30,7 @@ from vitrail.serving.served_models import (
 )
 from vitrail.serving.settings import ServingSettings
 from vitrail.serving.strict_yaml import strict_yaml
+from vitrail.traffic.plain_values import list_of, members_of, number_of, text_of
 
 _ABOUT_MODELS = ("models", "fallback", "anonymous", "salt")
 _OF_A_MODEL = ("package", "weight", "name")
@@ -79,7 +80,8 @@ def _config(value: Any, *, beside: Path) -> ServerConfig:
 
 def _refuse_yes_and_no(settings: dict[str, Any]) -> None:
     """Where a number or text is needed: Python counts with them, and `port: yes` would be port 1."""
-    fields = [kind.model_fields for kind in (ServingSettings, *ServingSettings.parts().values())]
+    kinds: list[type[Settings]] = [ServingSettings, *ServingSettings.parts().values()]
+    fields = [kind.model_fields for kind in kinds]
     for name, value in settings.items():
         kind = next(of[name].annotation for of in fields if name in of)
         if isinstance(value, bool) and kind is not bool:

@@ -16,10 +16,10 @@ from vitrail.serving.fleet import Fleet
 from vitrail.serving.model_faults import ModelFault, Overloaded, TooLate, UnusableImage
 from vitrail.serving.probing import answered_lately, probe_for_ever
 from vitrail.serving.refusals import Refusal
-from vitrail.serving.routes import Arm, Routes
 from vitrail.serving.served_model import ServedModel
 from vitrail.serving.settings import ServingSettings
 from vitrail.serving.shared_state import SharedState
+from vitrail.traffic.routes import Arm, Routes
 
 FACTS = ("version", "classes", "size", "device", "runtime", "why_runtime", "knows_its_images", "why_no_reference")
 """Of what a model process says about its model, what clients are told."""
@@ -126,7 +126,8 @@ class Service:
         routes = self.fleet.routes
         model = next((each.model for each in routes.arms if each.name == arm), None) if routes else None
         shift = self.shift.get(model) if model else None
-        return {**self.live.window(arm, seconds=seconds).as_json(), "shift": shift, **self.state.truths(arm, seconds)}
+        truth = self.state.truths(arm, seconds=seconds)
+        return {**self.live.window(arm, seconds=seconds).as_json(), "shift": shift, "truth": truth}
 
     def standing(self) -> dict[str, Any]:
         """How the server itself is."""

@@ -11,7 +11,7 @@ from vitrail.monitoring.health import HealthLimits
 from vitrail.serving.breaker import BreakerSettings
 
 ImageFormat = Literal["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "DICOM"]
-"""Formats as Pillow names them; DICOM is read by a reader of our own."""
+"""Formats as Pillow names them; DICOM wherever a reader of it is known."""
 FORMATS: tuple[ImageFormat, ...] = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "DICOM")
 
 

@@ -1,26 +1,49 @@
-"""What servers share and what outlives them: the routes in force."""
+"""What servers share and what outlives them: routes, figures, answers whose truth may come. No request waits for it."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from vitrail.basics.clock import Clock, SystemClock
+from vitrail.basics.database import Database, opened_database
+from vitrail.basics.errors import VitrailError
+from vitrail.models.seal import package_digest
+from vitrail.monitoring.keeper import FiguresKeeper
 from vitrail.monitoring.live_figures import LiveFigures
+from vitrail.monitoring.truth import Truths
 from vitrail.serving.feedback import ToldTruth
 from vitrail.serving.refusals import Refusal
-from vitrail.serving.routes import Routes
+from vitrail.traffic.route_changes import started_routes
+from vitrail.traffic.route_records import KnownModel
+from vitrail.traffic.routes import Routes
+from vitrail.traffic.routes_store import RoutesStore
+
+LOOK_EVERY_SECONDS = 1.0
+"""How often a server looks for a new revision."""
+
+NOT_KEPT = "none"
+"""What is said for a state that ends with its server."""
 
 Packages = Mapping[str, str]
+"""Folder by model."""
 
 
 class SharedState:
-    """Of one server alone, gone when it ends."""
+    """Of one server alone, gone when it ends; `KeptState` is kept and shared."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._truths = Truths(clock)
         self._routes: tuple[Routes, Packages] | None = None
         self._changed = asyncio.Event()
 
     async def begin(self, asked: Routes, packages: Packages, live: LiveFigures) -> tuple[Routes, Packages]:
-        """The routes to begin with."""
+        """The routes to begin with; from now on figures are kept.
+
+        Raises:
+            SystemFault: the database cannot be reached.
+        """
         self._routes = (asked, packages)
         return self._routes
 
@@ -32,40 +55,131 @@ class SharedState:
         return self._routes
 
     async def write_routes(self, routes: Routes, packages: Packages) -> None:
-        """The next revision."""
+        """Write the next revision.
+
+        Raises:
+            DatabaseConflict: somebody else was quicker.
+            SystemFault: the database cannot be reached.
+        """
         self._routes = (routes, packages)
         self._changed.set()
 
     async def confirm(self, revision: int) -> None:
         """This server serves by it."""
 
+    async def confirmations(self) -> dict[str, int]:
+        """By which revision each server serves."""
+        return {}
+
     def answered(self, request_id: str, arm: str, answer: str, attributes: Mapping[str, str]) -> None:
         """An arm answered; its truth may be told later."""
-
-    def truths(self, arm: str, seconds: float) -> dict[str, Any]:
-        """Accuracy and gaps between groups, of the images whose truth is known."""
-        return {}
-
-    def standing(self) -> dict[str, Any]:
-        """Whether what is kept is kept."""
-        return {"status": "not kept", "reason": "this server keeps nothing"}
-
-    async def end(self) -> None:
-        """The server ends."""
-
-    async def confirmations(self) -> dict[str, int]:
-        """Which revision each server serves by."""
-        return {}
+        self._truths.remember(request_id, arm, answer, attributes)
 
     async def take_truth(self, told: ToldTruth) -> dict[str, str]:
         """The truth about an image that was answered.
 
         Raises:
-            Refusal: it is not known here.
+            Refusal: nobody remembers that request.
         """
-        raise Refusal("not_found", "truths are not kept by this server")
+        status = self._truths.tell(told.request_id, told.truth)
+        if status == "unknown":
+            raise Refusal("not_found", "nobody remembers this request", hint="its request_id was in the answer")
+        return {"status": status}
+
+    def truths(self, arm: str, *, seconds: float) -> dict[str, Any]:
+        """Accuracy of an arm and gaps between groups, of the truths that came within a window."""
+        return self._truths.window(arm, seconds=seconds).as_json()
+
+    def standing(self) -> dict[str, Any]:
+        """Whether what is counted is kept, and if not, why."""
+        return {"kept": False, "reason": "figures end with this server (--state none)"}
+
+    async def end(self) -> None:
+        """The server ends; what was counted last is written."""
+
+
+class KeptState(SharedState):
+    """In a database, which several servers may share.
+
+    Args:
+        database: opened, not necessarily there.
+        server: this server's name, the same after a restart.
+        clock: for figures and rows.
+    """
+
+    def __init__(self, database: Database, *, server: str, clock: Clock) -> None:
+        super().__init__(clock)
+        self._database, self._server = database, server
+        self._store = RoutesStore(database, clock.wall)
+        self._keeper: FiguresKeeper | None = None
+        self._routes_fault: str | None = None
+
+    async def begin(self, asked: Routes, packages: Packages, live: LiveFigures) -> tuple[Routes, Packages]:
+        """See `SharedState`; takes up the revision in force, unless something else is asked for than last time."""
+        routes = await asyncio.to_thread(started_routes, self._store, asked, _known(packages))
+        self._keeper = FiguresKeeper(live, self._database, server=self._server, truths=self._truths)
+        self._keeper.start()
+        return routes, await self._packages_of(routes)
+
+    async def next_routes(self, *, after: int) -> tuple[Routes, Packages]:
+        """See `SharedState`. While the database is away the revision in force stays."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            try:
+                revision = await asyncio.to_thread(self._store.latest_revision)
+                if revision is not None and revision > after:
+                    routes = await asyncio.to_thread(self._store.latest)
+                    if routes is not None:
+                        return routes, await self._packages_of(routes)
+                self._routes_fault = None
+            except VitrailError as error:
+                self._routes_fault = error.message
+
+    async def write_routes(self, routes: Routes, packages: Packages) -> None:
+        """See `SharedState`."""
+        await asyncio.to_thread(
+            self._store.write, routes, expected=routes.revision - 1 or None, models=_known(packages)
+        )  # fmt: skip
+
+    async def confirm(self, revision: int) -> None:
+        """See `SharedState`; told again with the next revision where the database is away."""
+        with contextlib.suppress(VitrailError):
+            await asyncio.to_thread(self._store.confirm, self._server, revision)
+
+    async def confirmations(self) -> dict[str, int]:
+        """See `SharedState`."""
+        told = await asyncio.to_thread(self._store.confirmations)
+        return {each.server: each.revision for each in told}
+
+    def standing(self) -> dict[str, Any]:
+        """See `SharedState`."""
+        told = {} if self._keeper is None else self._keeper.state.as_json()
+        return {"kept": True, "server": self._server, **told, "routes_fault": self._routes_fault}
+
+    async def end(self) -> None:
+        """See `SharedState`."""
+        if self._keeper is not None:
+            await asyncio.to_thread(self._keeper.stop)
+
+    async def _packages_of(self, routes: Routes) -> Packages:
+        known = await asyncio.to_thread(self._store.models)
+        return {name: str(known[name].folder) for name in routes.models}
 
 
 def opened_state(place: str, *, server: str) -> SharedState:
-    """The state that is kept in a file, in a database, or nowhere (`none`)."""
-    return SharedState()
+    """The state that is kept in a file, in a database, or nowhere (`none`).
+
+    Raises:
+        InputError: the address is none.
+        SystemFault: the extra `serve` is not installed, or the folder cannot be made.
+    """
+    clock = SystemClock()
+    if place == NOT_KEPT:
+        return SharedState(clock)
+    if "://" not in place:
+        Path(place).expanduser().parent.mkdir(parents=True, exist_ok=True)
+    return KeptState(opened_database(place), server=server, clock=clock)
+
+
+def _known(packages: Packages) -> list[KnownModel]:
+    return [KnownModel(name, Path(folder), package_digest(Path(folder))) for name, folder in packages.items()]

@@ -19,7 +19,7 @@ import math
 from random import Random
 
 from vitrail.basics.errors import InputError
-from vitrail.serving.routes import FIRST, Arm, Routes
+from vitrail.traffic.routes import FIRST, Arm, Routes
 
 
 def assigned_arm(routes: Routes, user_id: str | None, random: Random) -> Arm:

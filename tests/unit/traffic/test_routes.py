@@ -4,7 +4,7 @@ import pytest
 
 from vitrail.basics.errors import InputError
 from vitrail.serving.fallback import order_of_models
-from vitrail.serving.routes import Arm, Routes
+from vitrail.traffic.routes import Arm, Routes
 
 ANTS, BEES = Arm("ants", "ants", weight=80.0), Arm("bees", "bees", weight=20.0)
 FULL = Routes(
@@ -89,8 +89,6 @@ HALF = {role: Arm(role, "ants", role, share=0.5) for role in ("canary", "control
         ({"arms": (ANTS, ANTS)}, "two arms are called ants\nhint: figures are counted by arm: give each its own name"),
         ({"arms": (ANTS, HALF["canary"], Arm("c2", "ants", "canary", share=0.1))},
          "there are 2 arms with the role canary: canary, c2\nhint: one candidate is tried at a time"),
-        ({"arms": (ANTS, HALF["canary"], HALF["control"])},
-         "canary and control take 0.5 and 0.5 of the traffic, which leaves nothing\nhint: together less than 1"),
         ({"fallback": ("bee",)}, "the fallback 'bee' is no model of these routes\nhint: did you mean bees?"),
         ({"fallback": ("x",)}, "the fallback 'x' is no model of these routes\nhint: known: ants, bees"),
         ({"fallback": ("ants", "ants")}, "the fallback ants is named twice\nhint: each model is asked once"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitrail.basics.errors import InputError, did_you_mean
-from vitrail.serving.plain_values import known_names, list_of, members_of, number_of, shown, text_of
+from vitrail.traffic.plain_values import known_names, list_of, members_of, number_of, shown, text_of
 
 ROLES = ("stable", "canary", "control", "shadow")
 """What an arm is for; see `Arm.role`."""
@@ -18,10 +18,15 @@ BY_WEIGHT, FIRST = "by weight", "first"
 """Who answers a request that names no user: an arm drawn by its share, or always the first stable one."""
 DEFAULT_SALT = "vitrail"
 """A constant, so that users keep their model over a restart even where nothing is kept in a database."""
+COMMAND_LINE = "command line"
+"""Who wrote the routes that a server was begun with."""
 MOST_WEIGHT = 1e9
 """Above any weight that means something, and far below where the arithmetic of shares would overflow."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""Of an arm or a model, as a regular expression."""
+
+_NAME = re.compile(NAME)
 _ARM_MEMBERS = ("name", "model", "role", "weight", "share")
 _MEMBERS = ("revision", "arms", "salt", "anonymous", "fallback", "note", "by")
 _NAME_HINT = "1 to 64 letters, digits, dots, underscores and hyphens, beginning with a letter or a digit"
@@ -109,7 +114,7 @@ class Routes:
     anonymous: str = BY_WEIGHT
     fallback: tuple[str, ...] = ()
     note: str = ""
-    by: str = "command line"
+    by: str = COMMAND_LINE
 
     def __post_init__(self) -> None:
         if self.revision < 1:
@@ -185,12 +190,6 @@ def _refuse_contradictions(arms: tuple[Arm, ...]) -> None:
                 f"there are {len(several)} arms with the role {role}: {', '.join(several)}",
                 hint="one candidate is tried at a time",
             )
-    canary, control = (sum(arm.share for arm in arms if arm.role == role) for role in ("canary", "control"))
-    if not canary < 1 - control:  # as it is asked when an arm is assigned, to the last bit
-        raise InputError(
-            f"canary and control take {canary:g} and {control:g} of the traffic, which leaves nothing",
-            hint="together less than 1",
-        )
 
 
 def _refuse_unknown_models(fallback: tuple[str, ...], models: tuple[str, ...]) -> None:

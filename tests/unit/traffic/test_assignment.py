@@ -4,13 +4,13 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
 from vitrail.basics.errors import InputError
-from vitrail.serving.assignment import assigned_arm, shadow_arms
-from vitrail.serving.routes import Arm, Routes
+from vitrail.traffic.assignment import assigned_arm, shadow_arms
+from vitrail.traffic.routes import Arm, Routes
 
 CANARY, CONTROL = Arm("new", "n", "canary", share=0.17), Arm("same", "a", "control", share=0.1)
 STABLE = (Arm("a", "a", weight=50.0), Arm("b", "b", weight=30.0), Arm("c", "c", weight=20.0))
@@ -67,6 +67,7 @@ def test_another_salt_divides_users_anew():
 SHARES = st.floats(0.0, 0.49)
 
 
+@settings(max_examples=60, deadline=None)
 @given(SHARES, SHARES, SHARES, st.sampled_from(["canary", "control"]))
 def test_a_canary_or_control_that_grows_moves_users_to_itself_and_nobody_else(one, two, other, role):
     growing, still = (CANARY, CONTROL) if role == "canary" else (CONTROL, CANARY)
@@ -78,6 +79,7 @@ def test_a_canary_or_control_that_grows_moves_users_to_itself_and_nobody_else(on
     assert all(before == after or (before in "abc" and after == growing.name) for before, after in moved)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0.1, 1000.0), min_size=2, max_size=5), st.data())
 def test_a_weight_that_grows_moves_users_only_to_its_arm(weights, data):
     arms = [Arm(f"arm{number}", "m", weight=weight) for number, weight in enumerate(weights)]
@@ -160,3 +162,11 @@ def timed(users):
     for user in users:
         assigned_arm(ROUTES, user, NOBODY)
     return (time.perf_counter() - begun) / len(users)
+
+
+def test_half_canary_and_half_control_leave_nobody_to_the_stable_arms():
+    halves = Routes(1, (
+        Arm("stable", "a", weight=1.0), Arm("new", "b", "canary", share=0.5), Arm("old", "a", "control", share=0.5),
+    ))  # fmt: skip
+    arms = {assigned_arm(halves, f"user {number}", random.Random(0)).name for number in range(2000)}
+    assert arms == {"new", "old"}

@@ -1,0 +1,1 @@
+"""The console at `/`: a page that shows panels which are handed in."""
