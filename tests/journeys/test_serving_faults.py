@@ -4,14 +4,13 @@ Three servers are begun one after the other with the same routes: what was ended
 """
 
 import io
-import json
 import os
 import shutil
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,11 +21,20 @@ from PIL import Image
 from scipy.stats import chisquare
 
 from tests.serving import (
-    Burden, Reply, Server, at_once, children_of, file_of, is_there, reply_on, serving, small_package,
+    Burden,
+    Reply,
+    Server,
+    at_once,
+    children_of,
+    file_of,
+    is_there,
+    reply_on,
+    serving,
+    small_package,
     until_as_before,
 )  # fmt: skip
-from vitrail.serving.assignment import assigned_arm
-from vitrail.serving.routes import Arm, Routes
+from vitrail.traffic.assignment import assigned_arm
+from vitrail.traffic.routes import Arm, Routes
 
 WEIGHTS = {"ants": 80.0, "bees": 20.0}
 ROUTES = Routes(1, tuple(Arm(name, name, weight=weight) for name, weight in WEIGHTS.items()))
@@ -205,7 +213,7 @@ def test_models_are_exchanged_under_load_and_no_request_fails(fragile: Server, s
         fragile.until(lambda: not is_there(old))
         time.sleep(1.0)
         fragile.put_routes(arms, {"ants": small_packages["ants"].parent / "nowhere"})
-        fragile.until(lambda: "is not in force here" in fragile.get("/v1/health").json["problem"], seconds=40)
+        fragile.until(lambda: "not in force here" in (fragile.get("/v1/health").json["problem"] or ""), seconds=40)
     finally:
         ended.set()
         for thread in threads:

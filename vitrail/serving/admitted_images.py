@@ -45,9 +45,9 @@ class AdmittedImages:
         file = io.BytesIO(content)
         reader = reader_of(content[:BEGINNING_BYTES], "image")
         if reader is PHOTOGRAPHS:  # the header alone: frames, of which there may be a million, are not counted
-            with named_faults("image", reader), explained(file, max_pixels=self._max_pixels):
-                with Image.open(file) as image:
-                    size, kind = image.size, image.format or ""
+            explaining = explained(file, max_pixels=self._max_pixels)
+            with named_faults("image", reader), explaining, Image.open(file) as image:
+                size, kind = image.size, image.format or ""
         else:
             header = header_of(file, name="image")
             size, kind = (header.width, header.height), header.format

@@ -192,7 +192,8 @@ def _of_form(content: bytes, content_type: str, most_images: int) -> PredictBody
 
 
 def _completed(body: PredictBody, words: Iterable[tuple[str, str]]) -> PredictBody:
-    """With what address or form say beside the images."""
+    """With what address or form say beside the images, which goes before what the body says."""
+    _check_words(body.user_id, body.attributes)
     user_id, attributes = body.user_id, dict(body.attributes)
     for name, value in words:
         if name == "user_id":

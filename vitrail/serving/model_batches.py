@@ -1,4 +1,4 @@
-"""In a model process: images that wait, batches that are computed, and faults that stay with the image they belong to."""
+"""In a model process: images that wait, batches that are computed, and faults that stay with their own image."""
 
 import re
 import threading
@@ -110,7 +110,7 @@ class ModelBatches:
             self._tell({"kind": "expired", "id": image.number})
 
     def _compute(self, batch: Sequence[Decoded]) -> None:
-        """In halves where it fails: an image that cannot be computed, or memory that is short, is no fault of others."""
+        """In halves where it fails: an image that cannot be computed, or a lack of memory, is no fault of others."""
         began = time.perf_counter()
         try:
             answers = self._answered(np.stack([image.pixels for image in batch]))

@@ -55,7 +55,7 @@ def main() -> None:
     try:
         model = _Model(order, line)
     except Exception as error:  # noqa: BLE001 - whatever keeps a model from being loaded is told
-        print(f"model {sys.argv[-1]}: {error}", file=sys.stderr)  # whole, for the operator's log
+        sys.stderr.write(f"model {sys.argv[-1]}: {error}\n")  # whole, for the operator's log
         with contextlib.suppress(OSError):
             line.send({"kind": "refused", "reason": reason_of(error), "hint": getattr(error, "hint", None)})
         return

@@ -1,8 +1,8 @@
 """The OpenAPI document of a server: every address, what it takes and what it answers."""
 
+from importlib.metadata import version
 from typing import Any
 
-from vitrail import __version__
 from vitrail.serving.api_schemas import ATTRIBUTE, TEXT, USER_ID, Schema, answer_schemas, ref, request_schemas
 from vitrail.serving.figures_api import WINDOW
 from vitrail.serving.keys import Keys, Right
@@ -37,7 +37,8 @@ def openapi_document(keys: Keys) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Vitrail", "version": __version__, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "title": "Vitrail", "version": version("vitrail"),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "Answers of image classifiers. Errors have a stable code, words and a hint.",
         },
         "paths": {path: _path(path, methods, needed) for path, methods in _paths().items()},

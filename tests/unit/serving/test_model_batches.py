@@ -38,9 +38,8 @@ class Bench:
             self.computed.append([int(each.flat[0]) for each in pixels])
             return answered(pixels)
 
-        self.batches = ModelBatches(
-            compute, self.open, tell=lambda *said: self.said.extend(said), after=lambda *_: None, **{"most": 16, "wait": 0.0, **sizes}
-        )  # fmt: skip
+        told = {"tell": lambda *said: self.said.extend(said), "after": lambda *_: None}
+        self.batches = ModelBatches(compute, self.open, **{"most": 16, "wait": 0.0, **told, **sizes})
 
     def ask(self, *numbers: int, seconds: float = 60.0) -> None:
         for number in numbers:
