@@ -1,6 +1,5 @@
-"""In a model process: images that wait, batches that are computed, and faults that stay with their own image."""
+"""In a model process: images that wait, batches that are computed, and faults that stay with their image."""
 
-import re
 import threading
 import time
 from collections import deque
@@ -9,13 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitrail.basics.printable import printable
 from vitrail.prediction.answers import Answers
 from vitrail.serving.batch_size import BatchSize
 from vitrail.serving.open_questions import OpenQuestions
-
-LONGEST_REASON = 300
-_FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s/:,;'\"]+/)+")
+from vitrail.serving.reasons import reason_of
 
 
 @dataclass(slots=True)
@@ -110,7 +106,7 @@ class ModelBatches:
             self._tell({"kind": "expired", "id": image.number})
 
     def _compute(self, batch: Sequence[Decoded]) -> None:
-        """In halves where it fails: an image that cannot be computed, or a lack of memory, is no fault of others."""
+        """In halves where it fails: an image that cannot be computed, or want of memory, is no fault of others."""
         began = time.perf_counter()
         try:
             answers = self._answered(np.stack([image.pixels for image in batch]))
@@ -135,18 +131,3 @@ class ModelBatches:
             )
         )  # fmt: skip
         self._after(answers, [row for row, image in enumerate(batch) if not image.is_probe])
-
-
-def reason_of(error: BaseException) -> str:
-    """An error in one line for strangers: kind and text, not where in whose folders it happened.
-
-    >>> reason_of(ValueError("no weights in /home/ada/runs/ants/package"))
-    'ValueError: no weights in …/package'
-    """
-    message = without_folders(getattr(error, "message", None) or str(error))
-    return f"{type(error).__name__}: {printable(' '.join(message.split()))}"[:LONGEST_REASON]
-
-
-def without_folders(text: str) -> str:
-    """A text whose paths are shortened to their last part."""
-    return _FOLDERS.sub("…/", text)

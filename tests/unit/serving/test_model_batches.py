@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vitrail.serving.model_batches import Decoded, ModelBatches, reason_of, without_folders
+from vitrail.serving.model_batches import Decoded, ModelBatches
 from vitrail.serving.open_questions import OpenQuestions
+from vitrail.serving.reasons import reason_of, without_folders
 
 
 class Answered(list):
@@ -38,8 +39,10 @@ class Bench:
             self.computed.append([int(each.flat[0]) for each in pixels])
             return answered(pixels)
 
-        told = {"tell": lambda *said: self.said.extend(said), "after": lambda *_: None}
-        self.batches = ModelBatches(compute, self.open, **{"most": 16, "wait": 0.0, **told, **sizes})
+        self.batches = ModelBatches(
+            compute, self.open, tell=lambda *said: self.said.extend(said), after=lambda *_: None,
+            **{"most": 16, "wait": 0.0, **sizes},
+        )  # fmt: skip
 
     def ask(self, *numbers: int, seconds: float = 60.0) -> None:
         for number in numbers:
