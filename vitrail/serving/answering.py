@@ -135,10 +135,9 @@ class Answering:
         why: list[str] = []
         for name in order_of_models(routes, arm):
             model = self._fleet.models.get(name)
-            if model is None:  # routes have changed while another one failed
-                continue
-            if model.state == "loading" and not model.has_answered:
-                why.append(f"model {name} {model.why}")
+            if model is None or (model.state == "loading" and not model.has_answered):
+                # None: the routes have changed while another one failed
+                why.append(f"model {name} {'is not served any more' if model is None else model.why}")
                 continue
             permit = self._breakers.admitted(name)
             if permit is None:

@@ -63,8 +63,10 @@ class BatchSize:
 
     def worth(self) -> int:
         """How many images are worth computing together, if there are so many."""
-        if not self._spread():  # all were of one size: nothing is known
-            return min(self._most, 2 * self._costs[-1][0]) if self._costs else 1
+        if not self._costs:
+            return self._most
+        if not self._spread():  # all were of one size: a little more is tried
+            return min(self._most, 2 * self._costs[-1][0])
         base, slope = self._line()
         best = 1
         while best < self._most and (base / best - base / (best + 1)) > WORTH * (base / best + slope):

@@ -73,7 +73,6 @@ class GuardedProtocol(HttpToolsProtocol):
         """He is gone."""
         for timer in (self._reading, self._writing, self._closing):
             _stop(timer)
-        self._reading = self._writing = self._closing = None
         self._is_deaf = True
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
@@ -98,7 +97,6 @@ class GuardedProtocol(HttpToolsProtocol):
         """He does."""
         super().resume_writing()
         _stop(self._writing)
-        self._writing = None
 
     # ------------------------------------------------------------------------------------------- a request
 
@@ -134,7 +132,6 @@ class GuardedProtocol(HttpToolsProtocol):
         """The body is whole, too."""
         self._reads_body = False
         _stop(self._reading)
-        self._reading = None
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -153,7 +150,6 @@ class GuardedProtocol(HttpToolsProtocol):
             if not cycle.more_body:
                 cycle.keep_alive, self._is_deaf = False, True
                 _stop(self._reading)
-                self._reading = None
                 return
             cycle.disconnected = True
             cycle.message_event.set()
@@ -170,7 +166,6 @@ class GuardedProtocol(HttpToolsProtocol):
         is_sending = self._reads_head or self._reads_body
         self._is_deaf = True
         _stop(self._reading)
-        self._reading = None
         if is_sending and transport.can_write_eof():
             transport.write_eof()
             self.flow.resume_reading()

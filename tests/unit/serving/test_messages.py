@@ -42,7 +42,7 @@ def test_messages_come_out_as_they_went_in_however_the_bytes_are_cut() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_message_is_no_message_and_is_not_waited_for(content: bytes) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError):  # whatever it says, the process is ended
         heard(content)
 
 
