@@ -23,7 +23,7 @@ def made_up_service(arms: Sequence[Arm] = (), *, facts: Mapping[str, Any] | None
     """Routes of these arms are in force, and their models answer; without `facts` they are being loaded."""
     settings = ServingSettings.gather()
     asked = Routes(1, tuple(arms) or (Arm("ants", "ants", weight=1.0),), **routes)
-    service = Service(asked, {}, settings, SharedState(SystemClock()), tell=lambda _: None)
+    service = Service(asked, {}, settings, SharedState(SystemClock(), settings.truths), tell=lambda _: None)
     if arms:
         service.fleet.routes = asked
         service.fleet.models = {name: _model(name, settings, facts) for name in asked.models}

@@ -157,9 +157,11 @@ def test_breakers_say_who_is_left_alone_why_and_for_how_long() -> None:
 
 def test_last_errors_are_those_of_arms_models_and_the_server_newest_first() -> None:
     service = made_up_service(ARMS)
-    for source in ("next", "bees", "(routes)", "(server)"):
+    for source in ("next", "bees", "bees", "(routes)", "(server)"):
         service.errors.add(source, "kind", f"of {source}")
     said = words("errors", service)
+
+    assert "bees kind, 2 times of bees" in said
 
     places = [said.index(f"of {source}") for source in ("(server)", "(routes)", "bees", "next")]
     assert places == sorted(places)

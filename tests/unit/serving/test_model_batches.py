@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vitrail.serving.model_batches import Decoded, ModelBatches, reason_of, without_folders
+from vitrail.serving.model_batches import Decoded, ModelBatches
 from vitrail.serving.open_questions import OpenQuestions
+from vitrail.serving.reasons import reason_of, without_folders
 
 
 class Answered(list):
@@ -48,8 +49,7 @@ class Bench:
             self.batches.add(Decoded(number, time.monotonic() + seconds, pixels, 0.0))
 
     def run(self) -> dict[int, str]:
-        self.batches.end()
-        self.batches.run()
+        self.batches.compute()
         return {said["id"]: said["kind"] for said in self.said}
 
 
@@ -97,15 +97,49 @@ def test_a_model_with_answers_to_spare_or_too_few_has_failed_and_its_thread_live
 
 def test_a_batch_that_may_wait_is_filled_but_does_not_wait_when_it_is_full() -> None:
     bench = Bench(Answered, most=4, wait=5.0)
-    running = threading.Thread(target=bench.batches.run)
-    running.start()
     began = time.monotonic()
-    bench.ask(1, 2, 3, 4)
-    while len(bench.said) < 4 and time.monotonic() - began < 4:
-        time.sleep(0.005)
-    bench.batches.end()
-    running.join()
+    bench.ask(1)
+    computing = threading.Thread(target=bench.batches.compute)
+    computing.start()
+    bench.ask(2, 3, 4)
+    computing.join()
     assert bench.computed == [[1, 2, 3, 4]] and time.monotonic() - began < 4
+
+
+def test_what_comes_while_one_thread_computes_is_computed_by_that_thread_and_no_other() -> None:
+    begun, go_on, threads = threading.Event(), threading.Event(), set[int]()
+
+    def answered(pixels: np.ndarray) -> Answered:
+        threads.add(threading.get_ident())
+        begun.set()
+        assert go_on.wait(5)
+        return Answered(pixels)
+
+    bench = Bench(answered)
+    bench.ask(1)
+    computing = threading.Thread(target=bench.batches.compute)
+    computing.start()
+    assert begun.wait(5)
+    bench.ask(2)
+    bench.batches.compute()  # returns at once
+    go_on.set()
+    computing.join()
+    assert bench.computed == [[1], [2]] and len(threads) == 1 and threads != {threading.get_ident()}
+
+
+def test_more_is_decoded_first_only_where_a_larger_batch_is_cheaper() -> None:
+    for seconds, wanted in ((0.0, False), (0.02, True)):  # of a batch, whatever its size; beside a microsecond an image
+
+        def answered(pixels: np.ndarray, seconds: float = seconds) -> Answered:
+            time.sleep(seconds + 0.01 * len(pixels) * (seconds == 0.0))
+            return Answered(pixels)
+
+        bench = Bench(answered)
+        for numbers in ((1,), (2, 3), (4, 5, 6, 7)):
+            bench.ask(*numbers)
+            bench.run()
+        bench.ask(8)
+        assert bench.batches.wants_more() is wanted
 
 
 @pytest.mark.parametrize(
