@@ -24,8 +24,9 @@ MEANINGS = {
     400: "The request makes no sense.", 401: "There is no key, or a wrong one.",
     403: "The request came by a foreign name or from a foreign page.", 404: "There is no such thing.",
     405: "Not with this method.", 408: "The body did not come in time.", 409: "It contradicts what there is.",
-    413: "More than is taken.", 415: "The body is of a type that is not taken.",
-    422: "The image cannot be read, or may not be.", 500: "The server made a mistake.",
+    413: "More than is taken.", 414: "The address is too long.", 415: "The body is of a type that is not taken.",
+    422: "The image cannot be read, or may not be.", 431: "The headers are too many or too long.",
+    500: "The server made a mistake.",
     503: "No model answers now, or too much waits already.", 504: "There was no answer in time.",
 }  # fmt: skip
 
@@ -55,7 +56,7 @@ def _path(path: str, methods: dict[str, dict[str, Any]], needed: dict[Right, boo
     for method, told in methods.items():
         right: Right | None = told.get("right")
         guarded = right is not None and needed[right]
-        refusals = sorted({*told.get("refused", ()), *((401,) if guarded else ()), 403, 405, 500})
+        refusals = sorted({*told.get("refused", ()), *((401,) if guarded else ()), 403, 405, 414, 431, 500})
         whole[method] = {
             "operationId": told["name"], "summary": told["summary"], "tags": [told["tag"]],
             "parameters": told.get("parameters", []),
