@@ -127,19 +127,23 @@ def test_what_comes_while_one_thread_computes_is_computed_by_that_thread_and_no_
     assert bench.computed == [[1], [2]] and len(threads) == 1 and threads != {threading.get_ident()}
 
 
-def test_more_is_decoded_first_only_where_a_larger_batch_is_cheaper() -> None:
-    for seconds, wanted in ((0.0, False), (0.02, True)):  # of a batch, whatever its size; beside a microsecond an image
+@pytest.mark.parametrize(("base", "per_image", "wanted"), [(0.0, 0.01, False), (0.02, 0.0, True)])
+def test_more_is_decoded_first_only_where_a_larger_batch_is_cheaper(
+    base: float, per_image: float, wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
 
-        def answered(pixels: np.ndarray, seconds: float = seconds) -> Answered:
-            time.sleep(seconds + 0.01 * len(pixels) * (seconds == 0.0))
-            return Answered(pixels)
+    def answered(pixels: np.ndarray) -> Answered:
+        now[0] += base + per_image * len(pixels)
+        return Answered(pixels)
 
-        bench = Bench(answered)
-        for numbers in ((1,), (2, 3), (4, 5, 6, 7)):
-            bench.ask(*numbers)
-            bench.run()
-        bench.ask(8)
-        assert bench.batches.wants_more() is wanted
+    bench = Bench(answered)
+    for numbers in ((1,), (2, 3), (4, 5, 6, 7)):
+        bench.ask(*numbers)
+        bench.run()
+    bench.ask(8)
+    assert bench.batches.wants_more() is wanted
 
 
 @pytest.mark.parametrize(
