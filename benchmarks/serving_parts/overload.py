@@ -10,7 +10,7 @@ from benchmarks.serving_parts.requests import image_file, written_requests
 from benchmarks.serving_parts.servers import Running, ours, running
 
 DEADLINE_SECONDS = 2.0
-CLIENTS = 16
+CLIENTS = 8
 """That keep it busy all the time: the full load."""
 SECONDS, WARM_SECONDS, TURNS = 6.0, 3.0, 3
 
