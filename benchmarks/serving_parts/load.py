@@ -64,6 +64,11 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        self._load.connections.add(self)
+
+    def close(self) -> None:
+        """Nothing more is asked."""
+        self._transport.abort()
 
     def ask(self, due: float) -> None:
         """A question that was due then."""
@@ -107,6 +112,7 @@ class _Load:
     idle: list[_Connection] = field(default_factory=list)
     due: list[float] = field(default_factory=list)
     connecting: set[Any] = field(default_factory=set)
+    connections: set[_Connection] = field(default_factory=set)
     opened: int = 0
     ended: bool = False
 
@@ -127,6 +133,7 @@ class _Load:
 
     def lost(self, connection: _Connection) -> None:
         self.opened -= 1
+        self.connections.discard(connection)
         if connection in self.idle:
             self.idle.remove(connection)
         if self.order.clients and not self.ended:
@@ -186,6 +193,8 @@ async def figures(order: LoadOrder) -> dict[str, Any]:
     await (load.closed_loop(end) if order.clients else load.open_loop(began, end))
     share = (time.process_time() - busy) / (time.perf_counter() - began)
     unanswered = await load.until_all_are_answered(GRACE_SECONDS)
+    for connection in tuple(load.connections):
+        connection.close()
     found = figures_of_load(load.answered, first=first, end=end, by_due_time=not order.clients)
     return {**found, "unanswered": unanswered, "load_core_share": round(share, 3)}
 

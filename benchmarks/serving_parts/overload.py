@@ -10,8 +10,8 @@ from benchmarks.serving_parts.requests import image_file, written_requests
 from benchmarks.serving_parts.servers import Running, ours, running
 
 DEADLINE_SECONDS = 2.0
-CLIENTS = 16
-"""That keep it busy all the time: the full load."""
+CLIENTS = {"nothing": 64, "photographs": 8}
+"""That keep it busy all the time without waiting for too long: the full load."""
 SECONDS, WARM_SECONDS, TURNS = 6.0, 3.0, 3
 
 
@@ -24,16 +24,17 @@ def overload(repeats: int, smoke: bool) -> dict[str, Any]:
             packages["photographs"] = (
                 written_package(folder / "photographs", "vit_small_patch16_224"), image_file(500, 375)
             )  # fmt: skip
-        return {name: _of(package, image, repeats, smoke) for name, (package, image) in packages.items()}
+        return {name: _of(*given, CLIENTS[name], repeats, smoke) for name, given in packages.items()}
 
 
-def _of(package: Path, image: bytes, repeats: int, smoke: bool) -> dict[str, Any]:
+def _of(package: Path, image: bytes, clients: int, repeats: int, smoke: bool) -> dict[str, Any]:
     way = ours(
         package, written_requests(package.parent, image)["form"],
         "--set", f"deadline_seconds={DEADLINE_SECONDS}", "--set", f"model_seconds={DEADLINE_SECONDS}",
     )  # fmt: skip
     with running({"ours": way}) as servers:
-        rounds = [_round(servers["ours"], seed, smoke) for seed in range(1 if smoke else TURNS * repeats)]
+        turns = range(1 if smoke else TURNS * repeats)
+        rounds = [_round(servers["ours"], clients, seed, smoke) for seed in turns]
     names = [name for name in rounds[0] if all(name in each for each in rounds)]
     return {
         "deadline_seconds": DEADLINE_SECONDS,
@@ -41,9 +42,9 @@ def _of(package: Path, image: bytes, repeats: int, smoke: bool) -> dict[str, Any
     }  # fmt: skip
 
 
-def _round(server: Running, seed: int, smoke: bool) -> dict[str, float]:
+def _round(server: Running, clients: int, seed: int, smoke: bool) -> dict[str, float]:
     long, warm = (0.5, 0.2) if smoke else (SECONDS, WARM_SECONDS)
-    full = server.load(clients=CLIENTS, seconds=long, warm_seconds=warm)
+    full = server.load(clients=clients, seconds=long, warm_seconds=warm)
     twice = server.load(rate=2 * full["per_second"], seconds=long, warm_seconds=warm, seed=seed)
     asked = sum(twice["statuses"].values())
     refused, times = twice["statuses"].get("503", 0), twice.get("milliseconds_of_503", {})
