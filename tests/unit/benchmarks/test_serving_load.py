@@ -1,4 +1,4 @@
-"""The load that servers are measured with: its arithmetic, and that a question that had to wait was due all the while."""
+"""Arithmetic of the load generator, and a smoke run against a real server."""
 
 import asyncio
 from pathlib import Path
