@@ -7,12 +7,13 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import torch
 
-from vitrail.basics.errors import UnreadableImageError, VitrailError
+from vitrail.basics.errors import PackageError, UnreadableImageError, VitrailError
 from vitrail.data.workers import usable_cores
 from vitrail.models.seal import package_digest
 from vitrail.prediction.predictor import Predictor, load
@@ -168,7 +169,13 @@ class LoadedModel:
 
 
 def _loaded(order: ModelOrder) -> Predictor:
-    """Loaded, verified, converted and warm."""
+    """Loaded, verified, converted and warm.
+
+    Raises:
+        PackageError: it is damaged, or another one than was asked for lies there by now.
+    """
+    if order.digest and package_digest(Path(order.package)) != order.digest:
+        raise PackageError("the package has changed since it was asked for", hint="ask for it again")
     if order.threads:
         torch.set_num_threads(order.threads)
     return load(order.package, device=order.device, runtime=order.runtime).prepare()
