@@ -32,7 +32,7 @@ def made_up_service(arms: Sequence[Arm] = (), *, facts: Mapping[str, Any] | None
 
 
 def _model(name: str, settings: ServingSettings, facts: Mapping[str, Any] | None) -> ServedModel:
-    order = model_order("nowhere", settings)
+    order = model_order("nowhere", "", settings)
     model = ServedModel(name, order, model_bounds(settings), told=lambda *_: None, shifted=lambda *_: None)
     if facts is not None:
         model._life.facts, model._life.state, model._life.why = dict(facts), "ready", "answers"
