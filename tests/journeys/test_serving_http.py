@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.serving import (
-    Burden, Neighbour, Reply, Server, all_from, at_once, file_of, reply_on, until_as_before,
+    Burden,
+    Neighbour,
+    Reply,
+    Server,
+    all_from,
+    at_once,
+    file_of,
+    reply_on,
+    until_as_before,
 )  # fmt: skip
 
 JPEG = file_of(3)
@@ -173,12 +181,16 @@ RAW = {
     "CONNECT": (b"CONNECT evil.example:443 HTTP/1.1\r\n" + LOCAL + b"\r\n", 400, "bad_request"),
     "two lengths": (HEAD + b"Content-Length: 3\r\nContent-Length: 5\r\n\r\nabcde", 400, "bad_request"),
     "a length below nothing": (HEAD + b"Content-Length: -1\r\n\r\n", 400, "bad_request"),
-    "a length and chunks": (HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "bad_request"),
+    "a length and chunks": (
+        HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "bad_request"
+    ),
     "chunks that are none": (CHUNKED + b"zz\r\nhello", 400, "bad_request"),
     "chunks beyond the cap": (CHUNKED + (b"80000\r\n" + b"x" * 0x80000 + b"\r\n") * 8, 413, "too_large"),
     "a length beyond the cap": (HEAD + b"Content-Length: 99999999999\r\n\r\n" + b"x" * 300_000, 413, "too_large"),
     "a length that is too long": (HEAD + b"Content-Length: 5000\r\n\r\n" + b"x" * 100, 408, "slow_request"),
-    "no body where nobody wants one": (b"GET /healthz HTTP/1.1\r\n" + LOCAL + b"Content-Length: 9999\r\n\r\n", 200, None),
+    "no body where nobody wants one": (
+        b"GET /healthz HTTP/1.1\r\n" + LOCAL + b"Content-Length: 9999\r\n\r\n", 200, None
+    ),
     "HTTP/1.0": (b"GET /healthz HTTP/1.0\r\n" + LOCAL + b"\r\n", 200, None),
     "no host": (b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 403, "forbidden"),
     "an address that is a URL": (b"GET http://evil.example/healthz HTTP/1.0\r\n" + LOCAL + b"\r\n", 200, None),
@@ -256,7 +268,9 @@ def test_rubbish_behind_a_request_takes_no_answer_from_it(server: Server) -> Non
 def test_a_client_may_ask_whether_to_send_the_body_at_all(server: Server) -> None:
     def said(length: int) -> bytes:
         with socket.create_connection((server.host, server.port), timeout=5) as connection:
-            connection.sendall(HEAD + b"Connection: close\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % length)
+            connection.sendall(
+                HEAD + b"Connection: close\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % length
+            )
             first = connection.recv(4096)
             if first.startswith(b"HTTP/1.1 100"):
                 connection.sendall(JPEG)

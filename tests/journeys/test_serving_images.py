@@ -1,4 +1,4 @@
-"""Hostile, broken and odd images sent to a real server: refused before they cost anything, or answered as everywhere."""
+"""Hostile, broken and odd images, sent to a real server: refused before they cost anything, or answered as ever."""
 
 import io
 import struct

@@ -29,9 +29,9 @@ class KeeperSettings(Settings):
 
     interval_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How often the database is written and read."""
-    keep_days: Annotated[float, Field(gt=0)] = 30.0
+    keep_days: Annotated[float, Field(gt=0, le=36_500)] = 30.0
     """Figures older than this are removed from the database."""
-    keep_answers_days: Annotated[float, Field(gt=0)] = 30.0
+    keep_answers_days: Annotated[float, Field(gt=0, le=36_500)] = 30.0
     """Answers older than this are removed, with their truths: a truth that comes later is about an unknown request."""
 
 

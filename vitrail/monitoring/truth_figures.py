@@ -40,7 +40,7 @@ class JudgedAnswer(NamedTuple):
 class TruthSettings(Settings):
     """How groups are compared: as `vitrail evaluate` does."""
 
-    least_group: Annotated[int, Field(ge=1)] = LEAST_GROUP
+    least_group: Annotated[int, Field(ge=1, le=1_000_000)] = LEAST_GROUP
     """Answers with a truth that a group needs to be compared."""
     fair_below: Annotated[float, Field(gt=0, lt=1)] = FAIR_BELOW
     """A difference in accuracy between groups from here on is unfair: 0.1 is ten points of a hundred."""

@@ -59,7 +59,7 @@ def described_parts(document: dict[str, Any], address: str) -> list[dict[str, An
             "parameters": [
                 _row(each["name"], each["schema"], text=each.get("description")) for each in told["parameters"]
             ],
-            "takes": [_row(kind, each["schema"]) for kind, each in _content(told.get("requestBody", {}))],
+            "takes": _taken_rows(told.get("requestBody", {})),
             "answers": [_answer_row(status, response) for status, response in told["responses"].items()],
         }
         for path, methods in document["paths"].items()
@@ -84,15 +84,31 @@ def _content(told: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
     return told.get("content", {}).items()
 
 
+def _taken_rows(told: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for every kind of body, with all types that it may have."""
+    types: dict[Markup, list[str]] = {}
+    for kind, content in _content(told):
+        types.setdefault(schema_words(content["schema"]), []).append(kind)
+    return [{"name": ", ".join(names), "always": True, "kind": words, "text": None} for words, names in types.items()]
+
+
 def _answer_row(status: str, response: dict[str, Any]) -> dict[str, Any]:
-    row = {"name": status, "always": True, "text": response["description"], "kind": ""}
+    row = {"name": status, "always": True, "text": _with_code(response["description"]), "kind": ""}
     schemas = [content["schema"] for _, content in _content(response)]
     return {**row, "kind": schema_words(schemas[0])} if status < "300" and schemas else row
 
 
 def _row(name: str, schema: dict[str, Any], *, text: str | None = None, always: bool = True) -> dict[str, Any]:
     said = text or schema.get("description") or schema.get("items", {}).get("description")
-    return {"name": name, "always": always, "kind": schema_words(schema), "text": said}
+    return {"name": name, "always": always, "kind": schema_words(schema), "text": said and _with_code(said)}
+
+
+def _with_code(text: str) -> Markup:
+    """What stands between backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if odd % 2 else part for odd, part in enumerate(parts)
+    )
 
 
 def schema_words(schema: dict[str, Any]) -> Markup:

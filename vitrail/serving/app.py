@@ -88,18 +88,18 @@ class Api:
 
     async def _unless_gone(self, request: Request, work: Awaitable[Any]) -> Any:
         """What `work` gives, or its end as soon as whoever asked has gone."""
-        task = asyncio.ensure_future(work)
-        gone = asyncio.ensure_future(_until_gone(request))
+        mine = asyncio.current_task()
+        assert mine is not None
+        watching = asyncio.ensure_future(_cancel_when_gone(request, mine))
         try:
-            await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise Refusal("bad_request", "whoever asked is gone")
-            return task.result()
+            return await work
+        except asyncio.CancelledError:
+            if watching.done():
+                mine.uncancel()
+                raise Refusal("bad_request", "whoever asked is gone") from None
+            raise
         finally:
-            for each in (task, gone):
-                if not each.done():
-                    each.cancel()
-            await asyncio.gather(task, gone, return_exceptions=True)
+            watching.cancel()
 
 
 def application(service: Service, keys: Keys, *, pages: list[Route]) -> Starlette:
@@ -144,10 +144,11 @@ def application(service: Service, keys: Keys, *, pages: list[Route]) -> Starlett
     )
 
 
-async def _until_gone(request: Request) -> None:
+async def _cancel_when_gone(request: Request, task: "asyncio.Task[Any]") -> None:
     """The body has been read: what comes now is only the end of the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    task.cancel()
 
 
 def _timing(answer: Answer, whole: float) -> dict[str, str]:

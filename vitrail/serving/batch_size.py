@@ -8,8 +8,8 @@ REMEMBERED = 64
 WORTH = 0.05
 """A larger batch must make an image so much cheaper than the smaller one: else it only makes the first ones wait."""
 
-TRY_ALL_EVERY = 50
-"""Every so many batches take all that wait, so that it is noticed when larger ones begin to pay."""
+TRY_MORE_EVERY = 50
+"""Every so many batches are twice as large, so that it is noticed when larger ones begin to pay."""
 
 
 class BatchSize:
@@ -53,21 +53,39 @@ class BatchSize:
             waiting: images that are ready.
             seconds_left: until the first of them is too late.
         """
-        most = min(waiting, self._most)
-        spread = len(self._costs) * self._squares - self._images**2  # 0: all were of one size
-        if most <= 1 or spread == 0 or self._batches % TRY_ALL_EVERY == 0:
-            return max(1, most)
-        base, slope = self._line()
-        best = 1
-        while best < most and (base / best - base / (best + 1)) > WORTH * (base / best + slope):
-            best += 1
-        while best > 1 and base + slope * best > seconds_left:
+        best, most = self.worth(), min(waiting, self._most)
+        if self._batches % TRY_MORE_EVERY == 0:
+            best *= 2
+        best = max(1, min(best, most))
+        while best > 1 and self._expected(best) > seconds_left:
             best -= 1
         return best
+
+    def worth(self) -> int:
+        """How many images are worth computing together, if there are so many."""
+        if not self._costs:
+            return self._most
+        if not self._spread():  # all were of one size: a little more is tried
+            return min(self._most, 2 * self._costs[-1][0])
+        base, slope = self._line()
+        best = 1
+        while best < self._most and (base / best - base / (best + 1)) > WORTH * (base / best + slope):
+            best += 1
+        return best
+
+    def _expected(self, images: int) -> float:
+        """Seconds of a batch."""
+        if not self._spread():
+            return self.per_image() * images
+        base, slope = self._line()
+        return base + slope * images
+
+    def _spread(self) -> int:
+        return len(self._costs) * self._squares - self._images**2
 
     def _line(self) -> tuple[float, float]:
         """a and b by least squares, neither below zero."""
         count, images, seconds = len(self._costs), self._images, self._seconds
-        slope = (count * self._products - images * seconds) / (count * self._squares - images**2)
+        slope = (count * self._products - images * seconds) / self._spread()
         slope = min(max(slope, 0.0), seconds / images)
         return max(seconds - slope * images, 0.0) / count, slope

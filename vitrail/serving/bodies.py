@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
+from vitrail.serving.forms import form_parts
 from vitrail.serving.refusals import Refusal
 
 LONGEST_USER_ID = 256
@@ -179,8 +180,6 @@ def _decoded(text: Any) -> bytes:
 
 
 def _of_form(content: bytes, content_type: str, most_images: int) -> PredictBody:
-    from vitrail.serving.forms import form_parts
-
     images, words = form_parts(content, content_type, most_images=most_images)
     if not images:
         raise Refusal("bad_request", "the form holds no image", hint="curl -F image=@photo.jpg")
@@ -192,7 +191,8 @@ def _of_form(content: bytes, content_type: str, most_images: int) -> PredictBody
 
 
 def _completed(body: PredictBody, words: Iterable[tuple[str, str]]) -> PredictBody:
-    """With what address or form say beside the images."""
+    """With what address or form say beside the images, which goes before what the body says."""
+    _check_words(body.user_id, body.attributes)
     user_id, attributes = body.user_id, dict(body.attributes)
     for name, value in words:
         if name == "user_id":

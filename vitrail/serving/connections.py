@@ -64,15 +64,15 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.transport = _Lingering(transport, self._close)  # type: ignore[assignment]
         if len(self.connections) > self._bounds.most + RESERVED:
-            self._refuse(_BUSY)
+            self.transport.write(_as_bytes(_BUSY))
+            self.transport.close()
             return
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """He is gone."""
-        self._reading, self._writing, self._closing = (
-            _stopped(each) for each in (self._reading, self._writing, self._closing)
-        )
+        for timer in (self._reading, self._writing, self._closing):
+            _stop(timer)
         self._is_deaf = True
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
@@ -96,7 +96,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """He does."""
         super().resume_writing()
-        self._writing = _stopped(self._writing)
+        _stop(self._writing)
 
     # ------------------------------------------------------------------------------------------- a request
 
@@ -131,7 +131,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The body is whole, too."""
         self._reads_body = False
-        self._reading = _stopped(self._reading)
+        _stop(self._reading)
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -149,7 +149,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if cycle is not None and not cycle.response_complete:
             if not cycle.more_body:
                 cycle.keep_alive, self._is_deaf = False, True
-                self._reading = _stopped(self._reading)
+                _stop(self._reading)
                 return
             cycle.disconnected = True
             cycle.message_event.set()
@@ -165,7 +165,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         is_sending = self._reads_head or self._reads_body
         self._is_deaf = True
-        self._reading = _stopped(self._reading)
+        _stop(self._reading)
         if is_sending and transport.can_write_eof():
             transport.write_eof()
             self.flow.resume_reading()
@@ -180,7 +180,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._wait(self._bounds.head_seconds)
 
     def _wait(self, seconds: float) -> None:
-        _stopped(self._reading)
+        _stop(self._reading)
         self._reading = self.loop.call_later(seconds, self._give_up)
 
     def _give_up(self) -> None:
@@ -220,6 +220,6 @@ def _as_bytes(refusal: Refusal) -> bytes:
     return f"HTTP/1.1 {status} {status.phrase}\r\n".encode() + head + b"\r\n" + bytes(response.body)
 
 
-def _stopped(timer: asyncio.TimerHandle | None) -> None:
+def _stop(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()

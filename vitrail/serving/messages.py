@@ -1,4 +1,4 @@
-"""What the front and a model process say to each other over a socket pair: a JSON object, and bytes where there are any.
+"""What the front and a model process say to each other over a socket pair: JSON objects, and bytes where needed.
 
 No pickle: a model process that was taken over by a hostile image can make its own answers wrong, but runs nothing in
 the front.

@@ -97,7 +97,7 @@ class ModelLife:
         return True
 
     def _say_all(self) -> None:
-        """Together: to wake another process once for all the requests that came at once is half the work of asking it."""
+        """Together: to wake another process once for all that came at once is half the work of asking it."""
         unsaid, self._unsaid = self._unsaid, []
         if self._writer is not None and not self._writer.is_closing():
             self._writer.writelines(unsaid)

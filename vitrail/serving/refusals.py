@@ -18,8 +18,8 @@ REASONS = {
     "internal": 500,
     "model_failed": 503,
     "not_ready": 503,
-    "overloaded": 503,
     "unavailable": 503,
+    "overloaded": 503,
     "too_late": 504,
 }
 """Code in the body → HTTP status. Programs may rely on the codes."""

@@ -36,7 +36,7 @@ def run_server(
     listening = listening_socket(settings.host, settings.port)
     address = shown_address(settings.host, listening)
     try:
-        state = opened_state(settings.state, server=settings.server or f"{socket.gethostname()}:{_port(listening)}")
+        state = opened_state(settings, server=settings.server or f"{socket.gethostname()}:{_port(listening)}")
         for line in announced(models, settings):
             tell(line)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from vitrail.basics.errors import InputError
 from vitrail.basics.settings import Settings
 from vitrail.monitoring.health import HealthLimits
+from vitrail.monitoring.keeper import KeeperSettings
+from vitrail.monitoring.truth_figures import TruthSettings
 from vitrail.serving.breaker import BreakerSettings
 
 ImageFormat = Literal["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "DICOM"]
@@ -102,6 +104,10 @@ class ServingSettings(Settings):
     """How a model is run."""
     health: HealthLimits
     """From where on an arm is called unwell."""
+    keeping: KeeperSettings
+    """How figures are kept."""
+    truths: TruthSettings
+    """How groups are compared, where truth comes back."""
 
     @model_validator(mode="after")
     def _limits_are_reachable(self) -> "ServingSettings":

@@ -23,7 +23,7 @@ def made_up_service(arms: Sequence[Arm] = (), *, facts: Mapping[str, Any] | None
     """Routes of these arms are in force, and their models answer; without `facts` they are being loaded."""
     settings = ServingSettings.gather()
     asked = Routes(1, tuple(arms) or (Arm("ants", "ants", weight=1.0),), **routes)
-    service = Service(asked, {}, settings, SharedState(SystemClock()), tell=lambda _: None)
+    service = Service(asked, {}, settings, SharedState(SystemClock(), settings.truths), tell=lambda _: None)
     if arms:
         service.fleet.routes = asked
         service.fleet.models = {name: _model(name, settings, facts) for name in asked.models}
@@ -32,7 +32,7 @@ def made_up_service(arms: Sequence[Arm] = (), *, facts: Mapping[str, Any] | None
 
 
 def _model(name: str, settings: ServingSettings, facts: Mapping[str, Any] | None) -> ServedModel:
-    order = model_order("nowhere", settings)
+    order = model_order("nowhere", "", settings)
     model = ServedModel(name, order, model_bounds(settings), told=lambda *_: None, shifted=lambda *_: None)
     if facts is not None:
         model._life.facts, model._life.state, model._life.why = dict(facts), "ready", "answers"

@@ -15,4 +15,4 @@ def truth(view: View) -> str:
     return render_page("console/truth.html", told=told, span=window_words(view.seconds))
 
 
-PANEL = Panel("truth", "Truth", truth)
+PANEL = Panel("truth", "Truth", truth, beside=True)
