@@ -112,7 +112,7 @@ def test_weights_that_are_no_numbers_are_rejected_and_nothing_else_is_tried(stor
     assert (result.outcome, result.against) == ("rejected", "colours@1")
     assert result.gate("loads").decision == "failed"
     assert result.gate("loads").said == (
-        "colours@3 cannot be used: blocks.0.attn.proj.bias holds NaN or infinity, finite weights were expected"
+        "it cannot be used: blocks.0.attn.proj.bias holds NaN or infinity, finite weights were expected"
     )
     assert {each.decision for each in result.gates[1:]} == {"not measured"}
     assert result.report.is_file()

@@ -101,7 +101,7 @@ def _judged(
         contest = _entered_contest(run, entered, (candidate, stable), started, policy, emit)
         gates = judged_gates(run, contest)
     except PackageError as error:
-        gates = list(refused_gates(entered.candidate.id, entered.candidate_folder, error))
+        gates = list(refused_gates(entered.candidate_folder, error))
     against = None if entered.stable is None else entered.stable.id
     outcome = outcome_of(gates, policy)
     return AdmissionResult(entered.candidate.id, against, outcome, gates, policy, run.path, run.path), contest

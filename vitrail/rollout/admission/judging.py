@@ -6,6 +6,7 @@ from pathlib import Path
 from vitrail.basics.errors import PackageError
 from vitrail.basics.events import Noted
 from vitrail.basics.run_folder import RunFolder
+from vitrail.data.split_images import fingerprint
 from vitrail.rollout.admission.contest import Contest
 from vitrail.rollout.admission.edge_cases import edge_cases_gate
 from vitrail.rollout.admission.gates import Gate
@@ -46,19 +47,21 @@ _NOTED = "tested"
 
 def judged_gates(run: RunFolder, contest: Contest) -> list[Gate]:
     """Every gate, in order; all are made, so that who is rejected hears all reasons at once."""
-    done = {line["gate"]["name"]: Gate(**line["gate"]) for line in run.all_noted(_NOTED)}
-    found = [Gate(LOADS, "passed", f"{contest.candidate.id} is loaded and answers")]
+    images = fingerprint(contest.candidate.judged.rows)
+    lines = [line for line in run.all_noted(_NOTED) if line["images"] == images]
+    done = {line["gate"]["name"]: Gate(**line["gate"]) for line in lines}
+    found = [Gate(LOADS, "passed", "it is loaded and answers")]
     for name, gate in GATES.items():
         made = done.get(name) or gate(contest)
         if name not in done:
-            run.note(_NOTED, gate=made.as_json())
+            run.note(_NOTED, images=images, gate=made.as_json())
         contest.emit(Noted(f"{name:<22} {made.decision}: {made.said}"))
         found.append(made)
     return found
 
 
-def refused_gates(version: str, folder: Path, error: PackageError) -> Sequence[Gate]:
+def refused_gates(folder: Path, error: PackageError) -> Sequence[Gate]:
     """Of a candidate that cannot be loaded, or whose answers are no numbers: nothing else can be tested."""
-    said = f"{version} cannot be used: {error.message.partition(chr(10))[0].removeprefix(f'{folder}: ')}"
+    said = f"it cannot be used: {error.message.partition(chr(10))[0].removeprefix(f'{folder}: ')}"
     rest = [Gate(name, "not measured", "the candidate does not answer") for name in GATES]
     return [Gate(LOADS, "failed", said), *rest]

@@ -11,6 +11,9 @@ import numpy as np
 
 from vitrail.prediction.predictor import load
 
+if sys.platform != "win32":
+    import resource
+
 IMAGES, BATCHES = 8, 3
 
 
@@ -19,8 +22,6 @@ def peak_bytes(status: Path = Path("/proc/self/status")) -> int:
     try:
         lines = status.read_text().splitlines()
     except OSError:  # not Linux
-        import resource
-
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most if sys.platform == "darwin" else most * 1024
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024

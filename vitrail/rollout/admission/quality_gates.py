@@ -59,7 +59,7 @@ def non_inferiority_gate(contest: Contest) -> Gate:
         return unopposed("non_inferiority")
     verdict = replacement(found.difference, margin=margin)
     figures = {"accuracy_improvement": found.difference.as_json(), "margin": margin, "verdict": verdict}
-    said = f"its accuracy differs by {found.difference.text()} on the same images; it may lose {percent(margin)}"
+    said = f"its accuracy differs by {found.difference.text()} on the same images; it may lose {margin:.3f}"
     if verdict == "may replace":
         return Gate("non_inferiority", "passed", said, None, figures)
     low = found.difference.low if found.difference.low is not None else -1.0

@@ -68,7 +68,7 @@ def shift_gate(contest: Contest) -> Gate:
     if isinstance(section, str):
         return not_measured("distribution_shift", section)
     verdict = section.sentences[0]
-    said = f"{contest.candidate.id}: {verdict.text}"
+    said = verdict.text
     figures = {"verdict": verdict.verdict, "figures": section.as_json()["figures"]}
     if verdict.verdict == "not enough images":
         return Gate("distribution_shift", "not enough evidence", said, None, figures)

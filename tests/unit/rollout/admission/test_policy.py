@@ -1,7 +1,10 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from vitrail.basics.errors import InputError
-from vitrail.rollout.admission.policy import AdmissionPolicy, asked_policy
+from vitrail.rollout.admission.policy import TESTS, AdmissionPolicy, asked_policy
 
 
 def test_a_policy_is_a_small_yaml_and_what_is_given_beside_it_goes_first(tmp_path):
@@ -12,6 +15,23 @@ def test_a_policy_is_a_small_yaml_and_what_is_given_beside_it_goes_first(tmp_pat
     assert asked_policy(None, {}) == AdmissionPolicy() and AdmissionPolicy().threshold == 0.95
     (tmp_path / "empty.yaml").write_text("")
     assert asked_policy(tmp_path / "empty.yaml", {}) == AdmissionPolicy()
+
+
+def test_the_policy_that_the_documents_show_is_one_and_their_table_names_every_test_and_bound(tmp_path):
+    text = (Path(__file__).parents[4] / "docs" / "versions.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    (tmp_path / "policy.yaml").write_text(shown)
+    policy = asked_policy(tmp_path / "policy.yaml", {})
+    assert policy.attributes == ("sex", "site") and policy.least_class_accuracy == 0.8
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([\d.]*) ?\|$", text, re.M)
+    assert [name for name, _ in rows] == list(TESTS)
+    usual, bounds = AdmissionPolicy(), {name: float(bound) for name, bound in rows if bound}
+    assert bounds == {
+        "threshold": usual.threshold, "non_inferiority": usual.margin, "negative_flips": usual.most_negative_flips,
+        "class_floors": usual.least_class_accuracy, "calibration": usual.most_calibration_error,
+        "speed": usual.most_slowdown, "adversarial_robustness": usual.most_robustness_loss,
+        "memory_usage": usual.most_memory_growth,
+    }  # fmt: skip
 
 
 def test_a_bound_that_is_misspelled_or_out_of_range_names_its_file(tmp_path):
