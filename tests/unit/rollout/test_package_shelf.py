@@ -89,6 +89,26 @@ def test_a_package_whose_seal_has_not_arrived_yet_is_not_there(package):
     assert content_of(shelf.folder(digest)) == content_of(package.folder)
 
 
+@pytest.mark.parametrize("written", [0, 1, 3])
+def test_whoever_is_stopped_while_files_travel_leaves_no_package(package, monkeypatch, written):
+    shelf = shelf_at(f"memory://{uuid.uuid4().hex}")
+    put, sent = fsspec.implementations.memory.MemoryFileSystem.put_file, []
+
+    def stopped(system, *arguments, **options):
+        if len(sent) == written:
+            raise KeyboardInterrupt
+        sent.append(arguments)
+        return put(system, *arguments, **options)
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(fsspec.implementations.memory.MemoryFileSystem, "put_file", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            shelf.put(package.folder)
+    with pytest.raises(PackageError, match="there is no package"):
+        shelf.folder(package_digest(package.folder))
+    assert content_of(shelf.folder(shelf.put(package.folder))) == content_of(package.folder)
+
+
 def test_what_was_fetched_once_is_served_while_the_place_cannot_be_reached_unless_it_was_changed_here(package):
     place = f"memory://{uuid.uuid4().hex}"
     shelf = shelf_at(place)

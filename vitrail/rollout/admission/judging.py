@@ -10,6 +10,7 @@ from vitrail.data.split_images import fingerprint
 from vitrail.rollout.admission.contest import Contest
 from vitrail.rollout.admission.edge_cases import edge_cases_gate
 from vitrail.rollout.admission.gates import Gate
+from vitrail.rollout.admission.group_gate import group_floors_gate
 from vitrail.rollout.admission.memory_use import memory_gate
 from vitrail.rollout.admission.quality_gates import (
     calibration_gate,
@@ -30,6 +31,7 @@ GATES: Mapping[str, Callable[[Contest], Gate]] = {
     "non_inferiority": non_inferiority_gate,
     "negative_flips": negative_flips_gate,
     "class_floors": class_floors_gate,
+    "group_floors": group_floors_gate,
     "classes_and_groups": nobody_loses_gate,
     "calibration": calibration_gate,
     "speed": speed_gate,

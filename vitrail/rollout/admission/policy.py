@@ -19,8 +19,9 @@ def _listed(names: Any) -> Any:
 
 
 TESTS = (
-    "loads", "classes", "threshold", "non_inferiority", "negative_flips", "class_floors", "classes_and_groups",
-    "calibration", "speed", "edge_cases", "adversarial_robustness", "distribution_shift", "memory_usage",
+    "loads", "classes", "threshold", "non_inferiority", "negative_flips", "class_floors", "group_floors",
+    "classes_and_groups", "calibration", "speed", "edge_cases", "adversarial_robustness", "distribution_shift",
+    "memory_usage",
 )  # fmt: skip
 """Names of all tests, in the order in which they are made."""
 
@@ -43,8 +44,11 @@ class AdmissionPolicy(Settings):
     """The largest share of images that the stable version has right and the candidate wrong."""
     least_class_accuracy: Share = 0.5
     """The least share of each class that is recognised."""
+    least_group_accuracy: Share = 0.5
+    """The least share of each group's images (20 or more) that is answered rightly."""
     attributes: Annotated[tuple[str, ...] | None, BeforeValidator(_listed)] = None
-    """Columns whose groups must not lose, e.g. `sex,site`; None: those that divide the images into 2 to 20 groups."""
+    """Columns whose groups have a floor and must not lose, e.g. `sex,site`; None: those that divide the images into 2
+    to 20 groups."""
     most_calibration_error: Share = 0.1
     """The largest expected calibration error; one that as few images give a calibrated model, too, is no evidence."""
     most_slowdown: Annotated[float, Field(ge=0)] = 0.25

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from vitrail.basics.versions import versions
 from vitrail.data.split_images import fingerprint
 from vitrail.evaluation.evaluations import quality_of
+from vitrail.evaluation.fairness import usual_fairness
 from vitrail.evaluation.report import Report, write_report
 from vitrail.evaluation.section import Section, Sentence
 from vitrail.pages.shown_as_text import ShownAsText
@@ -105,7 +106,9 @@ def write_admission(result: AdmissionResult, contest: Contest | None, command: s
     if contest is not None:
         window = fingerprint(contest.candidate.judged.rows)
         of_candidate = quality_of(contest.subject())
-        sections += [each for each in (contest.comparison, of_candidate, contest.shift) if isinstance(each, Section)]
+        fairness = usual_fairness(contest.candidate.judged)
+        beside = (contest.comparison, of_candidate, fairness, contest.shift)
+        sections += [each for each in beside if isinstance(each, Section)]
     page = Report(
         title=f"{result.version}: {result.outcome}", created=time.strftime("%Y-%m-%d %H:%M"), command=command,
         sections=sections, seed=result.policy.seed, versions=versions(), window_of=window,

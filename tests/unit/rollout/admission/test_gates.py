@@ -2,13 +2,16 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from vitrail.basics.errors import InputError
 from vitrail.basics.run_folder import RunFolder
 from vitrail.prediction.predictor import Predictor
 from vitrail.rollout.admission import judging
 from vitrail.rollout.admission.edge_cases import edge_cases_gate, edge_pictures
 from vitrail.rollout.admission.gates import Gate
+from vitrail.rollout.admission.group_gate import group_floors_gate
 from vitrail.rollout.admission.memory_probe import peak_bytes
 from vitrail.rollout.admission.policy import AdmissionPolicy
 from vitrail.rollout.admission.quality_gates import (
@@ -72,6 +75,35 @@ def test_one_bad_class_is_found_though_the_others_are_answered_as_before(contest
     assert floors.said == "of 'blue', its worst class, it recognises 0.0 %; 50.0 % are asked for"
     groups = nobody_loses_gate(one)
     assert groups.decision == "failed" and groups.said.startswith("answered worse: class 'blue' (")
+
+
+def by_site(contest, wrong_at):
+    """The same answers, in a table with a column `site`; of one site the labels are turned."""
+    judged = contest.candidate.judged
+    sites = ["north" if row % 3 else "south" for row in range(len(judged))]
+    labels = judged.rows["label"].to_pylist()
+    turned = [
+        judged.classes[(judged.classes.index(label) + 1) % 3] if site == wrong_at else label
+        for site, label in zip(sites, labels, strict=True)
+    ]
+    rows = judged.rows.set_column(judged.rows.column_names.index("label"), "label", pa.array(turned))
+    candidate = replace(contest.candidate, judged=replace(judged, rows=rows.append_column("site", pa.array(sites))))
+    return replace(contest, candidate=candidate)
+
+
+def test_every_group_of_the_table_has_a_floor(contest):
+    assert group_floors_gate(contest("good")).said == "no attribute of the table divides the images into groups"
+    assert group_floors_gate(by_site(contest("good"), None)).decision == "passed"
+    gate = group_floors_gate(by_site(contest("good"), "south"))
+    assert gate.decision == "failed" and gate.short_by > 0.4
+    assert re.fullmatch(
+        r"it is right about \d\.\d % of site 'south', its worst group; 50\.0 % are asked for", gate.said
+    )
+    few = by_site(contest("good", attributes="site"), None)
+    few = replace(few, candidate=replace(few.candidate, judged=few.candidate.judged.where([True] * 24 + [False] * 96)))
+    assert group_floors_gate(few).decision == "not measured"
+    with pytest.raises(InputError, match="the image table has no attribute 'sites'\nhint: did you mean site"):
+        group_floors_gate(by_site(contest("good", attributes="sites"), None))
 
 
 def test_probabilities_that_cannot_be_believed_fail_though_every_answer_is_the_same(contest):

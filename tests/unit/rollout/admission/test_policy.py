@@ -28,7 +28,8 @@ def test_the_policy_that_the_documents_show_is_one_and_their_table_names_every_t
     usual, bounds = AdmissionPolicy(), {name: float(bound) for name, bound in rows if bound}
     assert bounds == {
         "threshold": usual.threshold, "non_inferiority": usual.margin, "negative_flips": usual.most_negative_flips,
-        "class_floors": usual.least_class_accuracy, "calibration": usual.most_calibration_error,
+        "class_floors": usual.least_class_accuracy, "group_floors": usual.least_group_accuracy,
+         "calibration": usual.most_calibration_error,
         "speed": usual.most_slowdown, "adversarial_robustness": usual.most_robustness_loss,
         "memory_usage": usual.most_memory_growth,
     }  # fmt: skip
