@@ -1,4 +1,4 @@
-"""The load that servers are measured with: its arithmetic, and that a question that had to wait was due all the while."""
+"""The load that servers are measured with: its arithmetic, and that waits are counted from when a question was due."""
 
 import asyncio
 from pathlib import Path
