@@ -77,7 +77,9 @@ class AdmittedImages:
 def _forget_formats_but(formats: set[str]) -> dict[str, Callable[[bytes], object]]:
     """How the forgotten ones begin, so that they can be called by their name."""
     Image.init()
-    others = {name: begins for name, (_, begins) in Image.OPEN.items() if begins is not None and name not in formats}
+    others: dict[str, Callable[[bytes], object]] = {
+        name: begins for name, (_, begins) in Image.OPEN.items() if begins is not None and name not in formats
+    }
     for name in [name for name in Image.ID if name not in formats]:
         Image.ID.remove(name)
         del Image.OPEN[name]

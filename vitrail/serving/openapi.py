@@ -17,19 +17,18 @@ SECURITY = {
     "basic": {"type": "http", "scheme": "basic", "description": "The key is the password; any name will do."},
     "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
 }
-ANYWHERE = (403, 405, 414, 431, 500)
-"""What can come of any request."""
-
 TAKES_IMAGES = (400, 408, 413, 415, 422, 503, 504)
 """What can come of a request with images, beside an answer."""
+
+OF_EVERYTHING = (403, 405, 414, 431, 500)
 
 MEANINGS = {
     400: "The request makes no sense.", 401: "There is no key, or a wrong one.",
     403: "The request came by a foreign name or from a foreign page.", 404: "There is no such thing.",
     405: "Not with this method.", 408: "The body did not come in time.", 409: "It contradicts what there is.",
     413: "More than is taken.", 415: "The body is of a type that is not taken.",
-    414: "The address is too long.", 422: "The image cannot be read, or may not be.", 431: "The headers are too long.",
-    500: "The server made a mistake.",
+    414: "The address is too long.", 431: "The headers are too large.",
+    422: "The image cannot be read, or may not be.", 500: "The server made a mistake.",
     503: "No model answers now, or too much waits already.", 504: "There was no answer in time.",
 }  # fmt: skip
 
@@ -59,7 +58,7 @@ def _path(path: str, methods: dict[str, dict[str, Any]], needed: dict[Right, boo
     for method, told in methods.items():
         right: Right | None = told.get("right")
         guarded = right is not None and needed[right]
-        refusals = sorted({*told.get("refused", ()), *((401,) if guarded else ()), *ANYWHERE})
+        refusals = sorted({*told.get("refused", ()), *((401,) if guarded else ()), *OF_EVERYTHING})
         whole[method] = {
             "operationId": told["name"], "summary": told["summary"], "tags": [told["tag"]],
             "parameters": told.get("parameters", []),

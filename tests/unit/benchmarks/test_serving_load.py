@@ -1,4 +1,4 @@
-"""The load that servers are measured with: its arithmetic, and that waits are counted from when a question was due."""
+"""Arithmetic of the load generator, and a smoke run against a real server."""
 
 import asyncio
 from pathlib import Path
