@@ -189,10 +189,11 @@ class ModelLife:
         writer, process, self._writer, self._process = self._writer, self._process, None, None
         if writer is not None:
             writer.transport.abort()
-        self._listener.ended("its process ended")
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+        self._listener.ended("its process ended")
+        if process is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), 5.0)
 
