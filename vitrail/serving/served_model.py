@@ -44,12 +44,13 @@ class ServedModel:
     """A model in a process of its own.
 
     All methods belong to one event loop. `told` receives what happens to it, in words; `shifted` the state of its
-    stream test.
+    stream test; `others_serve` says whether loading must not slow others.
     """
 
     def __init__(
         self, name: str, order: ModelOrder, bounds: Bounds, *,
         told: Callable[[str, str], None], shifted: Callable[[str, dict[str, Any]], None],
+        others_serve: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self.name, self.order, self.bounds = name, order, bounds
         self.last_answer: float | None = None
@@ -59,7 +60,7 @@ class ServedModel:
         self._bytes = 0
         self._per_image = 0.0
         self._last_word = 0.0
-        listener = Listener(lambda why: told(name, why), self._hear, self._fail_all, self._hangs)
+        listener = Listener(lambda why: told(name, why), self._hear, self._fail_all, self._hangs, others_serve)
         self._life = ModelLife(name, order, bounds, listener)
 
     # ------------------------------------------------------------------------------------------------ living

@@ -1,4 +1,4 @@
-"""Arithmetic of the load generator, and a smoke run against a real server."""
+"""Arithmetic of the load generator, and what a stall looks like in both of its loops."""
 
 import asyncio
 from pathlib import Path

@@ -94,3 +94,14 @@ def test_a_form_is_read_however_hostile_its_bytes_in_a_time_that_grows_with_thei
 
     for piece in (b"\r", b"\n", b"\r\n", b"\r\n-", b"\r\n--", b"-", b"\0"):
         assert seconds(piece * (2_000_000 // len(piece))) < 1.5, piece
+
+
+def test_base64_is_decoded_in_pieces_without_becoming_another_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vitrail.serving.bodies.BASE64_PIECE", 8)
+    for length in range(1, 30):
+        image = bytes(range(length))
+        text = base64.b64encode(image).decode()
+        assert body(json.dumps({"image": text}).encode()).images == (image,)
+    for text in ("AAAAAA==" + "AAAA", "AAAAAAAA" + "A", "AAAA=AAA", "AAAAAAAé"):
+        with pytest.raises(Refusal, match="an image is no base64"):
+            body(json.dumps({"image": text}).encode())
