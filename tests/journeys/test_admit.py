@@ -7,7 +7,7 @@ import pytest
 
 import vitrail as python
 from tests.rollout import fitted_package, permuted, with_nan
-from vitrail.rollout.admission import judging
+from vitrail.rollout.admission import all_gates
 from vitrail.rollout.admission.policy import TESTS
 
 QUIET = {"emit": python.nobody, "workers": 0, "device": "cpu"}
@@ -41,14 +41,14 @@ def store(fitted, tmp_path, monkeypatch):
 
 
 def test_every_test_is_named_once_and_in_the_order_in_which_it_is_made():
-    assert (judging.LOADS, *judging.GATES) == TESTS
+    assert (all_gates.LOADS, *all_gates.GATES) == TESTS
 
 
 @pytest.mark.slow
 def test_an_admission_that_was_killed_goes_on_and_ends_in_the_versions_history(
     vitrail, store, colours, monkeypatch
 ):  # fmt: skip
-    gates, made = dict(judging.GATES), []
+    gates, made = dict(all_gates.GATES), []
 
     def counted(name):
         def gate(contest):
@@ -59,7 +59,7 @@ def test_an_admission_that_was_killed_goes_on_and_ends_in_the_versions_history(
 
         return gate
 
-    monkeypatch.setattr(judging, "GATES", {name: counted(name) for name in gates})
+    monkeypatch.setattr(all_gates, "GATES", {name: counted(name) for name in gates})
     typed = ["admit", "colours@2", "--data", colours[1], "--out", store / "run", "--workers", "0", "--as", "Ada"]
     typed += [part for name, value in {**WIDE, "device": "cpu"}.items() for part in ("--set", f"{name}={value}")]
     stopped = vitrail(*typed)

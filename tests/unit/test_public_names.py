@@ -78,6 +78,8 @@ def test_a_type_checker_knows_arguments_and_results(tmp_path):
 
 
 RESULTS = {
+    "vitrail.rollout.admission.result": "AdmissionResult",
+    "vitrail.rollout.versions_shown": "ShownVersions",
     "vitrail.workflows.compare": "ComparisonResult",
     "vitrail.data.inspection": "Inspection",
     "vitrail.workflows.features.write": "FeaturesResult",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitrail.basics.database import Connection
-from vitrail.rollout.version_records import Event, Kind, State, version_tables
+from vitrail.rollout.version_records import HistoryLine, LineKind, State, version_tables
 
 
 @dataclass(frozen=True)
@@ -18,17 +18,19 @@ class Said:
     facts: Mapping[str, Any]
 
 
-def history_of(connection: Connection, name: str) -> list[Event]:
+def history_of(connection: Connection, name: str) -> list[HistoryLine]:
     """All that happened to versions of a name, oldest first."""
     import sqlalchemy as sql
 
     table = version_tables().events
     columns = (table.c.position, table.c.number, table.c.kind, table.c.by, table.c.at, table.c.facts)
     rows = connection.execute(sql.select(*columns).where(table.c.name == name).order_by(table.c.position))
-    return [Event(position, number, kind, by, at, json.loads(facts)) for position, number, kind, by, at, facts in rows]
+    return [
+        HistoryLine(position, number, kind, by, at, json.loads(facts)) for position, number, kind, by, at, facts in rows
+    ]
 
 
-def add_event(connection: Connection, name: str, number: int, kind: Kind, said: Said) -> None:
+def add_line(connection: Connection, name: str, number: int, kind: LineKind, said: Said) -> None:
     """Write the next line; a second writer of the same line gets a `DatabaseConflict` and looks anew."""
     import sqlalchemy as sql
 
@@ -39,7 +41,7 @@ def add_event(connection: Connection, name: str, number: int, kind: Kind, said: 
     connection.execute(sql.insert(table).values(row))
 
 
-def state_of(history: Sequence[Event]) -> State:
+def state_of(history: Sequence[HistoryLine]) -> State:
     """How far a version came, from the lines about it."""
     found: State = "registered"
     for each in history:
@@ -48,7 +50,7 @@ def state_of(history: Sequence[Event]) -> State:
     return found
 
 
-def aliases_of(history: Sequence[Event]) -> dict[str, int]:
+def aliases_of(history: Sequence[HistoryLine]) -> dict[str, int]:
     """The version that each alias means now, from all lines of a name."""
     found: dict[str, int] = {}
     for each in history:

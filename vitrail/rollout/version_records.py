@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 State = Literal["registered", "admitted", "rejected", "rolled out", "retired"]
 STATES: tuple[State, ...] = get_args(State)
-Kind = Literal["registered", "state", "alias", "signed", "note", "admission", "rollout"]
+LineKind = Literal["registered", "state", "alias", "signed", "note", "admission", "rollout"]
 
 NEXT_STATES: Mapping[State, tuple[State, ...]] = {
     "registered": ("admitted", "rejected", "retired"),
@@ -21,7 +21,7 @@ anew."""
 
 
 @dataclass(frozen=True)
-class Event:
+class HistoryLine:
     """One line of a model's history.
 
     Attributes:
@@ -35,7 +35,7 @@ class Event:
 
     position: int
     number: int
-    kind: Kind
+    kind: LineKind
     by: str
     at: float
     facts: Mapping[str, Any]
@@ -66,7 +66,7 @@ class Version:
     lineage: Mapping[str, Any] = field(default_factory=dict)
     state: State = "registered"
     aliases: tuple[str, ...] = ()
-    history: Sequence[Event] = ()
+    history: Sequence[HistoryLine] = ()
 
     @property
     def id(self) -> str:
@@ -74,17 +74,17 @@ class Version:
         return f"{self.name}@{self.number}"
 
     @property
-    def signatures(self) -> list[Event]:
+    def signatures(self) -> list[HistoryLine]:
         """Who signed for it, oldest first."""
         return [each for each in self.history if each.kind == "signed"]
 
     @property
-    def notes(self) -> list[Event]:
+    def notes(self) -> list[HistoryLine]:
         """What was noted about it, oldest first."""
         return [each for each in self.history if each.kind == "note"]
 
     @property
-    def admission(self) -> Event | None:
+    def admission(self) -> HistoryLine | None:
         """What the latest admission came to; None: there was none."""
         found = [each for each in self.history if each.kind == "admission"]
         return found[-1] if found else None

@@ -14,9 +14,9 @@ from vitrail.basics.database import Connection, Database, DatabaseConflict, open
 from vitrail.basics.errors import InputError, did_you_mean
 from vitrail.rollout.package_shelf import PackageShelf, shelf_at
 from vitrail.rollout.version_files import place_of_files
-from vitrail.rollout.version_history import Said, add_event, aliases_of, history_of, state_of
+from vitrail.rollout.version_history import Said, add_line, aliases_of, history_of, state_of
 from vitrail.rollout.version_names import CANDIDATE, PREVIOUS, STABLE, VersionName, refuse_odd_name, version_name
-from vitrail.rollout.version_records import NEXT_STATES, Event, State, Version, version_tables
+from vitrail.rollout.version_records import NEXT_STATES, HistoryLine, State, Version, version_tables
 
 _SCHEMA, _TRIES = 1, 30
 USUAL_STORE = "runs/versions.sqlite"
@@ -79,7 +79,7 @@ class VersionStore:
             number = int(connection.execute(sql.select(sql.func.max(table.c.number)).where(of_name)).scalar() or 0) + 1
             row = {"name": name, "number": number, "digest": digest, "lineage": json.dumps(dict(lineage))}
             connection.execute(sql.insert(table).values(row))
-            add_event(connection, name, number, "registered", self._said(by, {"digest": digest}))
+            add_line(connection, name, number, "registered", self._said(by, {"digest": digest}))
             return number
 
         return self.version(VersionName(name, number=self._written(write)))
@@ -141,7 +141,7 @@ class VersionStore:
         with self._database.reading() as connection:
             return list(connection.execute(sql.select(table.c.name).distinct().order_by(table.c.name)).scalars())
 
-    def history(self, name: str) -> list[Event]:
+    def history(self, name: str) -> list[HistoryLine]:
         """All that ever happened to versions of a name, oldest first."""
         self._prepare()
         with self._database.reading() as connection:
@@ -179,12 +179,12 @@ class VersionStore:
             if before == version.number:
                 return
             facts = {"alias": alias, "before": before, "note": note}
-            add_event(connection, version.name, version.number, "alias", self._said(by, facts))
+            add_line(connection, version.name, version.number, "alias", self._said(by, facts))
             if alias == STABLE and before is not None:
-                add_event(connection, version.name, before, "alias", self._said(by, {"alias": PREVIOUS, "note": note}))
+                add_line(connection, version.name, before, "alias", self._said(by, {"alias": PREVIOUS, "note": note}))
             if alias == STABLE and aliases_of(history).get(CANDIDATE) == version.number:
                 gone = {"alias": CANDIDATE, "removed": True, "note": f"it is {STABLE}"}
-                add_event(connection, version.name, version.number, "alias", self._said(by, gone))
+                add_line(connection, version.name, version.number, "alias", self._said(by, gone))
 
         self._written(write)
         return self.version(VersionName(version.name, number=version.number))
@@ -209,7 +209,7 @@ class VersionStore:
                     f"{version.id} is {now}, which is not followed by {state}",
                     hint=f"what may follow: {', '.join(NEXT_STATES[now])}",
                 )
-            add_event(connection, version.name, version.number, "state", self._said(by, {"state": state, "why": why}))
+            add_line(connection, version.name, version.number, "state", self._said(by, {"state": state, "why": why}))
 
         self._written(write)
         return self.version(VersionName(version.name, number=version.number))
@@ -221,7 +221,7 @@ class VersionStore:
         """Write a line into the history of a version."""
         version = self.version(which)
         self._written(
-            lambda connection: add_event(connection, version.name, version.number, kind, self._said(by, facts))
+            lambda connection: add_line(connection, version.name, version.number, kind, self._said(by, facts))
         )
         return self.version(VersionName(version.name, number=version.number))
 

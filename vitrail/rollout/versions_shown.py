@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.pages.shown_as_text import ShownAsText
-from vitrail.rollout.version_records import Event, Version
+from vitrail.rollout.version_records import HistoryLine, Version
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +39,7 @@ class ShownVersion(ShownAsText):
         told += [
             f"{name:<8} {version.lineage[name]}" for name in ("run", "parent", "trained") if version.lineage.get(name)
         ]
-        told += [_event_line(each) for each in version.history]
+        told += [_shown_line(each) for each in version.history]
         if self.folder is not None:
             told += ["", f"package  {self.folder}", f"next     vitrail admit {version.id} --against stable --data DIR"]
         return told
@@ -82,7 +82,7 @@ def _called(version: Version) -> str:
     return f"   {', '.join(version.aliases)}" if version.aliases else ""
 
 
-def _event_line(event: Event) -> str:
+def _shown_line(event: HistoryLine) -> str:
     facts = event.facts
     said = {
         "registered": "registered",

@@ -18,9 +18,9 @@ from vitrail.pages.progress import sink_or_bars
 from vitrail.prediction.likeness import trained_images
 from vitrail.prediction.predictor import Predictor, load
 from vitrail.rollout.acting_person import acting_person
+from vitrail.rollout.admission.all_gates import judged_gates, refused_gates
 from vitrail.rollout.admission.contest import Contest
-from vitrail.rollout.admission.entering import Entered, contest_of, entered_versions, loaded_stable
-from vitrail.rollout.admission.judging import judged_gates, refused_gates
+from vitrail.rollout.admission.entered_contest import Entered, contest_of, entered_versions, loaded_stable
 from vitrail.rollout.admission.policy import AdmissionPolicy, asked_policy
 from vitrail.rollout.admission.result import AdmissionResult, outcome_of, why_of, write_admission
 from vitrail.rollout.version_store import VersionStore, opened_store

@@ -200,7 +200,7 @@ def test_a_process_that_dies_between_the_files_and_the_row_leaves_no_version(sto
         raise KeyboardInterrupt
 
     with monkeypatch.context() as dying:
-        dying.setattr("vitrail.rollout.version_store.add_event", killed)
+        dying.setattr("vitrail.rollout.version_store.add_line", killed)
         with pytest.raises(KeyboardInterrupt):
             register(store, package)
     assert store.names() == [] and store.history("flowers") == []

@@ -7,7 +7,7 @@ from PIL import Image
 from vitrail.prediction.answers import Answers, gathered_answers
 from vitrail.prediction.predictor import Predictor
 from vitrail.rollout.admission.contest import Contest
-from vitrail.rollout.admission.gates import Gate, bounded
+from vitrail.rollout.admission.gates import Gate, bounded_gate
 
 SAME_WITHIN = 1e-3
 """How much a probability may differ between a picture alone and the same one in a batch; rounding gives some 1e-6."""
@@ -47,7 +47,9 @@ def edge_cases_gate(contest: Contest) -> Gate:
     if faults:
         shown = "; ".join(f"{name}: {why}" for name, why in list(faults.items())[:3])
         said = f"{len(faults)} of {len(pictures)} edge cases are not answered as they should: {shown}"
-    return bounded("edge_cases", said, beyond=float(len(faults)), figures={"cases": list(pictures), "faults": faults})
+    return bounded_gate(
+        "edge_cases", said, beyond=float(len(faults)), figures={"cases": list(pictures), "faults": faults}
+    )
 
 
 def _faults(predictor: Predictor, pictures: dict[str, Image.Image]) -> dict[str, str]:

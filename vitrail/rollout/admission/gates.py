@@ -7,7 +7,7 @@ from typing import Any, Literal
 from vitrail.measures.intervals import as_percent
 from vitrail.rollout.admission.policy import AdmissionPolicy
 
-Decision = Literal["passed", "failed", "not enough evidence", "not measured"]
+GateDecision = Literal["passed", "failed", "not enough evidence", "not measured"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Gate:
     """
 
     name: str
-    decision: Decision
+    decision: GateDecision
     said: str
     short_by: float | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Gate:
         return asdict(self)
 
 
-def bounded(name: str, said: str, *, beyond: float, figures: Mapping[str, Any]) -> Gate:
+def bounded_gate(name: str, said: str, *, beyond: float, figures: Mapping[str, Any]) -> Gate:
     """A gate of one figure.
 
     Args:
@@ -52,12 +52,12 @@ def bounded(name: str, said: str, *, beyond: float, figures: Mapping[str, Any]) 
     return Gate(name, "failed" if failed else "passed", said, beyond if failed else None, dict(figures))
 
 
-def not_measured(name: str, why: str) -> Gate:
+def not_measured_gate(name: str, why: str) -> Gate:
     """A test that could not be made, and why."""
     return Gate(name, "not measured", why)
 
 
-def unopposed(name: str) -> Gate:
+def unopposed_gate(name: str) -> Gate:
     """A test against the stable version, of which there is none yet."""
     return Gate(name, "passed", "there is no predecessor to compare it with")
 

@@ -7,7 +7,7 @@ from vitrail.evaluation.judged_images import JudgedImages
 from vitrail.evaluation.subject import NotJudged
 from vitrail.measures.fairness_rates import LEAST_GROUP
 from vitrail.rollout.admission.contest import Contest
-from vitrail.rollout.admission.gates import Gate, bounded, not_measured, percent
+from vitrail.rollout.admission.gates import Gate, bounded_gate, not_measured_gate, percent
 
 _NAME = "group_floors"
 
@@ -25,12 +25,12 @@ def group_floors_gate(contest: Contest) -> Gate:
     try:
         shares = {name: each for attribute in asked for name, each in _shares(judged, attribute).items()}
     except NotJudged as reason:
-        return not_measured(_NAME, str(reason))
+        return not_measured_gate(_NAME, str(reason))
     if not shares:
-        return not_measured(_NAME, f"every group of {', '.join(asked)} has fewer than {LEAST_GROUP} images")
+        return not_measured_gate(_NAME, f"every group of {', '.join(asked)} has fewer than {LEAST_GROUP} images")
     worst, least = min(shares, key=lambda name: shares[name]), policy.least_group_accuracy
     said = f"it is right about {percent(shares[worst])} of {worst}, its worst group; {percent(least)} are asked for"
-    return bounded(_NAME, said, beyond=least - shares[worst], figures={"accuracy": shares})
+    return bounded_gate(_NAME, said, beyond=least - shares[worst], figures={"accuracy": shares})
 
 
 def _shares(judged: JudgedImages, attribute: str) -> dict[str, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.rollout.admission.contest import Contest
-from vitrail.rollout.admission.gates import Gate, bounded, not_measured, percent
+from vitrail.rollout.admission.gates import Gate, bounded_gate, not_measured_gate, percent
 
 _TIMEOUT_SECONDS = 600
 _PROBE = "vitrail.rollout.admission.memory_probe"
@@ -18,7 +18,7 @@ def memory_gate(contest: Contest) -> Gate:
     policy = contest.policy
     mine = _peak(contest.candidate.predictor.package.folder, policy.device)
     if isinstance(mine, str):
-        return not_measured("memory_usage", f"the process that measures memory ended: {mine}")
+        return not_measured_gate("memory_usage", f"the process that measures memory ended: {mine}")
     figures: dict[str, Any] = {"peak_megabytes": mine}
     said, beyond = f"a process with it takes {mine:,.0f} MB at its peak", 0.0
     if policy.most_memory_megabytes is not None:
@@ -27,11 +27,11 @@ def memory_gate(contest: Contest) -> Gate:
     if contest.stable is not None:
         theirs = _peak(contest.stable.predictor.package.folder, policy.device)
         if isinstance(theirs, str):
-            return not_measured("memory_usage", f"the process that measures memory ended: {theirs}")
+            return not_measured_gate("memory_usage", f"the process that measures memory ended: {theirs}")
         figures["peak_megabytes_before"] = theirs
         said += f", one with {contest.stable_id} {theirs:,.0f} MB; {percent(policy.most_memory_growth)} more may be"
         beyond = max(beyond, mine - theirs * (1 + policy.most_memory_growth))
-    return bounded("memory_usage", said, beyond=beyond, figures=figures)
+    return bounded_gate("memory_usage", said, beyond=beyond, figures=figures)
 
 
 def _peak(package: Path, device: str) -> float | str:

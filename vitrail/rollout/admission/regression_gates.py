@@ -11,7 +11,7 @@ from vitrail.evaluation.sampling import evenly_sampled
 from vitrail.measures.means import share
 from vitrail.measures.replacement import paired_difference
 from vitrail.rollout.admission.contest import Contender, Contest
-from vitrail.rollout.admission.gates import Gate, bounded, not_measured, percent
+from vitrail.rollout.admission.gates import Gate, bounded_gate, not_measured_gate, percent
 
 _BATCH = 16
 
@@ -31,7 +31,7 @@ def adversarial_gate(contest: Contest) -> Gate:
     said = f"after one step of {policy.attack_epsilon * 255:.3g} of 255 against it, it is right about {percent(value)}"
     if contest.stable is None:
         said += f"; {percent(least)} are asked for"
-        return bounded("adversarial_robustness", said, beyond=least - value, figures=figures)
+        return bounded_gate("adversarial_robustness", said, beyond=least - value, figures=figures)
     theirs = _right_when_attacked(contest, contest.stable)
     difference = paired_difference(theirs, mine)
     before, high = float(theirs.mean()), 0.0 if difference.high is None else difference.high
@@ -41,7 +41,7 @@ def adversarial_gate(contest: Contest) -> Gate:
     }
     said += f", {contest.stable_id} about {percent(before)} ({len(mine)} images); "
     said += f"{percent(policy.most_robustness_loss)} may be lost"
-    gate = bounded(
+    gate = bounded_gate(
         "adversarial_robustness", said, beyond=max(least, before - policy.most_robustness_loss) - value, figures=figures
     )
     is_chance = gate.decision == "failed" and value >= least and high >= 0
@@ -66,10 +66,10 @@ def shift_gate(contest: Contest) -> Gate:
     """Whether the images are like those that the candidate knows: on others its figures say little."""
     section = contest.shift
     if isinstance(section, str):
-        return not_measured("distribution_shift", section)
+        return not_measured_gate("distribution_shift", section)
     verdict = section.sentences[0]
     said = verdict.text
     figures = {"verdict": verdict.verdict, "figures": section.as_json()["figures"]}
     if verdict.verdict == "not enough images":
         return Gate("distribution_shift", "not enough evidence", said, None, figures)
-    return bounded("distribution_shift", said, beyond=float(verdict.verdict == "shifted"), figures=figures)
+    return bounded_gate("distribution_shift", said, beyond=float(verdict.verdict == "shifted"), figures=figures)

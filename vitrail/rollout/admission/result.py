@@ -13,12 +13,12 @@ from vitrail.evaluation.fairness import usual_fairness
 from vitrail.evaluation.report import Report, write_report
 from vitrail.evaluation.section import Section, Sentence
 from vitrail.pages.shown_as_text import ShownAsText
+from vitrail.rollout.admission.all_gates import LOADS, REGRESSION_TESTS
 from vitrail.rollout.admission.contest import Contest
 from vitrail.rollout.admission.gates import Gate
-from vitrail.rollout.admission.judging import LOADS, REGRESSION_TESTS
 from vitrail.rollout.admission.policy import AdmissionPolicy
 
-Outcome = Literal["admitted", "rejected"]
+AdmissionOutcome = Literal["admitted", "rejected"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,7 +38,7 @@ class AdmissionResult(ShownAsText):
 
     version: str
     against: str | None
-    outcome: Outcome
+    outcome: AdmissionOutcome
     gates: Sequence[Gate]
     policy: AdmissionPolicy
     run: Path
@@ -78,7 +78,7 @@ class AdmissionResult(ShownAsText):
         return told
 
 
-def outcome_of(gates: Sequence[Gate], policy: AdmissionPolicy) -> Outcome:
+def outcome_of(gates: Sequence[Gate], policy: AdmissionPolicy) -> AdmissionOutcome:
     """Every test gates."""
     return "admitted" if all(each.lets_pass(policy) for each in gates) else "rejected"
 

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from vitrail.evaluation.sampling import evenly_sampled
 from vitrail.rollout.admission.contest import Contender, Contest
-from vitrail.rollout.admission.gates import Gate, bounded, percent
+from vitrail.rollout.admission.gates import Gate, bounded_gate, percent
 
 ROUNDS, IMAGES, WARM_UP = 11, 8, 2
 
@@ -31,7 +31,7 @@ def speed_gate(contest: Contest, *, clock: Callable[[], float] = time.perf_count
     figures: dict[str, Any] = {"milliseconds_per_image": 1000 * median[0], "rounds": ROUNDS, "batch": len(batches[0])}
     said = f"it takes {1000 * median[0]:.2f} ms per image"
     if contest.stable is None:
-        return bounded("speed", said, beyond=0.0, figures=figures)
+        return bounded_gate("speed", said, beyond=0.0, figures=figures)
     ratios = sorted(mine / theirs for mine, theirs in zip(*seconds, strict=True))
     slower = statistics.median(ratios) - 1
     change = 1 / (1 + slower) - 1
@@ -40,7 +40,7 @@ def speed_gate(contest: Contest, *, clock: Callable[[], float] = time.perf_count
     words = f"{percent(slower)} more" if slower > 0 else f"{percent(-slower)} less"
     most = contest.policy.most_slowdown
     said += f", {words} than {contest.stable_id} ({1000 * median[1]:.2f} ms); {percent(most)} more may be"
-    return bounded("speed", said, beyond=slower - most, figures=figures)
+    return bounded_gate("speed", said, beyond=slower - most, figures=figures)
 
 
 def _batch(contest: Contest, one: Contender) -> UInt8[np.ndarray, "B H W C"]:

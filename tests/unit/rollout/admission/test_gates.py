@@ -8,7 +8,7 @@ import pytest
 from vitrail.basics.errors import InputError
 from vitrail.basics.run_folder import RunFolder
 from vitrail.prediction.predictor import Predictor
-from vitrail.rollout.admission import judging
+from vitrail.rollout.admission import all_gates
 from vitrail.rollout.admission.edge_cases import edge_cases_gate, edge_pictures
 from vitrail.rollout.admission.gates import Gate
 from vitrail.rollout.admission.group_gate import group_floors_gate
@@ -208,13 +208,13 @@ def test_what_was_measured_is_kept_for_the_same_images_and_for_no_others(contest
         made.append(len(one.candidate.judged))
         return Gate("speed", "passed", "quick")
 
-    monkeypatch.setattr(judging, "GATES", {"speed": gate})
+    monkeypatch.setattr(all_gates, "GATES", {"speed": gate})
     whole = contest("good")
     half = replace(whole, candidate=replace(whole.candidate, judged=whole.candidate.judged.where([True, False] * 60)))
     with RunFolder.open(tmp_path / "run", {}) as run:
-        first = judging.judged_gates(run, whole)
-        assert judging.judged_gates(run, whole) == first and made == [120]
-        judging.judged_gates(run, half)
+        first = all_gates.judged_gates(run, whole)
+        assert all_gates.judged_gates(run, whole) == first and made == [120]
+        all_gates.judged_gates(run, half)
     assert made == [120, 60]
 
 
