@@ -59,6 +59,21 @@ def test_a_version_is_given_where_a_package_is_expected(vitrail, store, small_pa
     assert missing.code == 2 and "error: there is no insects@9: versions 1 to 1 were registered" in missing.err
 
 
+def test_in_postgresql_with_files_behind_a_url_several_machines_see_the_same_versions(
+    vitrail, postgres, small_packages
+):
+    address, files = postgres.database("versions_by_command"), "memory://by-command"
+    refused = vitrail("register", small_packages["ants"], "--name", "insects", "--store", address)
+    assert refused.code == 2 and "hint: say it once: --files /shared/versions" in refused.err
+    said = vitrail(
+        "register", small_packages["ants"], "--name", "insects", "--store", address, "--files", files, "--json"
+    )
+    assert json.loads(said.out)["id"] == "insects@1"
+    assert vitrail("sign", "insects@1", "--as", "Ada", "--note", "seen", "--store", address).code == 0
+    assert "signed by Ada" in vitrail("versions", "--store", address).out
+    assert python.package_of_version("insects@1", store=address).is_dir()
+
+
 def test_a_damaged_package_is_not_registered(vitrail, store, tmp_path):
     package = small_package(tmp_path / "damaged")
     (package / "README.md").write_text("another")
