@@ -18,7 +18,7 @@ EXCESSES = (0.002, 0.005, 0.012, 0.03, 0.08, 0.2, 0.5)
 SHARES_OF_MARGIN = (0.0, 0.3)
 """Where it is to be shown that an arm is not worse: how much of the margin it may use up."""
 _LEAST, _MOST = 1e-12, 1 - 1e-12
-_HALVINGS = 40
+_STEPS = 12
 
 
 class Block(NamedTuple):
@@ -115,6 +115,11 @@ class RateTest:
         """Valid at any moment, however often one has looked."""
         return float(np.exp(-self.highest))
 
+    @property
+    def p_now(self) -> float:
+        """As valid, of the capital as it is now: it grows again where the suspicion has not held."""
+        return float(np.exp(-max(0.0, self.log_capital)))
+
 
 def run_shares(runs: int) -> Float[np.ndarray, " R"]:
     """How the capital is divided among runs: half of it for the first."""
@@ -160,15 +165,20 @@ def nearest_alike(
     """
     low = np.clip(np.minimum(control, arm - margin), _LEAST, _MOST - margin) + 0 * share
     high = np.clip(np.maximum(control, arm - margin), _LEAST, _MOST - margin) + 0 * share
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        shifted = middle + margin
-        slope = share * (shifted - arm) / (shifted * (1 - shifted)) + (1 - share) * (middle - control) / (
-            middle * (1 - middle)
+    base = np.clip(share * (arm - margin) + (1 - share) * control, low, high)
+    for _ in range(_STEPS):  # Newton's, within what halving leaves
+        shifted = base + margin
+        one, other = shifted * (1 - shifted), base * (1 - base)
+        away, beside = shifted - arm, base - control
+        slope = share * away / one + (1 - share) * beside / other
+        low, high = np.where(slope < 0, base, low), np.where(slope < 0, high, base)
+        bend = (
+            share * (one - away * (1 - 2 * shifted)) / one**2
+            + (1 - share) * (other - beside * (1 - 2 * base)) / other**2
         )
-        low, high = np.where(slope < 0, middle, low), np.where(slope < 0, high, middle)
-    middle = (low + high) / 2
-    return middle, middle + margin
+        base = base - slope / bend
+        base = np.where((base <= low) | (base >= high), (low + high) / 2, base)
+    return base, base + margin
 
 
 def _log_mean(logs: Float[np.ndarray, "R P"]) -> Float[np.ndarray, " R"]:
