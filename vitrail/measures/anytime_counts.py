@@ -18,7 +18,7 @@ EXCESSES = (0.002, 0.005, 0.012, 0.03, 0.08, 0.2, 0.5)
 SHARES_OF_MARGIN = (0.0, 0.3)
 """Where it is to be shown that an arm is not worse: how much of the margin it may use up."""
 _LEAST, _MOST = 1e-12, 1 - 1e-12
-_STEPS = 12
+_MOST_STEPS = 20
 
 
 class Block(NamedTuple):
@@ -165,8 +165,9 @@ def nearest_alike(
     """
     low = np.clip(np.minimum(control, arm - margin), _LEAST, _MOST - margin) + 0 * share
     high = np.clip(np.maximum(control, arm - margin), _LEAST, _MOST - margin) + 0 * share
-    base = np.clip(share * (arm - margin) + (1 - share) * control, low, high)
-    for _ in range(_STEPS):  # Newton's, within what halving leaves
+    # Newton's method, within what halving leaves; from near 0 it would take too many steps.
+    base = np.clip(share * (arm - margin) + (1 - share) * control, high / 8, high)
+    for _ in range(_MOST_STEPS):
         shifted = base + margin
         one, other = shifted * (1 - shifted), base * (1 - base)
         away, beside = shifted - arm, base - control
@@ -176,8 +177,11 @@ def nearest_alike(
             share * (one - away * (1 - 2 * shifted)) / one**2
             + (1 - share) * (other - beside * (1 - 2 * base)) / other**2
         )
-        base = base - slope / bend
-        base = np.where((base <= low) | (base >= high), (low + high) / 2, base)
+        moved = base - slope / bend
+        moved = np.where((moved < low) | (moved > high), (low + high) / 2, moved)
+        base, is_near = moved, (np.abs(moved - base) <= 1e-13 * base).all()
+        if is_near:
+            break
     return base, base + margin
 
 
