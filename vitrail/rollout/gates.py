@@ -157,6 +157,8 @@ def signals(plan: RolloutSettings, state: RolloutState, evidence: Evidence) -> F
     """What holds a rollout for as long as it is so."""
     if evidence.candidate.state == "loading" and is_measured(plan, state):
         return Finding("hold", "candidate", f"the candidate is begun anew: {evidence.candidate.why}")
+    if is_measured(plan, state) and not evidence.stable.healthy:
+        return Finding("hold", "stable model", f"the stable model is not well: {evidence.stable.why}")
     if is_measured(plan, state) and not evidence.confirmed:
         return Finding("hold", "routes", "not every server serves by the new routes yet")
     for signal in evidence.signals:

@@ -30,7 +30,7 @@ def is_measured(plan: RolloutSettings, state: RolloutState) -> bool:
 
 
 def after_look(plan: RolloutSettings, state: RolloutState, evidence: Evidence, *, elapsed: float) -> RolloutState:
-    """The state after a look; counts that are missing or impossible move nothing.
+    """The state after a look; counts that are missing or impossible move nothing, and their time is not counted.
 
     Args:
         plan: of the rollout.
@@ -40,11 +40,11 @@ def after_look(plan: RolloutSettings, state: RolloutState, evidence: Evidence, *
     """
     if evidence.unreadable is not None or (is_measured(plan, state) and not evidence.confirmed):
         return state
+    now = look_of(plan, state, evidence) if is_measured(plan, state) else Look()
+    if now is None:
+        return state
     state = replace(state, seconds=state.seconds + elapsed)
     if not is_measured(plan, state):
-        return state
-    now = look_of(plan, state, evidence)
-    if now is None:
         return state
     came = now.since(state.looked)
     both = came.candidate.requests > 0 and (came.control.requests > 0 or has_everybody(plan, state))

@@ -94,7 +94,7 @@ class _Step:
         if moves_users and not self._evidence.stable.healthy:
             why = f"users cannot return: the stable model is not well: {self._evidence.stable.why or 'no reason known'}"
             self._state = replace(self._state, condemned=sentence)
-            return self._pause("halted", finding.gate, f"{sentence}; {why}", outcome="halt")
+            return self._pause("halted", "stable model", f"{sentence}; {why}", outcome="halt")
         failed = replace(self._state, phase="rolled back", pause=None, condemned=None, result=self._failed_result())
         return self._decided("abort", failed, (sentence,))
 
