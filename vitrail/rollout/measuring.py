@@ -52,7 +52,7 @@ def after_look(plan: RolloutSettings, state: RolloutState, evidence: Evidence, *
     if state.warm is None:
         return _warming(plan, state, evidence, now)
     state = replace(state, looked=now, looks=state.looks + both)
-    return _tested(state, came) if is_compared(plan, state) else state
+    return _tested(plan, state, came) if is_compared(plan, state) else state
 
 
 def look_of(plan: RolloutSettings, state: RolloutState, evidence: Evidence) -> Look | None:
@@ -102,7 +102,7 @@ def _needs_times(plan: RolloutSettings, state: RolloutState) -> bool:
     return tested and state.phase == "stage" and is_compared(plan, state)
 
 
-def _tested(state: RolloutState, came: Look) -> RolloutState:
+def _tested(plan: RolloutSettings, state: RolloutState, came: Look) -> RolloutState:
     one, other = came.candidate, came.control
     failures = Block(one.requests, one.failures, other.requests, other.failures)
     blocks: dict[TestName, Block] = {"failures": failures}
@@ -110,7 +110,8 @@ def _tested(state: RolloutState, came: Look) -> RolloutState:
         slow = Block(one.answered, one.slow, other.answered, other.slow)
         wrong = Block(one.judged, one.wrong, other.judged, other.wrong)
         blocks |= {"slow answers": slow, "wrong answers": wrong}
-        blocks |= {"no more failures": failures, "no more slow answers": slow}
+        if state.stage == plan.compared_stages - 1:  # where most load is: what is shown with less is not shown
+            blocks |= {"no more failures": failures, "no more slow answers": slow}
         state = replace(state, reference=state.reference.plus(other))
     tests = {name: test.after(blocks[name]) if name in blocks else test for name, test in state.tests.items()}
     return replace(state, tests=tests)

@@ -122,6 +122,13 @@ def test_the_capital_of_all_runs_together_is_one_at_the_start_and_only_so_many_r
     assert test.running == 3
 
 
+def test_what_was_kept_by_an_older_version_still_means_the_same() -> None:
+    """Golden: capitals are kept in the states of rollouts, by place of the grid."""
+    test = RateTest.begun(margin=0.002, runs=3).after(Block(200, 9, 180, 1))
+    assert test.log_capital == pytest.approx(1.2101869957433982, abs=1e-9)
+    assert (len(test.log_capitals), len(test.log_capitals[0])) == (3, 49) and set(test.log_capitals[1]) == {0.0}
+
+
 def test_what_only_one_arm_was_asked_says_nothing() -> None:
     test = RateTest.begun(margin=0.0)
     assert test.after(Block(50, 50, 0, 0)) == test == test.after(Block(0, 0, 50, 0))

@@ -317,10 +317,10 @@ def test_a_suspicion_is_no_reason_to_stop_and_none_to_go_on() -> None:
 
 def test_before_everybody_has_it_that_it_is_not_worse_must_be_shown() -> None:
     state = warmed(PLAN, in_phase(PLAN, "stage", 3))
-    state = replace(state, tests={name: replace(test, highest=0.0) for name, test in state.tests.items()})
     decision = ticked(PLAN, state, look(230, failing=4, control_failing=4), elapsed=50.0)
     assert decision.outcome == "wait"
     assert decision.sentences[0].startswith("that the candidate fails at most 1 % more often is not shown yet: p = ")
+    assert ticked(PLAN, decision.state, look(1500, failing=5, control_failing=5)).routes == "promoted"
 
 
 def test_a_paused_rollout_goes_on_measuring_and_is_still_stopped() -> None:
