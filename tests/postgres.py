@@ -75,6 +75,14 @@ class Postgres:
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "fast", "-w", "stop")
 
+    def send_signal(self, number: int) -> None:
+        """To all of its processes: SIGSTOP makes it silent, SIGCONT goes on."""
+        main = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        for process in [main, *map(int, children)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
+
     def database(self, name: str) -> str:
         """The URL of a new, empty database."""
         self._run("createdb", "-h", str(self.folder), "-p", str(self.port), "-U", "vitrail", name)

@@ -12,6 +12,7 @@ import http.client
 import io
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -30,13 +31,16 @@ QUICK: dict[str, Any] = {"runtime": "torch", "device": "cpu", "threads": 1, "sta
 """Nothing is converted, and two models do not take the processor from each other."""
 
 
-def small_package(folder: Path, model: str = "test_vit", *, reference: bool = False, seed: int = 0) -> Path:
+def small_package(
+    folder: Path, model: str = "test_vit", *, reference: bool = False, raises_on_white: bool = False, seed: int = 0
+) -> Path:
     """A package in 300 kB that was never trained, with three classes, seen at 48 × 48 pixels.
 
     Args:
         folder: must not exist yet.
         model: of timm.
         reference: whether it knows what images are like (those of `tests.conftest.picture`).
+        raises_on_white: whether a white image has no finite answer (of ViTs only); all others have the same one.
         seed: of the weights; another one gives another version.
     """
     import torch
@@ -47,12 +51,15 @@ def small_package(folder: Path, model: str = "test_vit", *, reference: bool = Fa
     from vitrail.models.model_settings import ModelSettings
     from vitrail.models.package import PackageContents, write_package
 
-    shown = Preprocessing(height=48, width=48, crop_fraction=0.95, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    mean, std = (0.0, 1.0) if raises_on_white else (0.5, 0.5)
+    shown = Preprocessing(height=48, width=48, crop_fraction=0.95, mean=(mean,) * 3, std=(std,) * 3)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        size = {"image_size": 48} if "vit" in model else {}
+        size = {"image_size": 48, "pooling": "avg"} if "vit" in model else {}
         ready = build_model(ModelSettings.parse(name=model, pretrained=False, **size), num_classes=10)
         set_linear_head(ready.model, *_decided_head(ready.model))
+        if raises_on_white:
+            _raise_on_white(ready.model)
     contents = PackageContents(
         classes=CLASSES, preprocessing=shown, card="# Small\n", metrics={"accuracy": {"value": 0.9, "n": 100}},
         provenance={"images": "none"},
@@ -76,6 +83,16 @@ def _decided_head(model: Any) -> tuple[Any, Any]:
     weight = torch.randn(len(CLASSES), features.shape[1])
     weight *= 2 / (features @ weight.T).std(0)[:, None]
     return weight, -(features @ weight.T).mean(0)
+
+
+def _raise_on_white(model: Any) -> None:
+    """One feature is 8 where a picture is nearly white and −8 elsewhere; a logit of it overflows in the first case."""
+    patches, head = model.patch_embed.proj, model.head
+    patches.weight.data[0] = 1e4 / patches.weight[0].numel()
+    patches.bias.data[0] = -0.98e4
+    head.weight.data[0] = 0.0
+    head.weight.data[0, 0] = 2.2e38 / 7.9
+    head.bias.data[0] = 2.2e38
 
 
 def _add_reference(plain: Path, folder: Path) -> None:
@@ -232,8 +249,9 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    models: Mapping[str, float], packages: Mapping[str, Path], *, folder: Path, ready: bool = True, **settings: Any
-) -> Iterator[Server]:
+    models: Mapping[str, float], packages: Mapping[str, Path], *, folder: Path, ready: bool = True,
+    files: int | None = None, **settings: Any,
+) -> Iterator[Server]:  # fmt: skip
     """A server of these models by weight, which does not outlive the block, nor do its models.
 
     Args:
@@ -241,6 +259,7 @@ def serving(
         packages: folder by name.
         folder: for what it prints.
         ready: wait until all models answer.
+        files: that the server may have open at once.
         settings: as `ServingSettings.gather` takes them; `QUICK` unless told otherwise.
     """
     printed, port = folder / f"server-{time.monotonic_ns()}.txt", _free_port()
@@ -250,6 +269,7 @@ def serving(
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.serving", json.dumps(asked), json.dumps(told)],
             stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=None if files is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
     server = Server(process, printed, port)
@@ -297,6 +317,70 @@ def at_once(function: Callable[[int], Any], count: int) -> list[Any]:
     for thread in threads:
         thread.join()
     return found
+
+
+class Neighbour:
+    """Asks a server for a good image's answer all the time, while others abuse it; counts what is not as it should be.
+
+    with Neighbour(server) as neighbour: …
+    """
+
+    def __init__(self, server: Server, *, pause: float = 0.05) -> None:
+        self.answered = 0
+        self.wrong: list[Any] = []
+        self._server, self._pause, self._ended = server, pause, threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> "Neighbour":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        image = file_of(7)
+        while not self._ended.wait(self._pause):
+            try:
+                reply = self._server.predict(image)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the neighbour has no answer
+                self.wrong.append(error)
+                continue
+            self.answered += 1
+            if reply.status != 200:
+                self.wrong.append((reply.status, reply.content))
+
+
+@dataclass(frozen=True)
+class Burden:
+    """What a server takes up."""
+
+    memory: int
+    handles: list[int]
+    threads: list[int]
+
+    @classmethod
+    def of(cls, server: Server) -> "Burden":
+        """Now."""
+        return cls(server.memory(), server.handles(), server.threads())
+
+
+def until_as_before(server: Server, before: Burden, *, megabytes: float, seconds: float = 8) -> None:
+    """Handles and threads return to where they were, and memory to about there."""
+
+    def is_as_before() -> bool:
+        now = Burden.of(server)
+        grown = now.memory - before.memory
+        pool = (os.cpu_count() or 1) + 4  # threads of asyncio's pool and of a model's decoders come as needed, and stay
+        more = [one - other for one, other in zip(now.threads, before.threads, strict=True)]
+        held = all(one <= other for one, other in zip(now.handles, before.handles, strict=True))
+        return held and max(more) <= pool and grown < megabytes * 2**20
+
+    try:
+        server.until(is_as_before, seconds=seconds)
+    except AssertionError:
+        raise AssertionError(f"before: {before}, after: {Burden.of(server)}") from None
 
 
 def children_of(pid: int) -> list[int]:

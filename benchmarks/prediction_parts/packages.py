@@ -12,10 +12,10 @@ from vitrail.models.package import PackageContents, write_package
 CLASSES = tuple(f"class {number}" for number in range(10))
 
 
-def written_package(folder: Path, model: str) -> Path:
-    """A package of this network in `folder`."""
+def written_package(folder: Path, model: str, *, image_size: int | None = None) -> Path:
+    """A package of this network in `folder`, by default for images of its own size."""
     torch.manual_seed(0)
-    ready = build_model(ModelSettings(name=model, pretrained=False))
+    ready = build_model(ModelSettings(name=model, pretrained=False, image_size=image_size))
     ready.set_head(torch.randn(len(CLASSES), feature_width(ready.model)), torch.randn(len(CLASSES)))
     contents = PackageContents(CLASSES, ready.preprocessing, "# Random weights\n")
     write_package(folder / "package", ready, contents=contents)

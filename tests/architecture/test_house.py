@@ -90,6 +90,8 @@ def test_importing_everything_warns_about_nothing_and_touches_no_accelerator():
 LATE = {
     "vitrail",  # brings its names when they are asked for
     "vitrail.workflows.fit.call",  # the images are read while torch is imported
+    "vitrail.workflows.serve",  # all of serving is an extra
+    "vitrail.serving.model_process",  # the front learns why torch cannot be imported
     "vitrail.basics.devices",
     "vitrail.data.digits",
 }

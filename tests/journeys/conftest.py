@@ -25,7 +25,6 @@ def small_packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def server(small_packages: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server for tests that only ask it, however rudely; whoever breaks its models begins another one."""
     folder = tmp_path_factory.mktemp("server")
-    with serving(
-        SERVED, small_packages, folder=folder, most_body_bytes=2_000_000, most_image_pixels=4_000_000
-    ) as begun:
+    limits = {"most_body_bytes": 2_000_000, "most_image_pixels": 4_000_000, "head_seconds": 1.5, "body_seconds": 1.5}
+    with serving(SERVED, small_packages, folder=folder, **limits) as begun:
         yield begun

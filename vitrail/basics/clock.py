@@ -3,6 +3,8 @@
 import time
 from typing import Protocol, runtime_checkable
 
+_SINCE_BOOT: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
 
 @runtime_checkable
 class Clock(Protocol):
@@ -16,11 +18,11 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clock; where the system tells, the seconds in which it slept are among those that went by."""
 
     def monotonic(self) -> float:
         """Seconds that only ever go on."""
-        return time.monotonic()
+        return time.monotonic() if _SINCE_BOOT is None else time.clock_gettime(_SINCE_BOOT)
 
     def wall(self) -> float:
         """Seconds since 1970, as this machine believes."""

@@ -7,6 +7,7 @@ text never holds a password.
 import contextlib
 import logging
 import os
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,7 +165,8 @@ class Database:
         """What the database said, on one line, without the password."""
         original = getattr(error, "orig", None) or error
         said = original.args[0] if original.args else original
-        text = said.get("M", "it refused") if isinstance(said, dict) else str(original).partition(" (timeout is")[0]
+        plain = getattr(original, "strerror", None) or str(original)
+        text = said.get("M", "it refused") if isinstance(said, dict) else plain
         text = " ".join(text.split()) or type(original).__name__
         return text.replace(self.address.password, "***") if self.address.password else text
 
@@ -205,17 +207,26 @@ def _sqlite_engine(path: Path) -> Any:
 def _postgresql_engine(address: Address) -> Any:
     import sqlalchemy
 
-    arguments = {"timeout": TIMEOUT_SECONDS, "application_name": "vitrail", **address.arguments}
     engine = sqlalchemy.create_engine(
         sqlalchemy.URL.create(
             "postgresql+pg8000", address.user, address.password, address.host, address.port, address.name
         ),
-        connect_args=arguments, pool_size=2, max_overflow=4, pool_timeout=TIMEOUT_SECONDS, pool_pre_ping=True,
-        hide_parameters=True, pool_logging_name="vitrail",
+        connect_args={"application_name": "vitrail", "ssl_context": address.encryption},
+        pool_size=2, max_overflow=4, pool_timeout=TIMEOUT_SECONDS, pool_pre_ping=True, pool_logging_name="vitrail",
+        hide_parameters=True,
     )  # fmt: skip
     # A connection that is gone is told to the caller; that it cannot be closed as well is no news.
     logging.getLogger("sqlalchemy.pool.impl.QueuePool.vitrail").setLevel(logging.CRITICAL)
     milliseconds = int(TIMEOUT_SECONDS * 1000)
+
+    @sqlalchemy.event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _: Any, given: Any, named: dict[str, Any]) -> Any:
+        plain = _connected_socket(address)
+        try:
+            return dialect.loaded_dbapi.Connection(*given, **named, sock=plain)
+        except BaseException:
+            plain.close()  # the driver leaves it open where the server does not answer
+            raise
 
     @sqlalchemy.event.listens_for(engine, "connect")
     def limit(connection: Any, _: Any) -> None:
@@ -226,6 +237,19 @@ def _postgresql_engine(address: Address) -> Any:
         connection.commit()
 
     return engine
+
+
+def _connected_socket(address: Address) -> socket.socket:
+    if address.unix_socket is None:
+        return socket.create_connection((address.host, address.port), TIMEOUT_SECONDS)
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        found.settimeout(TIMEOUT_SECONDS)
+        found.connect(address.unix_socket)
+    except OSError:
+        found.close()
+        raise
+    return found
 
 
 _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "glusterfs", "fuse.sshfs")

@@ -5,7 +5,7 @@ import re
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from vitrail.basics.errors import InputError
@@ -27,7 +27,8 @@ class Address:
         host: name of the machine.
         port: usually 5432.
         name: of the database.
-        arguments: how its driver connects: the Unix socket, encryption.
+        unix_socket: path of its Unix socket, instead of host and port.
+        encryption: how the connection is encrypted; None: if the server can, whoever it is; False: not at all.
     """
 
     kind: Literal["sqlite", "postgresql"]
@@ -38,7 +39,8 @@ class Address:
     host: str | None = None
     port: int | None = None
     name: str | None = None
-    arguments: dict[str, Any] = field(default_factory=dict)
+    unix_socket: str | None = None
+    encryption: ssl.SSLContext | bool | None = None
 
 
 def address_of(url: str) -> Address:
@@ -79,25 +81,27 @@ def _postgresql(url: str) -> Address:
     if not name or not user:
         raise InputError(f"{_without_password(url)} names no {'user' if name else 'database'}", hint=_HINT)
     password = unquote(parts.password) if parts.password else os.environ.get("PGPASSWORD")
-    host, arguments = parts.hostname, dict[str, Any]()
+    unix_socket, encryption = None, None
     for key, value in parse_qsl(parts.query):
         if key == "host" and value.startswith("/"):
-            arguments["unix_sock"] = f"{value}/.s.PGSQL.{port or _PORT}"
+            unix_socket = f"{value}/.s.PGSQL.{port or _PORT}"
         elif key == "sslmode":
-            arguments["ssl_context"] = _encryption(value)
+            encryption = _encryption(value)
         else:
             raise InputError(
                 f"{_without_password(url)}: {key}={value} is not understood",
                 hint="what may stand behind the question mark: host=/FOLDER of a Unix socket, sslmode=MODE",
             )
     shown = _without_password(url).replace("+pg8000", "", 1)
-    return Address("postgresql", shown, None, user, password, host, port or _PORT, name, arguments)
+    return Address(
+        "postgresql", shown, None, user, password, parts.hostname or "localhost", port or _PORT, name, unix_socket,
+        encryption,
+    )  # fmt: skip
 
 
 def _encryption(mode: str) -> ssl.SSLContext | bool | None:
-    """What pg8000 takes: None is without, a context what must be so."""
     if mode in ("disable", "allow", "prefer"):
-        return None
+        return False if mode == "disable" else None
     context = ssl.create_default_context()
     if mode == "require":  # encrypted, whoever answers: what PostgreSQL's own programs mean by it
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

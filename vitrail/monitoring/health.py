@@ -16,9 +16,9 @@ class HealthLimits(Settings):
 
     least_success_rate: Annotated[float, Field(ge=0, le=1)] = 0.95
     """A smaller share of answers among all requests is `unhealthy`."""
-    most_p95_seconds: Annotated[float, Field(gt=0)] = 1.0
+    most_p95_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
     """Where more than 5 of 100 answers take longer, the arm is `degraded`."""
-    least_requests: Annotated[int, Field(ge=1)] = 20
+    least_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     """With fewer requests in the window nothing is said: `unknown`."""
 
 

@@ -3,6 +3,7 @@
 import threading
 import uuid
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -28,9 +29,9 @@ class KeeperSettings(Settings):
 
     interval_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How often the database is written and read."""
-    keep_days: Annotated[float, Field(gt=0)] = 30.0
+    keep_days: Annotated[float, Field(gt=0, le=36_500)] = 30.0
     """Figures older than this are removed from the database."""
-    keep_answers_days: Annotated[float, Field(gt=0)] = 30.0
+    keep_answers_days: Annotated[float, Field(gt=0, le=36_500)] = 30.0
     """Answers older than this are removed, with their truths: a truth that comes later is about an unknown request."""
 
 
@@ -56,9 +57,18 @@ class KeeperState:
     unsent_answers: int
     caution: str | None = None
 
+    @property
+    def sentence(self) -> str:
+        """How keeping goes, for people."""
+        if self.since is None:
+            return f"figures are kept in {self.database}"
+        when = f"{datetime.fromtimestamp(self.since, UTC):%Y-%m-%d %H:%M} UTC"
+        waiting = f"{self.unsent_slots:,} slots of figures and {self.unsent_answers:,} answers and truths wait"
+        return f"figures have not been kept since {when}: {self.reason}; requests go on, {waiting} to be written"
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        return asdict(self)
+        return {**asdict(self), "sentence": self.sentence}
 
 
 class FiguresKeeper:

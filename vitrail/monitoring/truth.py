@@ -1,7 +1,7 @@
 """Truths that come back for requests that were answered: each counts once, also where it is told twice."""
 
 import threading
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
@@ -14,6 +14,7 @@ from vitrail.monitoring.truth_figures import Attributes, JudgedAnswer, TruthFigu
 MOST_ANSWERS = 100_000
 MOST_ATTRIBUTES, MOST_VALUES = 8, 20
 LONGEST_WORD = 200
+_MOST_COMBINATIONS = 10_000  # of attributes, of which answers share one copy
 LONGEST_WINDOW_SECONDS = 86_400
 
 UNKNOWN_AFTER_SECONDS = 60
@@ -50,7 +51,8 @@ class ToldTruth(NamedTuple):
 class Truths:
     """Remembers the latest 100,000 answers and as many truths; safe for several threads.
 
-    A window is of the truths that came within it: they come hours or weeks after the answers they are about.
+    A window is of the truths that came within it, from the minute on that its first second lies in: they come hours or
+    weeks after the answers they are about.
 
     At most 8 attributes are told apart and 20 values of each; further values are `(others)`, further attributes are
     left out.
@@ -68,9 +70,11 @@ class Truths:
         self._settings = settings or TruthSettings()
         self._most = most_answers
         self._lock = threading.Lock()
-        self._answers: OrderedDict[str, list[AnsweredRequest]] = OrderedDict()
+        self._answers: OrderedDict[str, tuple[AnsweredRequest, ...]] = OrderedDict()
         self._judged: OrderedDict[tuple[str, str], JudgedAnswer] = OrderedDict()
+        self._counts: dict[tuple[int, str], Counter[tuple[Attributes, bool]]] = {}
         self._values: dict[str, set[str]] = {}
+        self._combinations: dict[Attributes, Attributes] = {}
         self._kept = False
         self._unwritten: deque[AnsweredRequest] = deque(maxlen=most_answers)
         self._told: OrderedDict[str, ToldTruth] = OrderedDict()
@@ -83,8 +87,8 @@ class Truths:
         with self._lock:
             bounded = self._bounded((attributes or {}).items())
             answered = AnsweredRequest(key, self._time.now(), storable(arm), storable(answer), bounded)
-            of_others = [each for each in self._answers.get(key, ()) if each.arm != answered.arm]
-            self._answers[key] = [*of_others, answered]
+            of_others = tuple(each for each in self._answers.get(key, ()) if each.arm != answered.arm)
+            self._answers[key] = (*of_others, answered)
             if len(self._answers) > self._most:
                 self._answers.popitem(last=False)
             if self._kept:
@@ -99,7 +103,7 @@ class Truths:
         """
         key, told = storable(request_id), ToldTruth(storable(truth), self._time.now())
         with self._lock:
-            answers = self._answers.get(key, [])
+            answers = self._answers.get(key, ())
             if not answers and not self._kept:
                 self.unknown_count += 1
                 return "unknown"
@@ -117,6 +121,8 @@ class Truths:
     def window(self, arm: str, *, seconds: float | int = 3600) -> TruthFigures:
         """Accuracy of an arm, by the truths of the last `seconds`, up to a day.
 
+        A verdict holds for one look: whoever looks every minute will see one by chance more often than in 5 of 100.
+
         Raises:
             InputError: the window is longer, or none.
         """
@@ -125,10 +131,13 @@ class Truths:
                 f"a window of {seconds:g} seconds was asked for",
                 hint=f"truths are counted in windows of up to {LONGEST_WINDOW_SECONDS:,} seconds",
             )
-        since = self._time.now() - seconds
+        first = _minute(self._time.now() - seconds)
+        total: Counter[tuple[Attributes, bool]] = Counter()
         with self._lock:
-            judged = [each for each in self._judged.values() if each.at >= since and each.arm == arm]
-        return truth_figures(judged, self._settings, seconds=seconds)
+            for (minute, of), counts in self._counts.items():
+                if minute >= first and of == arm:
+                    total.update(counts)
+        return truth_figures(total, self._settings, seconds=seconds)
 
     def keep(self) -> None:
         """From now on somebody fetches what is to be written, and looks up what is not remembered."""
@@ -181,9 +190,21 @@ class Truths:
         self._put_judged(key, JudgedAnswer(at, answered.arm, answered.answer, told.truth, answered.attributes))
 
     def _put_judged(self, key: tuple[str, str], judged: JudgedAnswer) -> None:
+        if key in self._judged:
+            self._count(self._judged[key], -1)
         self._judged[key] = judged
+        self._count(judged, 1)
         if len(self._judged) > self._most:
-            self._judged.popitem(last=False)
+            self._count(self._judged.popitem(last=False)[1], -1)
+
+    def _count(self, judged: JudgedAnswer, times: int) -> None:
+        place = (_minute(judged.at), judged.arm)
+        counts = self._counts.setdefault(place, Counter())
+        counts[judged.attributes, judged.answer == judged.truth] += times
+        if not counts[judged.attributes, judged.answer == judged.truth]:
+            del counts[judged.attributes, judged.answer == judged.truth]
+            if not counts:
+                del self._counts[place]
 
     def _put_told(self, key: str, told: ToldTruth) -> None:
         if self._kept:
@@ -203,9 +224,16 @@ class Truths:
             elif value != OTHERS:
                 values.add(value)
             found.append((name, value))
-        return tuple(sorted(found))
+        bounded = tuple(sorted(found))
+        if len(self._combinations) >= _MOST_COMBINATIONS:
+            self._combinations.clear()
+        return self._combinations.setdefault(bounded, bounded)
 
 
 def storable(word: str) -> str:
     """A word that every database can hold, of up to 200 characters."""
     return encodable(word[:LONGEST_WORD]).replace("\x00", "")
+
+
+def _minute(time: float) -> int:
+    return int(time // 60)

@@ -1,6 +1,6 @@
 """How often answers were right where the truth came back, and whether groups fare alike."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, NamedTuple
 
@@ -40,7 +40,7 @@ class JudgedAnswer(NamedTuple):
 class TruthSettings(Settings):
     """How groups are compared: as `vitrail evaluate` does."""
 
-    least_group: Annotated[int, Field(ge=1)] = LEAST_GROUP
+    least_group: Annotated[int, Field(ge=1, le=1_000_000)] = LEAST_GROUP
     """Answers with a truth that a group needs to be compared."""
     fair_below: Annotated[float, Field(gt=0, lt=1)] = FAIR_BELOW
     """A difference in accuracy between groups from here on is unfair: 0.1 is ten points of a hundred."""
@@ -109,31 +109,29 @@ def _json_of(measure: Measure) -> dict[str, Any]:
 
 
 def truth_figures(
-    judged: Iterable[JudgedAnswer], settings: TruthSettings, *, seconds: float | int
-) -> TruthFigures:  # fmt: skip
+    counted: Mapping[tuple[Attributes, bool], int], settings: TruthSettings, *, seconds: float | int
+) -> TruthFigures:
     """Accuracy of all, and of every group. Answers count as independent, also several of one patient.
 
     Args:
-        judged: the answers of an arm, or of several.
+        counted: how many answers there are with these attributes that are right, or wrong.
         settings: from where on groups are compared, and called unfair.
         seconds: length of the window that they are of.
     """
-    right = n = 0
+    right, n = sum(times for (_, hit), times in counted.items() if hit), sum(counted.values())
     counts: dict[str, dict[str, list[int]]] = {}
-    for each in judged:
-        hit = each.answer == each.truth
-        right, n = right + hit, n + 1
-        for name, value in each.attributes:
+    for (attributes, hit), times in counted.items():
+        for name, value in attributes:
             group = counts.setdefault(name, {}).setdefault(value, [0, 0])
-            group[0] += hit
-            group[1] += 1
+            group[0] += times * hit
+            group[1] += times
     compared = {name: _compared(groups, settings) for name, groups in sorted(counts.items())}
     adjusted = holm([spread.p_value for _, spread in compared.values()])
-    attributes = {
+    grouped_by = {
         name: replace(grouped, verdict=fairness_verdict(grouped.gap, p_value, settings.fair_below))
         for (name, (grouped, _)), p_value in zip(compared.items(), adjusted, strict=True)
     }
-    return TruthFigures(seconds, wilson(right, n, name="accuracy"), attributes)
+    return TruthFigures(seconds, wilson(right, n, name="accuracy"), grouped_by)
 
 
 def _compared(counts: Mapping[str, Sequence[int]], settings: TruthSettings) -> tuple[GroupedAccuracy, Spread]:

@@ -1,4 +1,4 @@
-"""Small charts of the last minutes as inline SVG, which stretch with their place: words stand around them, not in them."""
+"""Small charts of the last minutes as inline SVG that stretch with their place: words stand around them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

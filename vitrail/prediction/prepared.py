@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from vitrail.basics.errors import PackageError
@@ -42,15 +41,15 @@ class PreparedModel:
             PackageError: one of them is not a number; the image is called by its name.
         """
         with self.turns:
-            features, logits = self.forward(Pixels(pixels))
-        finite = torch.isfinite(features).all(dim=1) & torch.isfinite(logits).all(dim=1)
+            features, logits = (each.numpy() for each in self.forward(Pixels(pixels)))
+        finite = np.isfinite(features).all(axis=1) & np.isfinite(logits).all(axis=1)
         if not finite.all():
-            name = names[int(finite.logical_not().nonzero()[0])] or "an image in memory"
+            name = names[int(np.argmin(finite))] or "an image in memory"
             raise PackageError(
                 f"the model's answer to {name} is not a number (NaN or infinity): the package is not usable",
                 hint="fit again, or take an earlier package",
             )
-        return features.numpy(), logits.numpy()
+        return features, logits
 
 
 def prepared_model(

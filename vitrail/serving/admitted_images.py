@@ -6,12 +6,12 @@ from collections.abc import Callable
 from PIL import Image
 
 from vitrail.basics.errors import UnreadableImageError
-from vitrail.data.opened_pictures import header_of, named_faults
+from vitrail.data.opened_pictures import fault, header_of, named_faults
 from vitrail.data.readers.known import reader_of
 from vitrail.data.readers.photographs import READER as PHOTOGRAPHS
 from vitrail.data.readers.photographs.faults import explained
 from vitrail.data.readers.photographs.heic import is_heic
-from vitrail.data.readers.reader import BEGINNING_BYTES
+from vitrail.data.readers.reader import BEGINNING_BYTES, too_large
 
 _ALSO = {"JPEG": ("MPO",)}
 """Telephones write a JPEG with a second one behind it, which Pillow gives another name."""
@@ -42,13 +42,19 @@ class AdmittedImages:
             UnreadableImageError: it may not, or it is no image.
         """
         self._refuse_begin(content)
-        width, height, kind = _stated(content)
+        file = io.BytesIO(content)
+        reader = reader_of(content[:BEGINNING_BYTES], "image")
+        if reader is PHOTOGRAPHS:  # the header alone: frames, of which there may be a million, are not counted
+            explaining = explained(file, max_pixels=self._max_pixels)
+            with named_faults("image", reader), explaining, Image.open(file) as image:
+                size, kind = image.size, image.format or ""
+        else:
+            header = header_of(file, name="image")
+            size, kind = (header.width, header.height), header.format
         self._refuse_format(kind)
-        if width * height > self._max_pixels:
-            raise UnreadableImageError(
-                f"image: {width:,} × {height:,} pixels, at most {self._max_pixels:,} are taken",
-                hint="send it smaller",
-            )  # fmt: skip
+        if size[0] * size[1] > self._max_pixels:
+            told = too_large(size, self._max_pixels)
+            raise fault("image", told.message, told.hint)
 
     def _refuse_begin(self, content: bytes) -> None:
         if not self._formats:
@@ -68,21 +74,12 @@ class AdmittedImages:
             )  # fmt: skip
 
 
-def _stated(content: bytes) -> tuple[int, int, str]:
-    """Width, height and format, from the header alone: frames, of which there may be a million, are not counted."""
-    file = io.BytesIO(content)
-    reader = reader_of(content[:BEGINNING_BYTES], "image")
-    if reader is not PHOTOGRAPHS:
-        header = header_of(file, name="image")
-        return header.width, header.height, header.format
-    with named_faults("image", PHOTOGRAPHS), explained(file), Image.open(file) as image:
-        return image.width, image.height, image.format or ""
-
-
 def _forget_formats_but(formats: set[str]) -> dict[str, Callable[[bytes], object]]:
     """How the forgotten ones begin, so that they can be called by their name."""
     Image.init()
-    others = {name: begins for name, (_, begins) in Image.OPEN.items() if begins is not None and name not in formats}
+    others: dict[str, Callable[[bytes], object]] = {
+        name: begins for name, (_, begins) in Image.OPEN.items() if begins is not None and name not in formats
+    }
     for name in [name for name in Image.ID if name not in formats]:
         Image.ID.remove(name)
         del Image.OPEN[name]

@@ -6,12 +6,12 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vitrail.monitoring.live_figures import ALL_REQUESTS
 from vitrail.monitoring.recent_errors import RecentErrors
 from vitrail.monitoring.tally import Outcome, Status
-from vitrail.serving.breakers import Breakers
+from vitrail.serving.breakers import Breakers, Permit
 from vitrail.serving.fallback import order_of_models
 from vitrail.serving.fleet import Fleet
 from vitrail.serving.model_faults import ModelFault, Overloaded, TooLate, UnusableImage
@@ -41,6 +41,7 @@ class Question:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
+@runtime_checkable
 class Watcher(Protocol):
     """What is told of everything that happens; both must return at once."""
 
@@ -57,12 +58,14 @@ class Answer:
 
     Attributes:
         arm: whose turn it was.
+        counted: the arm that it is counted for: of the model that answered.
         model: who answered.
         error: why the model whose turn it was did not, if so.
     """
 
     question: Question
     arm: Arm
+    counted: Arm
     model: ServedModel
     said: Said
     revision: int
@@ -131,54 +134,62 @@ class Answering:
         """Each model in turn that may be asked, until one answers."""
         why: list[str] = []
         for name in order_of_models(routes, arm):
-            model = self._fleet.models[name]
-            if model.state == "loading" and not model.has_answered:
-                why.append(f"model {name} {model.why}")
+            model = self._fleet.models.get(name)
+            if model is None or (model.state == "loading" and not model.has_answered):
+                # None: the routes have changed while another one failed
+                why.append(f"model {name} {'is not served any more' if model is None else model.why}")
                 continue
             permit = self._breakers.admitted(name)
             if permit is None:
                 why.append(f"model {name} is left alone after failures")
                 continue
-            try:
-                said = await model.ask(question.image, deadline=question.deadline)
-            except UnusableImage as error:
-                permit.abandoned()
-                self._watcher.count(arm.name, Outcome("refused"))
-                raise Refusal("unusable_image", error.message, hint=error.hint) from None
-            except Overloaded as error:
-                permit.abandoned()
-                self._watcher.count(arm.name, Outcome("refused"))
-                raise Refusal("overloaded", error.message, retry_after=error.retry_after) from None
-            except ModelFault as error:
-                permit.failed(error.message)
-                why.append(error.message)
-                self._count_failure(arm if name == arm.model else arm_of(routes, name), error)
-                if time.monotonic() >= question.deadline:
-                    raise Refusal("too_late", error.message, hint="the request's time is over") from None
-                continue
-            except BaseException:  # whoever asked is gone
-                permit.abandoned()
-                raise
-            permit.succeeded()
-            return Answer(question, arm, model, said, routes.revision, why[0] if why else None)
-        if all(not self._fleet.models[name].has_answered for name in routes.models):
+            said = await self._asked(model, permit, question, arm)
+            if isinstance(said, Said):
+                counted = arm if name == arm.model else arm_of(routes, name)
+                return Answer(question, arm, counted, model, said, routes.revision, why[0] if why else None)
+            why.append(said.message)
+            self._count_failure(arm if name == arm.model else arm_of(routes, name), said)
+            if time.monotonic() >= question.deadline:
+                raise Refusal("too_late", said.message, hint="the request's time is over")
+        if not any(model.has_answered for model in self._fleet.models.values()):
             raise Refusal("not_ready", "no model has been loaded yet: " + "; ".join(why), retry_after=2)
         waits = self._breakers.seconds_to_probe(routes.models)
         raise Refusal(
             "model_failed", "no model answered: " + "; ".join(why), retry_after=max(1, round(waits or 1.0))
         )  # fmt: skip
 
+    async def _asked(self, model: ServedModel, permit: Permit, question: Question, arm: Arm) -> Said | ModelFault:
+        """What a model says, or why it does not.
+
+        Raises:
+            Refusal: for no fault of the model's: no other would answer either.
+        """
+        try:
+            said = await model.ask(question.image, deadline=question.deadline)
+        except ModelFault as fault:
+            permit.failed(fault.message)
+            return fault
+        except (UnusableImage, Overloaded) as error:
+            permit.abandoned()
+            self._watcher.count(arm.name, Outcome("refused"))
+            if isinstance(error, Overloaded):
+                raise Refusal("overloaded", error.message, retry_after=error.retry_after) from None
+            raise Refusal("unusable_image", error.message, hint=error.hint) from None
+        except BaseException:  # whoever asked is gone
+            permit.abandoned()
+            raise
+        permit.succeeded()
+        return said
+
     def _count_answer(self, answer: Answer) -> None:
-        prediction, routes = answer.said.prediction, self._fleet.routes
+        prediction = answer.said.prediction
         status: Status = "success" if answer.error is None else "fallback_success"
         outcome = Outcome(
             status, answer.said.seconds, prediction["label"], prediction["probability"], prediction.get("unlike")
         )
-        own = answer.arm if answer.model.name == answer.arm.model or routes is None else None
-        name = own.name if own else arm_of(routes, answer.model.name).name if routes else answer.arm.name
-        self._watcher.count(name, outcome)
+        self._watcher.count(answer.counted.name, outcome)
         self._watcher.count(ALL_REQUESTS, outcome)
-        self._watcher.answered(answer.question.id, name, prediction["label"], answer.question.attributes)
+        self._watcher.answered(answer.question.id, answer.counted.name, prediction["label"], answer.question.attributes)
 
     def _count_failure(self, arm: Arm, error: ModelFault) -> None:
         self._watcher.count(arm.name, Outcome("failure"))

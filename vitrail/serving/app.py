@@ -13,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vitrail.basics.errors import VitrailError
+from vitrail.basics.database import DatabaseConflict
+from vitrail.basics.errors import SystemFault, VitrailError
 from vitrail.serving.answering import Answer, Question
-from vitrail.serving.bodies import PredictBody, capped_body, predict_body
+from vitrail.serving.bodies import BodyRoom, PredictBody, capped_body, predict_body
 from vitrail.serving.figures_api import FiguresApi
 from vitrail.serving.keys import Keys, Right
 from vitrail.serving.protection import Protection, is_loopback
@@ -23,9 +24,6 @@ from vitrail.serving.refusals import Refusal
 from vitrail.serving.replies import as_json, refusal_body, refused
 from vitrail.serving.routes_api import RoutesApi
 from vitrail.serving.service import Service
-
-BODY_SECONDS = 30.0
-"""In which a body must have come."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -35,11 +33,16 @@ class Api:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._room = BodyRoom(service.settings.limits.most_waiting_bytes)
 
     async def predict(self, request: Request) -> Response:
         """One image or many to answers."""
+        with self._room.place() as take:
+            return await self._answered(request, take)
+
+    async def _answered(self, request: Request, take: Callable[[int], None]) -> Response:
         began = time.monotonic()
-        body = await self._body(request)
+        body = await self._body(request, take)
         deadline = began + self._service.settings.limits.deadline_seconds
         questions = [Question(image, deadline, body.user_id, body.attributes) for image in body.images]
         if not body.many:
@@ -50,14 +53,18 @@ class Api:
 
     async def look(self, request: Request) -> Response:
         """Where a model looks on an image, drawn."""
-        body = await self._body(request)
-        model = self._service.model_to_look_with(request.query_params.get("model"))
-        deadline = time.monotonic() + self._service.settings.limits.deadline_seconds
-        return as_json(await self._service.look(model, body.images[0], deadline=deadline))
+        with self._room.place() as take:
+            body = await self._body(request, take)
+            model = self._service.model_to_look_with(request.query_params.get("model"))
+            deadline = time.monotonic() + self._service.settings.limits.deadline_seconds
+            seen = self._service.look(model, body.images[0], deadline=deadline)
+            return as_json(await self._unless_gone(request, seen))
 
-    async def _body(self, request: Request) -> PredictBody:
+    async def _body(self, request: Request, take: Callable[[int], None]) -> PredictBody:
         limits = self._service.settings.limits
-        content = await capped_body(request.stream(), most_bytes=limits.most_body_bytes, seconds=BODY_SECONDS)
+        content = await capped_body(
+            request, most_bytes=limits.most_body_bytes, seconds=limits.body_seconds, take=take
+        )  # fmt: skip
         query = [(name, value) for name, value in request.query_params.multi_items() if name != "model"]
         return await predict_body(content, request.headers, query, most_images=limits.most_images)
 
@@ -66,31 +73,33 @@ class Api:
         found = await asyncio.gather(
             *(self._service.answering.answer(question) for question in questions), return_exceptions=True
         )
-        refusals = [each for each in found if isinstance(each, Refusal)]
-        for each in found:
-            if isinstance(each, BaseException) and not isinstance(each, Refusal):
+        told, refusals = [], []
+        for question, each in zip(questions, found, strict=True):
+            if isinstance(each, Answer):
+                told.append(each.as_json())
+            elif isinstance(each, Refusal):
+                refusals.append(each)
+                told.append(refusal_body(each, request_id=question.id))
+            else:
                 raise each
         if len(refusals) == len(found) and refusals[0].code != "unusable_image":
             raise refusals[0]
-        return [
-            each.as_json() if isinstance(each, Answer) else refusal_body(each, request_id=question.id)
-            for question, each in zip(questions, found, strict=True)
-        ]  # fmt: skip
+        return told
 
     async def _unless_gone(self, request: Request, work: Awaitable[Any]) -> Any:
         """What `work` gives, or its end as soon as whoever asked has gone."""
-        task = asyncio.ensure_future(work)
-        gone = asyncio.ensure_future(_until_gone(request))
+        mine = asyncio.current_task()
+        assert mine is not None
+        watching = asyncio.ensure_future(_cancel_when_gone(request, mine))
         try:
-            await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise Refusal("bad_request", "whoever asked is gone")
-            return task.result()
+            return await work
+        except asyncio.CancelledError:
+            if watching.done():
+                mine.uncancel()
+                raise Refusal("bad_request", "whoever asked is gone") from None
+            raise
         finally:
-            for each in (task, gone):
-                if not each.done():
-                    each.cancel()
-            await asyncio.gather(task, gone, return_exceptions=True)
+            watching.cancel()
 
 
 def application(service: Service, keys: Keys, *, pages: list[Route]) -> Starlette:
@@ -105,6 +114,11 @@ def application(service: Service, keys: Keys, *, pages: list[Route]) -> Starlett
                 return await handler(request)
             except Refusal as refusal:
                 return refused(refusal)
+            except DatabaseConflict:
+                said = "somebody else was quicker"
+                return refused(Refusal("conflict", said, hint="look at what is there now, and try again"))
+            except SystemFault:  # it names a file or a machine, which is nobody's business here
+                return refused(Refusal("unavailable", "what servers share cannot be reached now", retry_after=5))
             except VitrailError as error:
                 return refused(Refusal("bad_request", error.message, hint=error.hint))
 
@@ -119,8 +133,7 @@ def application(service: Service, keys: Keys, *, pages: list[Route]) -> Starlett
             Route("/v1/models", guarded("predict", figures.models)),
             Route("/v1/health", guarded("administer", figures.health)),
             Route("/v1/metrics/{arm}", guarded("administer", figures.metrics)),
-            Route("/v1/routes", guarded("administer", routes.read)),
-            Route("/v1/routes", guarded("administer", routes.change), methods=["PUT"]),
+            Route("/v1/routes", guarded("administer", routes.read_or_change), methods=["GET", "PUT"]),
             Route("/metrics", guarded("administer", figures.prometheus)),
             Route("/healthz", guarded(None, figures.alive)),
             Route("/readyz", guarded(None, figures.ready)),
@@ -131,10 +144,11 @@ def application(service: Service, keys: Keys, *, pages: list[Route]) -> Starlett
     )
 
 
-async def _until_gone(request: Request) -> None:
+async def _cancel_when_gone(request: Request, task: "asyncio.Task[Any]") -> None:
     """The body has been read: what comes now is only the end of the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    task.cancel()
 
 
 def _timing(answer: Answer, whole: float) -> dict[str, str]:

@@ -8,8 +8,8 @@ REMEMBERED = 64
 WORTH = 0.05
 """A larger batch must make an image so much cheaper than the smaller one: else it only makes the first ones wait."""
 
-TRY_ALL_EVERY = 50
-"""Every so many batches take all that wait, so that it is noticed when larger ones begin to pay."""
+TRY_MORE_EVERY = 50
+"""Every so many batches are twice as large, so that it is noticed when larger ones begin to pay."""
 
 
 class BatchSize:
@@ -23,18 +23,28 @@ class BatchSize:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._costs: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
+        self._costs: deque[tuple[int, float]] = deque()
+        self._images, self._seconds, self._squares, self._products = 0, 0.0, 0, 0.0
         self._batches = 0
 
     def learn(self, images: int, seconds: float) -> None:
         """What a batch took."""
         self._costs.append((images, seconds))
         self._batches += 1
+        self._count(images, seconds, 1)
+        if len(self._costs) > REMEMBERED:
+            self._count(*self._costs.popleft(), -1)
+
+    def _count(self, images: int, seconds: float, sign: int) -> None:
+        """Sums are kept: this is asked for every batch, and some networks are quicker than 64 additions in Python."""
+        self._images += sign * images
+        self._seconds += sign * seconds
+        self._squares += sign * images * images
+        self._products += sign * images * seconds
 
     def per_image(self) -> float:
         """Seconds an image costs lately; 0.0 before the first batch."""
-        images = sum(images for images, _ in self._costs)
-        return sum(seconds for _, seconds in self._costs) / images if images else 0.0
+        return self._seconds / self._images if self._images else 0.0
 
     def take(self, waiting: int, *, seconds_left: float) -> int:
         """How many of the images that wait are computed now, at least one.
@@ -43,24 +53,39 @@ class BatchSize:
             waiting: images that are ready.
             seconds_left: until the first of them is too late.
         """
-        most = min(waiting, self._most)
-        sizes = {images for images, _ in self._costs}
-        if most <= 1 or len(sizes) < 2 or self._batches % TRY_ALL_EVERY == 0:
-            return max(1, most)
-        base, slope = self._line()
-        best = 1
-        while best < most and (base / best - base / (best + 1)) > WORTH * (base / best + slope):
-            best += 1
-        while best > 1 and base + slope * best > seconds_left:
+        best, most = self.worth(), min(waiting, self._most)
+        if self._batches % TRY_MORE_EVERY == 0:
+            best *= 2
+        best = max(1, min(best, most))
+        while best > 1 and self._expected(best) > seconds_left:
             best -= 1
         return best
 
+    def worth(self) -> int:
+        """How many images are worth computing together, if there are so many."""
+        if not self._costs:
+            return self._most
+        if not self._spread():  # all were of one size: a little more is tried
+            return min(self._most, 2 * self._costs[-1][0])
+        base, slope = self._line()
+        best = 1
+        while best < self._most and (base / best - base / (best + 1)) > WORTH * (base / best + slope):
+            best += 1
+        return best
+
+    def _expected(self, images: int) -> float:
+        """Seconds of a batch."""
+        if not self._spread():
+            return self.per_image() * images
+        base, slope = self._line()
+        return base + slope * images
+
+    def _spread(self) -> int:
+        return len(self._costs) * self._squares - self._images**2
+
     def _line(self) -> tuple[float, float]:
         """a and b by least squares, neither below zero."""
-        count = len(self._costs)
-        mean_n = sum(images for images, _ in self._costs) / count
-        mean_s = sum(seconds for _, seconds in self._costs) / count
-        spread = sum((images - mean_n) ** 2 for images, _ in self._costs)
-        together = sum((images - mean_n) * (seconds - mean_s) for images, seconds in self._costs)
-        slope = min(max(together / spread, 0.0), mean_s / mean_n)
-        return max(mean_s - slope * mean_n, 0.0), slope
+        count, images, seconds = len(self._costs), self._images, self._seconds
+        slope = (count * self._products - images * seconds) / self._spread()
+        slope = min(max(slope, 0.0), seconds / images)
+        return max(seconds - slope * images, 0.0) / count, slope

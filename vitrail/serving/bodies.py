@@ -3,20 +3,32 @@
 import asyncio
 import base64
 import binascii
+import contextlib
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.requests import ClientDisconnect, Request
+
+from vitrail.serving.forms import form_parts
 from vitrail.serving.refusals import Refusal
 
 LONGEST_USER_ID = 256
 MOST_ATTRIBUTES = 8
-LONGEST_WORD = 64
-"""Of an attribute's name or value, in characters."""
+WORD = "[^\\x00-\\x1f\\x7f-\\xa0\\u061c\\u200b-\\u200f\\u2028-\\u202f\\u2060-\\u206f\\ufeff]{1,64}"
+"""An attribute's name or value: without controls, and what turns the direction of text or hides in it."""
+_WORD = re.compile(WORD)
+
+MOST_JSON_SIGNS = 20_000
+"""Commas and opening brackets of a body; base64 has none. Each may make an object that is thirty times its size."""
 
 AT_ONCE_BYTES = 2**20
 """Larger bodies are taken apart in a thread, so that other requests are not kept waiting."""
+
+BASE64_PIECE = 2**20
+"""Decoded at once; between two pieces other threads have their turn, of which one answers everybody else."""
 
 _RAW = ("image/", "application/dicom", "application/octet-stream")
 _HINT = (
@@ -42,21 +54,58 @@ class PredictBody:
     many: bool = False
 
 
-async def capped_body(stream: AsyncIterator[bytes], *, most_bytes: int, seconds: float) -> bytes:
-    """A whole body, counted while it comes.
+class BodyRoom:
+    """What the bodies of all requests together may take up, from their first byte until they are answered."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most, self._taken = most_bytes, 0
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[Callable[[int], None]]:
+        """Gives what is to be called with the bytes that came; in the end they are given back.
+
+        The function raises a Refusal where there is no more room.
+        """
+        mine = 0
+
+        def take(size: int) -> None:
+            nonlocal mine
+            if mine and self._taken + size > self._most:
+                raise Refusal("overloaded", "too many large requests are under way", retry_after=1)
+            mine += size
+            self._taken += size
+
+        try:
+            yield take
+        finally:
+            self._taken -= mine
+
+
+async def capped_body(
+    request: Request, *, most_bytes: int, seconds: float, take: Callable[[int], None] = lambda _size: None
+) -> bytes:
+    """A whole body, counted while it comes, whatever it says of its length.
+
+    Args:
+        take: told of all bytes that came; see `BodyRoom`.
 
     Raises:
-        Refusal: it is larger, or does not come in time.
+        Refusal: it is larger, does not come in time, or its sender has gone.
     """
+    if int(request.headers.get("content-length") or 0) > most_bytes:
+        raise _too_large(most_bytes)
     parts: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(seconds):
-            async for part in stream:
+            async for part in request.stream():
                 size += len(part)
                 if size > most_bytes:
                     raise _too_large(most_bytes)
+                take(len(part))
                 parts.append(part)
+    except ClientDisconnect:
+        raise Refusal("bad_request", "whoever asked is gone") from None
     except TimeoutError:
         raise Refusal("slow_request", f"the body did not come within {seconds:g} s") from None
     return b"".join(parts)
@@ -97,6 +146,8 @@ def _taken_apart(content: bytes, content_type: str, most_images: int) -> Any:
 
 
 def _of_json(content: bytes, most_images: int) -> PredictBody:
+    if sum(content.count(sign) for sign in (b",", b"[", b"{")) > MOST_JSON_SIGNS:
+        raise Refusal("bad_request", "the body is JSON of too many parts")
     try:
         told = json.loads(content.decode("utf-8"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
@@ -115,7 +166,8 @@ def _of_json(content: bytes, most_images: int) -> PredictBody:
     user_id = told.get("user_id")
     if user_id is not None and not isinstance(user_id, str):
         raise Refusal("bad_request", "user_id is no text")
-    attributes = told.get("attributes") or {}
+    attributes = told.get("attributes")
+    attributes = {} if attributes is None else attributes
     if not isinstance(attributes, dict) or not all(isinstance(value, str) for value in attributes.values()):
         raise Refusal("bad_request", "attributes are no object of texts", hint='"attributes": {"sex": "F"}')
     return PredictBody(tuple(_decoded(each) for each in given), user_id, attributes, many)
@@ -125,14 +177,16 @@ def _decoded(text: Any) -> bytes:
     if not isinstance(text, str):
         raise Refusal("bad_request", "an image is no text in base64")
     try:
-        return base64.b64decode(text, validate=True)
+        content = text.encode("ascii")
+        if b"=" in content[:-2]:
+            raise ValueError("padding before the end")
+        pieces = range(0, len(content), BASE64_PIECE)
+        return b"".join(base64.b64decode(content[at : at + BASE64_PIECE], validate=True) for at in pieces)
     except (binascii.Error, ValueError) as error:
         raise Refusal("bad_request", f"an image is no base64: {_first_words(error)}") from None
 
 
 def _of_form(content: bytes, content_type: str, most_images: int) -> PredictBody:
-    from vitrail.serving.forms import form_parts
-
     images, words = form_parts(content, content_type, most_images=most_images)
     if not images:
         raise Refusal("bad_request", "the form holds no image", hint="curl -F image=@photo.jpg")
@@ -144,7 +198,8 @@ def _of_form(content: bytes, content_type: str, most_images: int) -> PredictBody
 
 
 def _completed(body: PredictBody, words: Iterable[tuple[str, str]]) -> PredictBody:
-    """With what address or form say beside the images."""
+    """With what address or form say beside the images, which goes before what the body says."""
+    _check_words(body.user_id, body.attributes)
     user_id, attributes = body.user_id, dict(body.attributes)
     for name, value in words:
         if name == "user_id":
@@ -166,10 +221,15 @@ def _check_words(user_id: str | None, attributes: Mapping[str, str]) -> None:
     if len(attributes) > MOST_ATTRIBUTES:
         raise Refusal("bad_request", f"{len(attributes)} attributes, {MOST_ATTRIBUTES} are taken")
     for word in (*attributes, *attributes.values()):
-        if not 0 < len(word) <= LONGEST_WORD or not word.isprintable():
-            raise Refusal("bad_request", f"attributes and their values are 1 to {LONGEST_WORD} printable characters")
-    if user_id is not None and any("\ud800" <= letter <= "\udfff" for letter in user_id):
+        if not _WORD.fullmatch(word) or not _is_text(word):
+            raise Refusal("bad_request", "attributes and their values are 1 to 64 printable characters")
+    if user_id is not None and not _is_text(user_id):
         raise Refusal("bad_request", "user_id is no valid text")
+
+
+def _is_text(word: str) -> bool:
+    """Whether it can be written down: JSON can escape halves of characters."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
 def _no_number(name: str) -> Any:

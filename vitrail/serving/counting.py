@@ -1,7 +1,7 @@
 """Counts outcomes for the windows that people look at and for the counters that Prometheus reads."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -12,6 +12,7 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0,
 """Seconds; those that OpenTelemetry recommends for `http.server.request.duration`."""
 
 
+@runtime_checkable
 class AnswerLog(Protocol):
     """Keeps answers for truths that come later."""
 

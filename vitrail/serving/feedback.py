@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from vitrail.serving.refusals import Refusal
 
+LONGEST_TOLD = 256
+"""Characters of either."""
+
 
 @dataclass(frozen=True, slots=True)
 class ToldTruth:
@@ -27,6 +30,6 @@ def told_truth(content: bytes) -> ToldTruth:
     if not isinstance(told, dict) or set(told) != {"request_id", "truth"}:
         raise Refusal("bad_request", "request_id and truth were expected", hint='{"request_id": "…", "truth": "ants"}')
     for name, value in told.items():
-        if not isinstance(value, str) or not 0 < len(value) <= 256:
-            raise Refusal("bad_request", f"{name} is no text of 1 to 256 characters")
+        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TOLD:
+            raise Refusal("bad_request", f"{name} is no text of 1 to {LONGEST_TOLD} characters")
     return ToldTruth(told["request_id"], told["truth"])

@@ -12,8 +12,11 @@ from vitrail.serving.refusals import Refusal
 from vitrail.serving.replies import as_json
 from vitrail.serving.service import Service
 
-_WINDOW = re.compile(r"(\d{1,5})(s|m|h)?")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, None: 1}
+WINDOW = "(?:[1-9][0-9]{0,2}|[1-2][0-9]{3}|3[0-5][0-9]{2}|3600)s?|(?:[1-9]|[1-5][0-9]|60)m|1h"
+"""From a second to an hour, as a regular expression."""
+
+_WINDOW = re.compile(WINDOW)
+_SECONDS = {"m": 60, "h": 3600}
 LARGEST_FEEDBACK = 64 * 1024
 
 
@@ -55,7 +58,7 @@ class FiguresApi:
 
     async def feedback(self, request: Request) -> Response:
         """The truth of an image that was answered."""
-        content = await capped_body(request.stream(), most_bytes=LARGEST_FEEDBACK, seconds=10.0)
+        content = await capped_body(request, most_bytes=LARGEST_FEEDBACK, seconds=10.0)
         return as_json(await self._service.state.take_truth(told_truth(content)), status=202)
 
     async def alive(self, _request: Request) -> Response:
@@ -74,11 +77,9 @@ def window_seconds(text: str) -> int:
     Raises:
         Refusal: it is none of them.
     """
-    match = _WINDOW.fullmatch(text)
-    seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
-    if not 1 <= seconds <= 3600:
+    if not _WINDOW.fullmatch(text):
         raise Refusal("bad_request", f"a window of {text[:20]!r} was asked for", hint="1m, 5m, 1h, or seconds to 3600")
-    return seconds
+    return int(text.rstrip("smh")) * _SECONDS.get(text[-1], 1)
 
 
 def _worst(statuses: list[str]) -> str:

@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from vitrail.basics.errors import PackageError
+from vitrail.models.seal import package_digest
 from vitrail.serving.breakers import Breakers
 from vitrail.serving.model_order import Bounds, ModelOrder
 from vitrail.serving.served_model import ServedModel
@@ -51,7 +54,13 @@ class Fleet:
             Why it is not in force: for each model that could not be loaded, the reason. Empty: it is.
         """
         async with self._changing:
-            models = {name: self._model(name, packages[name]) for name in routes.models}
+            try:
+                digests = {name: package_digest(Path(packages[name])) for name in routes.models}
+            except PackageError as error:
+                if self.routes is None:
+                    raise
+                return [error.message]
+            models = {name: self._model(name, packages[name], digests[name]) for name in routes.models}
             new = [model for name, model in models.items() if self.models.get(name) is not model]
             for model in new:
                 model.start()
@@ -71,14 +80,11 @@ class Fleet:
         """End all processes, after what they were asked for is answered, at most so many seconds."""
         await asyncio.gather(*(model.stop(seconds=seconds) for model in self.models.values()), *self._retiring)
 
-    def _model(self, name: str, package: str) -> ServedModel:
-        there = self.models.get(name)
-        if there is not None and there.order.package == package:
+    def _model(self, name: str, package: str, digest: str) -> ServedModel:
+        there, order = self.models.get(name), model_order(package, digest, self._settings)
+        if there is not None and there.order == order:
             return there
-        return ServedModel(
-            name, model_order(package, self._settings), model_bounds(self._settings),
-            told=self._told, shifted=self._shifted,
-        )  # fmt: skip
+        return ServedModel(name, order, model_bounds(self._settings), told=self._told, shifted=self._shifted)
 
     def _take(self, routes: Routes, models: dict[str, ServedModel]) -> None:
         """From here on requests go by the new routes; those under way end with the model that they asked."""
@@ -94,11 +100,12 @@ class Fleet:
         task.add_done_callback(self._retiring.discard)
 
 
-def model_order(package: str, settings: ServingSettings) -> ModelOrder:
+def model_order(package: str, digest: str, settings: ServingSettings) -> ModelOrder:
     """How a package is to be loaded, by the settings of the server."""
     limits, process = settings.limits, settings.process
     return ModelOrder(
         package=package,
+        digest=digest,
         runtime=process.runtime,
         device=process.device,
         threads=process.threads,

@@ -1,22 +1,17 @@
-"""In a model process: images that wait, batches that are computed, and faults that stay with the image they belong to."""
+"""In a model process: images that wait, batches that are computed, and faults that stay with their image."""
 
-import re
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from vitrail.basics.printable import printable
 from vitrail.prediction.answers import Answers
 from vitrail.serving.batch_size import BatchSize
 from vitrail.serving.open_questions import OpenQuestions
-
-LONGEST_REASON = 300
-_FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s/:,;'\"]+/)+")
+from vitrail.serving.reasons import reason_of
 
 
 @dataclass(slots=True)
@@ -28,20 +23,25 @@ class Decoded:
         deadline: on the monotonic clock of the machine; later nobody waits for the answer.
         pixels: as the predictor wants them.
         decoding: seconds that it took.
+        is_probe: whether it was made from formulas, and says nothing of the images that come.
     """
 
     number: int
     deadline: float
     pixels: np.ndarray
     decoding: float
+    is_probe: bool = False
 
 
 Answered = Callable[[np.ndarray], Answers]
-Tell = Callable[[dict[str, Any]], None]
+Tell = Callable[..., None]
+"""Takes any number of replies, each a `dict[str, Any]`."""
 
 
 class ModelBatches:
-    """Takes decoded images from any thread, and answers them in one.
+    """Takes decoded images from any thread, and answers them in one at a time: who has decoded computes, too.
+
+    A thread of its own that computes would be woken for every image, which costs more than a small network does.
 
     Args:
         answered: the predictor's `answers_of`.
@@ -49,19 +49,19 @@ class ModelBatches:
         most: images of a batch.
         wait: seconds for which a batch that is not full waits for more; 0.0: what is there is computed.
         tell: receives one reply for every image: `answer`, `failed` or `expired`.
-        after: receives the answers of every batch that succeeded.
+        after: receives the answers of every batch that succeeded, and the rows that are no probes.
     """
 
     def __init__(
         self, answered: Answered, open_questions: OpenQuestions, *, most: int, wait: float, tell: Tell,
-        after: Callable[[Answers], None],
+        after: Callable[[Answers, list[int]], None],
     ) -> None:  # fmt: skip
         self._answered, self._open, self._most, self._wait = answered, open_questions, most, wait
         self._tell, self._after = tell, after
         self._size = BatchSize(most)
         self._waiting: deque[Decoded] = deque()
         self._changed = threading.Condition()
-        self._ended = False
+        self._is_computing = False
 
     def add(self, image: Decoded) -> None:
         """One more that waits."""
@@ -69,31 +69,29 @@ class ModelBatches:
             self._waiting.append(image)
             self._changed.notify()
 
-    def end(self) -> None:
-        """Answer what waits, then return from `run`."""
+    def wants_more(self) -> bool:
+        """Whether a batch would be cheaper if more images, that can be had at once, were decoded first."""
         with self._changed:
-            self._ended = True
-            self._changed.notify()
+            return len(self._waiting) < self._size.worth()
 
-    def run(self) -> None:
-        """Compute until `end`."""
+    def compute(self) -> None:
+        """Compute what waits, until nothing does; where another thread is at it, that one does this, too."""
+        with self._changed:
+            if self._is_computing:
+                return
+            self._is_computing = True
         while batch := self._next_batch():
             self._compute(batch)
 
     def _next_batch(self) -> list[Decoded]:
         with self._changed:
-            while True:
-                self._drop_what_is_late()
-                if self._waiting:
-                    break
-                if self._ended:
-                    return []
-                self._changed.wait()
-            if self._wait and len(self._waiting) < self._most and not self._ended:
-                self._changed.wait_for(lambda: len(self._waiting) >= self._most or self._ended, timeout=self._wait)
+            self._drop_what_is_late()
+            if self._wait and 0 < len(self._waiting) < self._most:
+                self._changed.wait_for(lambda: len(self._waiting) >= self._most, timeout=self._wait)
                 self._drop_what_is_late()
             if not self._waiting:
-                return self._next_batch()
+                self._is_computing = False
+                return []
             left = self._waiting[0].deadline - time.monotonic()
             return [self._waiting.popleft() for _ in range(self._size.take(len(self._waiting), seconds_left=left))]
 
@@ -108,7 +106,7 @@ class ModelBatches:
             self._tell({"kind": "expired", "id": image.number})
 
     def _compute(self, batch: Sequence[Decoded]) -> None:
-        """In halves where it fails: an image that cannot be computed, or memory that is short, is no fault of others."""
+        """In halves where it fails: an image that cannot be computed, or want of memory, is no fault of others."""
         began = time.perf_counter()
         try:
             answers = self._answered(np.stack([image.pixels for image in batch]))
@@ -125,19 +123,11 @@ class ModelBatches:
         seconds = time.perf_counter() - began
         self._size.learn(len(batch), seconds)
         cost = self._size.per_image()
-        for image, prediction in zip(batch, predictions, strict=True):
-            self._tell(
+        self._tell(
+            *(
                 {"kind": "answer", "id": image.number, "prediction": prediction, "decoding": image.decoding,
                  "computing": seconds, "batch": len(batch), "per_image": cost}
-            )  # fmt: skip
-        self._after(answers)
-
-
-def reason_of(error: BaseException) -> str:
-    """An error in one line for strangers: kind and text, not where in whose folders it happened.
-
-    >>> reason_of(ValueError("no weights in /home/ada/runs/ants/package"))
-    'ValueError: no weights in …/package'
-    """
-    message = _FOLDERS.sub("…/", getattr(error, "message", None) or str(error))
-    return f"{type(error).__name__}: {printable(' '.join(message.split()))}"[:LONGEST_REASON]
+                for image, prediction in zip(batch, predictions, strict=True)
+            )
+        )  # fmt: skip
+        self._after(answers, [row for row, image in enumerate(batch) if not image.is_probe])

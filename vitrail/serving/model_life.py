@@ -61,6 +61,7 @@ class ModelLife:
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._judged = asyncio.Event()
+        self._unsaid: list[bytes] = []
         self._retired = False
 
     def start(self) -> None:
@@ -90,8 +91,16 @@ class ModelLife:
         """Say something to the process; False: there is none that could hear it."""
         if self._writer is None or self._retired or self._writer.is_closing():
             return False
-        self._writer.write(packed(said, content))
+        if not self._unsaid:
+            asyncio.get_running_loop().call_soon(self._say_all)
+        self._unsaid.append(packed(said, content))
         return True
+
+    def _say_all(self) -> None:
+        """Together: to wake another process once for all that came at once is half the work of asking it."""
+        unsaid, self._unsaid = self._unsaid, []
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.writelines(unsaid)
 
     async def _live(self) -> None:
         wait = self._bounds.restart_seconds
@@ -180,10 +189,11 @@ class ModelLife:
         writer, process, self._writer, self._process = self._writer, self._process, None, None
         if writer is not None:
             writer.transport.abort()
-        self._listener.ended("its process ended")
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+        self._listener.ended("its process ended")
+        if process is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), 5.0)
 

@@ -9,6 +9,7 @@ class ModelOrder:
 
     Attributes:
         package: its folder.
+        digest: of the package (`models.seal.package_digest`); another one is refused. Empty: whatever lies there.
         runtime, device: as for `vitrail.load`.
         threads: with which it computes; 0: all cores.
         most_images: of a batch.
@@ -19,6 +20,7 @@ class ModelOrder:
     """
 
     package: str
+    digest: str = ""
     runtime: str = "auto"
     device: str = "auto"
     threads: int = 0

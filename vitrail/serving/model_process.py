@@ -18,25 +18,14 @@ Of its own accord it says `shift`: how the images so far compare with those that
 import contextlib
 import ctypes
 import os
-import resource
 import signal
 import socket
 import sys
-import threading
-import time
-import traceback
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from vitrail.basics.errors import UnreadableImageError, VitrailError
-from vitrail.serving.messages import Line, Message
-from vitrail.serving.model_batches import Decoded, ModelBatches, reason_of
+from vitrail.serving.messages import Line
 from vitrail.serving.model_order import ModelOrder
-from vitrail.serving.open_questions import OpenQuestions
-
-if TYPE_CHECKING:
-    from vitrail.prediction.predictor import Predictor
+from vitrail.serving.reasons import reason_of
 
 _PARENT_DEATH = 1
 """`PR_SET_PDEATHSIG` of Linux."""
@@ -51,9 +40,12 @@ def main() -> None:
         return
     order = ModelOrder(**{name: value for name, value in first.said.items() if name != "kind"})
     try:
-        model = _Model(order, line)
+        # Late: whatever keeps torch itself from being imported is told, too.
+        from vitrail.serving.loaded_model import LoadedModel
+
+        model = LoadedModel(order, line)
     except Exception as error:  # noqa: BLE001 - whatever keeps a model from being loaded is told
-        print(f"model {sys.argv[-1]}: {error}", file=sys.stderr)  # whole, for the operator's log
+        sys.stderr.write(f"model {sys.argv[-1]}: {error}\n")  # whole, for the operator's log
         with contextlib.suppress(OSError):
             line.send({"kind": "refused", "reason": reason_of(error), "hint": getattr(error, "hint", None)})
         return
@@ -69,144 +61,6 @@ def _live_with_the_front() -> None:
         ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("800")
-
-
-class _Model:
-    """A loaded model that answers the line."""
-
-    def __init__(self, order: ModelOrder, line: Line) -> None:
-        self._order, self._line = order, line
-        if order.memory_bytes:
-            resource.setrlimit(resource.RLIMIT_DATA, (order.memory_bytes, order.memory_bytes))
-        self._predictor = _loaded(order)
-        self._probe = self._sample()
-        # NumPy, Pillow and the model's own rooms: in this process only.
-        from vitrail.serving.admitted_images import AdmittedImages
-        from vitrail.serving.shift_watch import ShiftWatch
-
-        self._admitted = AdmittedImages(order.formats, max_pixels=order.max_pixels)
-        self._shift = ShiftWatch(self._predictor.reference, tell=line.send)
-        self._open = OpenQuestions()
-        self._batches = ModelBatches(
-            self._predictor.answers_of, self._open, most=order.most_images, wait=order.wait, tell=self._reply,
-            after=self._shift.take,
-        )  # fmt: skip
-        self._looking = threading.Lock()
-        threads = max(1, os.cpu_count() or 1)
-        self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decoding")
-        line.send({"kind": "ready", **self._facts()})
-
-    def serve(self) -> None:
-        """Until the front says stop, or is gone."""
-        computing = threading.Thread(target=self._compute, name="computing", daemon=True)
-        computing.start()
-        while (message := self._line.next_message()) is not None and message.said["kind"] != "stop":
-            self._hear(message)
-        if message is None:
-            return
-        self._decoders.shutdown(wait=True)
-        self._batches.end()
-        computing.join()
-
-    def _compute(self) -> None:
-        """A process whose computing thread has died would seem to hang: it is better dead itself."""
-        try:
-            self._batches.run()
-        except OSError:
-            os._exit(0)  # the front is gone
-        except BaseException:  # noqa: BLE001
-            traceback.print_exc()
-            os._exit(1)
-
-    def _hear(self, message: Message) -> None:
-        kind, number = message.said["kind"], message.said.get("id", 0)
-        if kind == "cancel":
-            self._open.cancel(number)
-            return
-        self._open.begin(number)
-        if kind == "probe":
-            self._batches.add(Decoded(number, message.said["deadline"], self._probe, 0.0))
-        else:
-            self._decoders.submit(self._decode if kind == "image" else self._look, message)
-
-    def _reply(self, said: dict[str, Any]) -> None:
-        """To a question, the only one."""
-        self._open.end(said["id"])
-        self._line.send(said)
-
-    def _decode(self, message: Message) -> None:
-        number, deadline, began = message.said["id"], message.said["deadline"], time.monotonic()
-        with self._faults_told(number):
-            if self._is_late(message):
-                return
-            self._admitted.refuse(message.content)
-            pixels = self._predictor.pixels(message.content)
-            self._batches.add(Decoded(number, deadline, pixels, time.monotonic() - began))
-
-    def _look(self, message: Message) -> None:
-        from vitrail.serving.looked import looked_at
-
-        with self._faults_told(message.said["id"]), self._looking:
-            if self._is_late(message):
-                return
-            self._admitted.refuse(message.content)
-            self._reply({"kind": "looked", "id": message.said["id"], **looked_at(self._predictor, message.content)})
-
-    def _is_late(self, message: Message) -> bool:
-        """Whether nobody waits for it any more; then that is told."""
-        number = message.said["id"]
-        if time.monotonic() <= message.said["deadline"] and not self._open.is_cancelled(number):
-            return False
-        self._reply({"kind": "expired", "id": number})
-        return True
-
-    @contextlib.contextmanager
-    def _faults_told(self, number: int) -> Any:
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - a library's fault with one image, or memory: the process lives
-            kind = "failed"
-            if isinstance(error, VitrailError) and not isinstance(error.__cause__, MemoryError):
-                kind = "unreadable" if isinstance(error, UnreadableImageError) else "unusable"
-            reason = reason_of(error) if kind == "failed" else getattr(error, "message", "")
-            with contextlib.suppress(OSError):  # the front is gone, which the reading thread notices
-                self._reply({"kind": kind, "id": number, "reason": reason})
-
-    def _sample(self) -> Any:
-        """An image computed from formulas, answered once: a model that cannot is never called ready."""
-        from vitrail.prediction.sample import sample_pixels
-
-        pixels = sample_pixels(None, self._predictor.preprocessing)[:1]
-        self._predictor.answers_of(pixels)
-        return pixels[0]
-
-    def _facts(self) -> dict[str, Any]:
-        from vitrail.models.seal import package_digest
-
-        predictor, choice = self._predictor, self._predictor.choice
-        shown = predictor.preprocessing
-        return {
-            "classes": predictor.classes,
-            "version": package_digest(predictor.package.folder)[:12],
-            "size": [shown.height, shown.width],
-            "device": str(predictor.device),
-            "runtime": choice.runtime.name if choice else predictor.asked_runtime,
-            "why_runtime": choice.reason if choice else "",
-            "knows_its_images": predictor.reference is not None,
-            "why_no_reference": None if predictor.why_no_reference is None else predictor.why_no_reference.message,
-            "pid": os.getpid(),
-        }
-
-
-def _loaded(order: ModelOrder) -> "Predictor":
-    """Loaded, verified, converted and warm."""
-    import torch
-
-    from vitrail.prediction.predictor import load
-
-    if order.threads:
-        torch.set_num_threads(order.threads)
-    return load(order.package, device=order.device, runtime=order.runtime).prepare()
 
 
 if __name__ == "__main__":

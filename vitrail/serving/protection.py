@@ -1,9 +1,9 @@
-"""What stands before every request: whose host it names, where it comes from, and what a browser is told about answers."""
+"""What stands before every request: whose host it names, where it comes from, and what browsers are told of answers."""
 
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vitrail.serving.refusals import Refusal
@@ -21,6 +21,7 @@ SECURITY_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
 class Protection:
@@ -46,9 +47,8 @@ class Protection:
 
         async def send_protected(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                own = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(each for each in _RAW_HEADERS if each[0] not in own)]
             await send(message)
 
         try:
@@ -63,8 +63,15 @@ class Protection:
         if self._local and _name_of(host) not in LOCAL_NAMES:
             raise Refusal("forbidden", "this server answers by a local name only", hint="http://127.0.0.1:PORT")
         origin = headers.get("origin")
-        if origin is not None and method not in ("GET", "HEAD") and urlsplit(origin).netloc != host:
+        if origin is not None and method not in ("GET", "HEAD") and _place_of(origin) != host.lower():
             raise Refusal("forbidden", "requests of other pages are not answered")
+
+
+def _place_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _name_of(host: str) -> str:

@@ -14,14 +14,14 @@ def as_json(content: Any, *, status: int = 200, headers: dict[str, str] | None =
     return Response(text.encode("utf-8", "replace"), status, headers, media_type="application/json")
 
 
-def refused(refusal: Refusal, *, request_id: str | None = None) -> Response:
+def refused(refusal: Refusal, *, request_id: str | None = None, closes: bool = False) -> Response:
     """`{"error": {"code": …, "message": …, "hint": …}}`, with the status that belongs to the code."""
     headers: dict[str, str] = {}
     if refusal.retry_after is not None:
         headers["retry-after"] = str(refusal.retry_after)
     if refusal.code == "unauthorised":
         headers["www-authenticate"] = 'Basic realm="vitrail", charset="UTF-8"'
-    if refusal.code in ("too_large", "slow_request"):
+    if closes or refusal.code in ("too_large", "slow_request"):
         headers["connection"] = "close"  # the rest of the body is not read
     return as_json(refusal_body(refusal, request_id=request_id), status=refusal.status, headers=headers)
 

@@ -24,6 +24,10 @@ class RoutesApi:
     def __init__(self, service: Service) -> None:
         self._service = service
 
+    async def read_or_change(self, request: Request) -> Response:
+        """One address, so that whoever comes with another method is told both."""
+        return await (self.change(request) if request.method == "PUT" else self.read(request))
+
     async def read(self, _request: Request) -> Response:
         """The revision in force, what each model is, and which servers have confirmed which."""
         routes = self._service.fleet.routes
@@ -36,7 +40,7 @@ class RoutesApi:
 
     async def change(self, request: Request) -> Response:
         """Write the next revision; it is in force when its models answer, on every server."""
-        content = await capped_body(request.stream(), most_bytes=LARGEST_ROUTES, seconds=10.0)
+        content = await capped_body(request, most_bytes=LARGEST_ROUTES, seconds=10.0)
         try:
             told: Any = json.loads(content)
         except (ValueError, RecursionError):

@@ -10,6 +10,7 @@ import uvloop
 
 from vitrail.basics.errors import InputError
 from vitrail.pages.numbers import percent
+from vitrail.serving.api_pages import api_pages
 from vitrail.serving.app import application
 from vitrail.serving.console.pages import Console
 from vitrail.serving.keys import Keys
@@ -35,7 +36,7 @@ def run_server(
     listening = listening_socket(settings.host, settings.port)
     address = shown_address(settings.host, listening)
     try:
-        state = opened_state(settings.state, server=settings.server or f"{socket.gethostname()}:{_port(listening)}")
+        state = opened_state(settings, server=settings.server or f"{socket.gethostname()}:{_port(listening)}")
         for line in announced(models, settings):
             tell(line)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -50,7 +51,7 @@ async def _serve(
 ) -> None:  # fmt: skip
     packages = {each.model: str(each.folder.resolve()) for each in models.packages}
     service = Service(models.routes(), packages, settings, state, tell=tell)
-    app = application(service, keys, pages=Console(service).routes())
+    app = application(service, keys, pages=[*Console(service).routes(), *api_pages(keys)])
     greeting = asyncio.create_task(_greet(service, address, tell))
     try:
         await serve_until_ended(service, app, listening, told=tell)

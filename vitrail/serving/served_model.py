@@ -205,7 +205,7 @@ class ServedModel:
             asked.answer.set_result(said)
 
     def _hangs(self) -> bool:
-        """Whether it has something to answer, which need not be anything that somebody still waits for, and is silent."""
+        """Whether it is silent though it has something to answer, be it what nobody waits for any more."""
         oldest = next(iter(self._asked.values()), None)
         if oldest is None:
             return False

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from vitrail.basics.errors import InputError
 from vitrail.basics.settings import Settings
 from vitrail.monitoring.health import HealthLimits
+from vitrail.monitoring.keeper import KeeperSettings
+from vitrail.monitoring.truth_figures import TruthSettings
 from vitrail.serving.breaker import BreakerSettings
 
 ImageFormat = Literal["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "DICOM"]
@@ -31,6 +33,12 @@ class LimitSettings(Settings):
     again."""
     most_waiting_bytes: int = Field(default=256_000_000, ge=1000, le=1_000_000_000_000)
     """Bytes of images that may wait for a model."""
+    most_connections: int = Field(default=1000, ge=1, le=100_000)
+    """Connections that are answered at once, as far as the operating system's limit of open files reaches."""
+    head_seconds: float = Field(default=10.0, gt=0, le=3600)
+    """For a new connection to send a request's address and headers."""
+    body_seconds: float = Field(default=30.0, gt=0, le=3600)
+    """For a request's body to come."""
     deadline_seconds: float = Field(default=15.0, gt=0, le=3600)
     """A request that has no answer by then gets none; what would come too late is not computed."""
     model_seconds: float = Field(default=10.0, gt=0, le=3600)
@@ -96,6 +104,10 @@ class ServingSettings(Settings):
     """How a model is run."""
     health: HealthLimits
     """From where on an arm is called unwell."""
+    keeping: KeeperSettings
+    """How figures are kept."""
+    truths: TruthSettings
+    """How groups are compared, where truth comes back."""
 
     @model_validator(mode="after")
     def _limits_are_reachable(self) -> "ServingSettings":

@@ -13,8 +13,10 @@ from vitrail.models.seal import package_digest
 from vitrail.monitoring.keeper import FiguresKeeper
 from vitrail.monitoring.live_figures import LiveFigures
 from vitrail.monitoring.truth import Truths
+from vitrail.monitoring.truth_figures import TruthSettings
 from vitrail.serving.feedback import ToldTruth
 from vitrail.serving.refusals import Refusal
+from vitrail.serving.settings import ServingSettings
 from vitrail.traffic.route_changes import started_routes
 from vitrail.traffic.route_records import KnownModel
 from vitrail.traffic.routes import Routes
@@ -33,8 +35,8 @@ Packages = Mapping[str, str]
 class SharedState:
     """Of one server alone, gone when it ends; `KeptState` is kept and shared."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._truths = Truths(clock)
+    def __init__(self, clock: Clock, settings: TruthSettings) -> None:
+        self._truths = Truths(clock, settings)
         self._routes: tuple[Routes, Packages] | None = None
         self._changed = asyncio.Event()
 
@@ -105,11 +107,12 @@ class KeptState(SharedState):
         database: opened, not necessarily there.
         server: this server's name, the same after a restart.
         clock: for figures and rows.
+        settings: of truths and of keeping.
     """
 
-    def __init__(self, database: Database, *, server: str, clock: Clock) -> None:
-        super().__init__(clock)
-        self._database, self._server = database, server
+    def __init__(self, database: Database, *, server: str, clock: Clock, settings: ServingSettings) -> None:
+        super().__init__(clock, settings.truths)
+        self._database, self._server, self._keeping = database, server, settings.keeping
         self._store = RoutesStore(database, clock.wall)
         self._keeper: FiguresKeeper | None = None
         self._routes_fault: str | None = None
@@ -117,7 +120,9 @@ class KeptState(SharedState):
     async def begin(self, asked: Routes, packages: Packages, live: LiveFigures) -> tuple[Routes, Packages]:
         """See `SharedState`; takes up the revision in force, unless something else is asked for than last time."""
         routes = await asyncio.to_thread(started_routes, self._store, asked, _known(packages))
-        self._keeper = FiguresKeeper(live, self._database, server=self._server, truths=self._truths)
+        self._keeper = FiguresKeeper(
+            live, self._database, server=self._server, truths=self._truths, settings=self._keeping
+        )  # fmt: skip
         self._keeper.start()
         return routes, await self._packages_of(routes)
 
@@ -166,19 +171,19 @@ class KeptState(SharedState):
         return {name: str(known[name].folder) for name in routes.models}
 
 
-def opened_state(place: str, *, server: str) -> SharedState:
+def opened_state(settings: ServingSettings, *, server: str) -> SharedState:
     """The state that is kept in a file, in a database, or nowhere (`none`).
 
     Raises:
         InputError: the address is none.
         SystemFault: the extra `serve` is not installed, or the folder cannot be made.
     """
-    clock = SystemClock()
+    clock, place = SystemClock(), settings.state
     if place == NOT_KEPT:
-        return SharedState(clock)
+        return SharedState(clock, settings.truths)
     if "://" not in place:
         Path(place).expanduser().parent.mkdir(parents=True, exist_ok=True)
-    return KeptState(opened_database(place), server=server, clock=clock)
+    return KeptState(opened_database(place), server=server, clock=clock, settings=settings)
 
 
 def _known(packages: Packages) -> list[KnownModel]:

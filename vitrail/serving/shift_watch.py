@@ -1,7 +1,8 @@
 """In a model process: whether the images that come are like those that the model knows, tested all the time."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,25 +23,34 @@ class ShiftWatch:
 
     Args:
         reference: of the package; None: nothing is said.
-        tell: receives the state, every two seconds at most.
+        tell: receives the state; see `tell_for_ever`.
     """
 
     def __init__(self, reference: ShiftReference | None, *, tell: Callable[[dict[str, Any]], None]) -> None:
         self._reference, self._tell = reference, tell
         self._test = None if reference is None else StreamTest.begun(reference.scores)
-        self._unlike, self._told = 0, 0.0
+        self._unlike = 0
 
-    def take(self, answers: Answers) -> None:
-        """More images that were answered."""
-        if self._reference is None or self._test is None:
+    def take(self, answers: Answers, rows: Sequence[int]) -> None:
+        """More images that were answered; those of other rows have no part in it."""
+        if self._reference is None or self._test is None or not rows:
             return
-        distances = mahalanobis_distance(self._reference.distances, answers.features)
+        some = list(rows)
+        distances = mahalanobis_distance(self._reference.distances, answers.features[some])
         self._test = self._test.after(distances)
         if answers.likeness is not None:
-            self._unlike += int(np.count_nonzero(answers.likeness <= UNLIKE))
-        if time.monotonic() - self._told >= TELL_EVERY_SECONDS:
-            self._told = time.monotonic()
-            self._tell({"kind": "shift", **self.state()})
+            self._unlike += int(np.count_nonzero(answers.likeness[some] <= UNLIKE))
+
+    def tell_for_ever(self) -> None:
+        """Every two seconds, where there is something new; until the front is gone."""
+        told = None
+        with contextlib.suppress(OSError):
+            while True:
+                time.sleep(TELL_EVERY_SECONDS)
+                state = self.state()
+                if state["seen"] and state != told:
+                    self._tell({"kind": "shift", **state})
+                    told = state
 
     def state(self) -> dict[str, Any]:
         """Images seen, how many were unlike, the p-value of "nothing has changed", and whether it is an alarm."""

@@ -23,7 +23,10 @@ COMMAND_LINE = "command line"
 MOST_WEIGHT = 1e9
 """Above any weight that means something, and far below where the arithmetic of shares would overflow."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""Of an arm or a model, as a regular expression."""
+
+_NAME = re.compile(NAME)
 _ARM_MEMBERS = ("name", "model", "role", "weight", "share")
 _MEMBERS = ("revision", "arms", "salt", "anonymous", "fallback", "note", "by")
 _NAME_HINT = "1 to 64 letters, digits, dots, underscores and hyphens, beginning with a letter or a digit"

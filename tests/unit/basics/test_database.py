@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sqlite3
+import ssl
 import stat
 import sys
 import time
@@ -180,11 +181,15 @@ def test_an_address_of_postgresql_is_understood_and_shown_without_its_password(m
     assert (found.user, found.password, found.host, found.port, found.name) == (
         "me", "p@ss", "db.example", 5433, "figures",
     )  # fmt: skip
-    assert found.arguments["ssl_context"].check_hostname and "p@ss" not in repr(found)
+    assert found.encryption.check_hostname and "p@ss" not in repr(found)
     assert found.shown == "postgres://me:***@db.example:5433/figures?sslmode=verify-full"
     socket = address_of("postgresql+pg8000://me@/figures?host=/run/postgresql")
-    assert (socket.password, socket.arguments) == ("from outside", {"unix_sock": "/run/postgresql/.s.PGSQL.5432"})
-    assert address_of("postgresql://me:x@h/f?sslmode=prefer").arguments == {"ssl_context": None}
+    assert (socket.password, socket.unix_socket) == ("from outside", "/run/postgresql/.s.PGSQL.5432")
+    without, usual, asked = (
+        address_of(f"postgresql://me:x@h/f{mode}").encryption
+        for mode in ("?sslmode=disable", "?sslmode=prefer", "?sslmode=require")
+    )
+    assert (without, usual) == (False, None) and asked.verify_mode == ssl.CERT_NONE
 
 
 @pytest.mark.parametrize("missing", ["sqlalchemy", "pg8000"])

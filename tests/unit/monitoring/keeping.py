@@ -124,6 +124,49 @@ class KeepingPromises:
         assert restarted.truths.window("a").accuracy.value == 0.0
         assert restarted.truths.tell("r1", "bee") == "looked up"
 
+    def test_a_server_whose_clock_is_a_minute_behind_is_heard_too(self, url, clock) -> None:
+        one, behind = Server(url, clock, "one"), Server(url, FalseClock(clock.wall() - 60), "two")
+        one.keeper.keep_once()
+        behind.truths.remember("r1", "a", "ant")
+        behind.truths.tell("r1", "ant")
+        behind.count(2)
+        behind.keeper.keep_once(last=True)
+        one.keeper.keep_once()
+        assert one.truths.window("a").accuracy.n == 1 and one.total() == 2
+
+    def test_a_truth_that_is_replaced_keeps_the_time_of_the_first(self, url, clock) -> None:
+        one, two = Server(url, clock, "one"), Server(url, clock, "two")
+        one.truths.remember("r1", "a", "ant")
+        one.truths.tell("r1", "ant")
+        one.keeper.keep_once()
+        clock.go_on(7200)
+        assert two.truths.tell("r1", "bee") == "looked up"
+        for server in (two, one, Server(url, clock, "three")):
+            server.keeper.keep_once()
+            assert server.truths.window("a", seconds=86_400).accuracy.value == 0.0
+            assert server.truths.window("a", seconds=3600).accuracy.n == 0
+
+    def test_what_is_told_while_the_database_is_read_is_not_overwritten(self, url, clock) -> None:
+        one = Server(url, clock)
+        one.truths.remember("r1", "a", "ant")
+        one.truths.tell("r1", "ant")
+        one.keeper.keep_once()
+        one.truths.tell("r1", "bee")
+        one.keeper._read_others()
+        assert one.truths.window("a").accuracy.value == 0.0
+
+    def test_answers_that_could_not_be_written_wait(self, url, clock) -> None:
+        server = Server(url, clock)
+        server.keeper.keep_once()
+        with server.database.writing() as connection:
+            connection.execute(sql.text("DROP TABLE figures_answers"))
+        server.truths.remember("r1", "a", "ant")
+        server.truths.tell("r1", "ant")
+        assert not server.keeper.keep_once()
+        assert server.keeper.state.unsent_answers == 2
+        assert server.keeper.keep_once()
+        assert rows_in(server.database, "figures_answers WHERE truth = 'ant'") == 1
+
     def test_a_truth_that_nobody_asked_for_becomes_unknown(self, url, clock) -> None:
         server = Server(url, clock)
         assert server.truths.tell("never asked", "ant") == "looked up"
@@ -173,6 +216,16 @@ class KeepingPromises:
             "request_id", "arm", "server", "at", "answer", "attributes", "truth", "truth_at", "recorded_at",
         }  # fmt: skip
         assert json.loads(row["attributes"]) == [["sex", "f"]] and row["server"] == "one"
+
+    def test_a_database_of_a_newer_vitrail_is_left_alone_and_requests_go_on(self, url, clock) -> None:
+        server = Server(url, clock)
+        server.database.prepare("figures", 2, sql.MetaData())
+        server.count(3)
+        assert not server.keeper.keep_once(last=True)
+        assert server.keeper.state.reason == (
+            f"{server.database.shown}: its figures are of version 2, this Vitrail knows version 1"
+        )
+        assert server.total() == 3
 
     def test_damage_is_named_and_writing_goes_on(self, url, clock) -> None:
         server, other = Server(url, clock), Server(url, clock, "other")

@@ -1,6 +1,7 @@
 """The same promises in a real PostgreSQL, also when it is stopped and started again."""
 
 import itertools
+import signal
 import time
 
 import pytest
@@ -51,6 +52,32 @@ class TestKeepingInPostgresql(KeepingPromises):
             assert server.total() == 100 and server.truths.window("a").accuracy.n == 10
         assert rows_in(servers[0].database, "figures_slots") == 10
         assert rows_in(servers[0].database, "figures_answers WHERE truth IS NOT NULL") == 10
+
+    def test_a_restart_between_two_rounds_is_not_noticed(self, url, clock, postgres) -> None:
+        server = Server(url, clock)
+        assert server.keeper.keep_once()
+        postgres.stop()
+        postgres.start()
+        assert server.keeper.keep_once(), server.keeper.state.reason
+
+    def test_a_database_that_is_silent_is_given_up_soon_and_heard_again(
+        self, url, clock, postgres, monkeypatch
+    ) -> None:
+        monkeypatch.setattr("vitrail.basics.database.TIMEOUT_SECONDS", 0.3)
+        server = Server(url, clock)
+        assert server.keeper.keep_once()
+        postgres.send_signal(signal.SIGSTOP)
+        try:
+            server.count(3)
+            clock.go_on(5)
+            start = time.monotonic()
+            assert not server.keeper.keep_once() and not server.keeper.keep_once()
+            assert time.monotonic() - start < 2.5
+            assert server.keeper.state.reason.endswith(": timed out") and server.keeper.state.unsent_slots == 1
+        finally:
+            postgres.send_signal(signal.SIGCONT)
+        assert server.keeper.keep_once()
+        assert rows_in(server.database, "figures_slots") == 1
 
 
 TABLES = sql.MetaData()

@@ -60,7 +60,7 @@ def test_a_window_is_of_the_truths_that_came_within_it(truths, clock) -> None:
     truths.tell("r1", "ant")
     clock.go_on(300)
     assert truths.window("a", seconds=300).accuracy.n == 1
-    clock.go_on(1)
+    clock.go_on(60)
     assert truths.window("a", seconds=300).accuracy.n == 0
     truths.tell("r1", "bee")  # it does not become younger by that
     assert truths.window("a", seconds=300).accuracy.n == 0
@@ -144,6 +144,11 @@ def test_the_latest_answers_are_remembered_and_no_more(clock) -> None:
         truths.remember(f"r{each}", "a", "ant")
     assert truths.tell("r49", "ant") == "unknown"
     assert truths.tell("r50", "ant") == "counted"
+    for each in range(150):
+        truths.remember(f"later {each}", "b", "ant", {"sex": "f"})
+        truths.tell(f"later {each}", "bee" if each < 120 else "ant")
+    assert truths.window("a").accuracy.n == 0
+    assert (truths.window("b").accuracy.n, truths.window("b").accuracy.value) == (100, 0.3)
 
 
 def test_ten_thousand_truths_are_judged_at_once(truths) -> None:

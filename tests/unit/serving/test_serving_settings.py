@@ -38,7 +38,7 @@ def test_every_number_has_bounds():
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"model_seconds": 31.0}, "model_seconds is 31, deadline_seconds is 30"),
+        ({"model_seconds": 16.0}, "model_seconds is 16, deadline_seconds is 15"),
         ({"probe_seconds": 9.0}, "model_seconds is 10, probe_seconds is 9"),
         ({"open_seconds": 61.0}, "open_seconds is 61, most_open_seconds is 60"),
         ({"restart_seconds": 61.0}, "restart_seconds is 61, most_restart_seconds is 60"),

@@ -10,8 +10,8 @@ from vitrail.serving.console.view import View
 from vitrail.serving.served_model import ServedModel
 
 EXPECTED_UNLIKE = 0.05
-"""The share of images called unlike the known ones though nothing is wrong with them: `prediction.answers.UNLIKE`, which
-cannot be imported here without torch."""
+"""The share of images that are called unlike the known ones though nothing has changed: `prediction.answers.UNLIKE`,
+which cannot be imported here without torch."""
 
 
 def drift(view: View) -> str:

@@ -1,5 +1,6 @@
 """Panel: what went wrong lately, newest first."""
 
+from collections import Counter
 from datetime import UTC, datetime
 
 from vitrail.pages.frame import render_page
@@ -11,15 +12,18 @@ MOST_SHOWN = 20
 
 
 def last_errors(view: View) -> str:
-    """The errors of all arms, models and the server itself."""
+    """The errors of all arms, models and the server itself; those that say the same are told once."""
     sources = dict.fromkeys([*SERVER_SOURCES, *view.counted, *view.service.fleet.models])
-    found = [(error, source) for source in sources for error in view.service.errors.of(source)]
-    newest = sorted(found, key=lambda each: -each[0].at)[:MOST_SHOWN]
-    rows = [
-        {"at": datetime.fromtimestamp(error.at, UTC), "source": source, "kind": error.kind, "message": error.message}
-        for error, source in newest
-    ]
-    return render_page("console/last_errors.html", rows=rows, more=len(found) - len(rows))
+    times: Counter[tuple[str, str, str]] = Counter()
+    latest: dict[tuple[str, str, str], float] = {}
+    for source in sources:
+        for error in view.service.errors.of(source):
+            said = (source, error.kind, error.message)
+            times[said] += 1
+            latest[said] = max(error.at, latest.get(said, 0.0))
+    newest = sorted(latest, key=lambda said: -latest[said])
+    rows = [(datetime.fromtimestamp(latest[said], UTC), *said, times[said]) for said in newest[:MOST_SHOWN]]
+    return render_page("console/last_errors.html", rows=rows, more=len(newest) - len(rows))
 
 
 PANEL = Panel("errors", "Last errors", last_errors)

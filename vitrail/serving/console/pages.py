@@ -34,7 +34,7 @@ from vitrail.serving.service import Service
 LOGGER = logging.getLogger("vitrail.serve")
 
 PANELS: tuple[Panel, ...] = tuple(
-    room.PANEL for room in (health, charts, traffic, models, answers, truth, last_errors, drift, breakers, cautions)
+    room.PANEL for room in (health, charts, traffic, models, answers, last_errors, drift, truth, breakers, cautions)
 )
 """In the order in which a phone shows them."""
 

@@ -8,12 +8,11 @@ from vitrail.serving.console.view import View
 
 def truth(view: View) -> str:
     """Figures of each arm whose truth is known."""
-    told = [
-        (words, figures)
-        for arm, words in view.counted.items()
-        if (figures := view.service.state.truths(arm, seconds=float(view.seconds)))
-    ]
+    figures = {
+        words: view.service.state.truths(arm, seconds=float(view.seconds)) for arm, words in view.counted.items()
+    }
+    told = [(words, each) for words, each in figures.items() if each["accuracy"]["n"]]
     return render_page("console/truth.html", told=told, span=window_words(view.seconds))
 
 
-PANEL = Panel("truth", "Truth", truth)
+PANEL = Panel("truth", "Truth", truth, beside=True)

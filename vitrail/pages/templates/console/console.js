@@ -3,8 +3,8 @@
 // Panels that stay up to date: fetched every two seconds while somebody looks, and put in place of the old ones.
 
 const PERIOD = 2000;
-const connection = document.getElementById("connection");
-const shown = new Map();
+const byId = (id) => document.getElementById(id);
+const connection = byId("connection"), shown = new Map();
 let lastSeen = new Date(), timer = 0;
 
 const said = (time) => time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -39,7 +39,7 @@ async function refresh() {
     if (!answer.ok) throw new Error(answer.status);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const fresh of page.querySelectorAll("[data-panel]")) {
-      const panel = document.getElementById(fresh.id);
+      const panel = byId(fresh.id);
       if (!panel || shown.get(fresh.id) === fresh.innerHTML || isBeingRead(panel)) continue;
       shown.set(fresh.id, fresh.innerHTML);
       swap(panel, fresh);
@@ -53,10 +53,9 @@ async function refresh() {
 
 async function keepFresh() {
   clearTimeout(timer);
-  if (document.hidden) return;
-  await refresh();
+  if (!document.hidden) await refresh();
   clearTimeout(timer);
-  timer = setTimeout(keepFresh, PERIOD);
+  if (!document.hidden) timer = setTimeout(keepFresh, PERIOD);
 }
 
 document.addEventListener("visibilitychange", keepFresh);
@@ -64,8 +63,8 @@ timer = setTimeout(keepFresh, PERIOD);
 
 // Trying: an image goes where every client's does, then the model that answered is asked where it looked.
 
-const drop = document.getElementById("drop"), file = document.getElementById("file");
-const verdict = document.getElementById("verdict"), tried = document.getElementById("tried");
+const drop = byId("drop"), file = byId("file");
+const verdict = byId("verdict"), tried = byId("tried");
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 let latest = 0;
 
@@ -80,8 +79,8 @@ async function asked(address, image) {
   const headers = { "content-type": image.type || "application/octet-stream" };
   const answer = await fetch(address, { method: "POST", body: image, headers });
   const told = await answer.json();
-  if (answer.ok) return told;
-  throw new Error([told.error.message, told.error.hint].filter(Boolean).join(". "));
+  if (!answer.ok) throw new Error([told.error.message, told.error.hint].filter(Boolean).join(". "));
+  return told;
 }
 
 function bar(name, share) {
@@ -96,15 +95,13 @@ function bar(name, share) {
 function showAnswer(told) {
   verdict.replaceChildren(made("p", `${told.prediction} · ${percent(told.probability)}`, "answer"));
   const fallback = told.original_error ? ` It answered in another’s stead: ${told.original_error}.` : "";
-  document.getElementById("who").textContent =
-    `By ${told.model_id}, version ${told.version}, in ${Math.round(1000 * told.inference_time)} ms.${fallback}`;
-  const words = told.unlike === null ? ["none", "the package does not say what it knows"]
-    : told.unlike ? ["poor", "unlike the images that it knows: its answer is worth little"]
-      : ["good", "like the images that it knows"];
-  document.getElementById("likeness").replaceChildren(made("span", words[1], `badge ${words[0]}`));
+  byId("who").textContent = `By ${told.model_id}, version ${told.version}, in ${Math.round(1000 * told.inference_time)} ms.${fallback}`;
+  byId("likeness").replaceChildren(told.unlike === null ? made("span", "the package does not say what it knows", "badge none")
+    : told.unlike ? made("span", "unlike the images that it knows: its answer is worth little", "badge poor")
+      : made("span", "like the images that it knows", "badge good"));
   const most = Object.entries(told.probabilities).sort((one, other) => other[1] - one[1]).slice(0, 6);
-  document.getElementById("probabilities").replaceChildren(...most.flatMap(([name, share]) => bar(name, share)));
-  document.getElementById("looks").replaceChildren(made("p", "Where it looks is being computed …", "quiet"));
+  byId("probabilities").replaceChildren(...most.flatMap(([name, share]) => bar(name, share)));
+  byId("looks").replaceChildren(made("p", "Where it looks is being computed …", "quiet"));
   tried.hidden = false;
 }
 
@@ -118,12 +115,10 @@ function picture(address, words, kind) {
 
 function showLook(told) {
   const parts = told.picture ? [picture(told.picture, "as the model sees it")] : [];
-  if (told.attention) {
-    parts.push(picture(told.attention, "where it looks: attention of its last layer"));
-    parts.push(picture(told.legend, `times an even share; ${told.scale}`, "legend"));
-  }
+  if (told.attention) parts.push(picture(told.attention, "where it looks: attention of its last layer"),
+    picture(told.legend, `times an even share; ${told.scale}`, "legend"));
   if (told.no_map) parts.push(made("p", told.no_map, "quiet"));
-  document.getElementById("looks").replaceChildren(...parts);
+  byId("looks").replaceChildren(...parts);
 }
 
 async function tryImage(image) {
@@ -140,17 +135,13 @@ async function tryImage(image) {
     if (turn !== latest) return;
     const words = error instanceof TypeError ? "The server cannot be reached." : error.message;
     if (tried.hidden) verdict.replaceChildren(made("p", words, "refused"));
-    else document.getElementById("looks").replaceChildren(made("p", words, "quiet"));
+    else byId("looks").replaceChildren(made("p", words, "quiet"));
   }
 }
 
-file.addEventListener("change", () => {
-  if (file.files.length) tryImage(file.files[0]);
-  file.value = "";
-});
+const tryFirst = (files) => { if (files.length) tryImage(files[0]); };
+file.addEventListener("change", () => { tryFirst(file.files); file.value = ""; });
 for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
 drop.addEventListener("dragover", () => drop.classList.add("over"));
 for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
-drop.addEventListener("drop", (event) => {
-  if (event.dataTransfer.files.length) tryImage(event.dataTransfer.files[0]);
-});
+drop.addEventListener("drop", (event) => tryFirst(event.dataTransfer.files));

@@ -1,0 +1,1 @@
+"""The parts of `benchmarks.monitoring`, each of which runs alone."""
