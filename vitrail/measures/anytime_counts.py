@@ -37,6 +37,9 @@ class Block(NamedTuple):
     control_failures: int
 
 
+_NOTHING = Block(0, 0, 0, 0)
+
+
 @dataclass(frozen=True)
 class RateTest:
     """Tests that an arm's failure rate is at most the control's plus a margin (or, `below`, at least that much).
@@ -60,6 +63,7 @@ class RateTest:
         log_capitals: by run and place of the grid, natural logarithms.
         running: how many runs have begun.
         highest: natural logarithm of the highest capital so far.
+        pending: what came since one of both arms was asked last; it is bet on as soon as both were.
     """
 
     margin: float
@@ -67,6 +71,7 @@ class RateTest:
     log_capitals: tuple[tuple[float, ...], ...]
     running: int = 1
     highest: float = 0.0
+    pending: Block = _NOTHING
 
     @classmethod
     def begun(cls, *, margin: float, side: Side = "above", runs: int = 1) -> "RateTest":
@@ -91,12 +96,14 @@ class RateTest:
             InputError: there are more failures than requests, or fewer than none.
         """
         _refuse_odd_counts(block)
-        if not block.requests or not block.control_requests:
-            return self  # says nothing of a difference
-        won = log_winnings(np.array([block], dtype=np.float64), self.margin, self.side)[0]
+        came = Block(*(one + more for one, more in zip(self.pending, block, strict=True)))
+        if not came.requests or not came.control_requests:
+            return replace(self, pending=came)  # says nothing of a difference yet
+        won = log_winnings(np.array([came], dtype=np.float64), self.margin, self.side)[0]
         rows = np.array(self.log_capitals)
         rows[: self.running] += won
-        test = replace(self, log_capitals=tuple(tuple(row) for row in rows.tolist()))
+        capitals = tuple(tuple(row) for row in rows.tolist())
+        test = replace(self, log_capitals=capitals, pending=_NOTHING)
         return replace(test, highest=max(self.highest, test.log_capital))
 
     def with_new_run(self) -> "RateTest":

@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from vitrail.basics.errors import DamagedError
 
 ModelState = Literal["ready", "loading", "down"]
 
@@ -94,7 +98,7 @@ class ModelHealth:
         state: `ready`; `loading`: also while it is begun anew; `down`: it will not come by itself.
         healthy: whether users can be sent to it.
         why: what there is to say, for a sentence.
-        crashes: how often its process ended since this phase began.
+        crashes: how often its process ended since the candidate was loaded for this rollout.
     """
 
     state: ModelState
@@ -152,3 +156,27 @@ class Evidence:
     pairs: Pairs | None = None
     exposures: Exposures | None = None
     signals: tuple[Signal, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values that `from_json` reads again."""
+        return _EVIDENCE.dump_python(self, mode="json")
+
+    @classmethod
+    def from_json(cls, values: Any) -> "Evidence":
+        """The evidence that `as_json` made these values of.
+
+        Raises:
+            DamagedError: they are not.
+        """
+        try:
+            return _EVIDENCE.validate_python(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(str(part) for part in first["loc"]) or "it"
+            raise DamagedError(
+                f"the evidence of a rollout cannot be read: {place}: {first['msg']}",
+                hint="it was changed by something else than Vitrail, or written by a newer one",
+            ) from None
+
+
+_EVIDENCE = TypeAdapter(Evidence)

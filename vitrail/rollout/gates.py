@@ -40,8 +40,10 @@ def hard_limits(plan: RolloutSettings, state: RolloutState, evidence: Evidence) 
     if enough and counts.failures / counts.requests >= limits.most_failure_share:
         failed = f"{counts.failures:,} of {counts.requests:,} requests to the candidate failed"
         return Finding("fail", "hard limit", f"{failed}; from {percent(limits.most_failure_share)} on it ends at once")
+    if limits.most_p99_seconds is None or state.phase == "shadow":  # copies wait for a quiet moment
+        return None
     p99 = quantile(counts.times, 99) if sum(counts.times.values()) >= LEAST_TIMED_OF_LIMIT else None
-    if limits.most_p99_seconds is not None and p99 is not None and p99 > limits.most_p99_seconds:
+    if p99 is not None and p99 > limits.most_p99_seconds:
         limit = seconds_text(limits.most_p99_seconds)
         return Finding("fail", "hard limit", f"one of 100 answers took longer than {seconds_text(p99)}; limit {limit}")
     return None
@@ -155,8 +157,10 @@ def _exposure(plan: RolloutSettings, state: RolloutState, evidence: Evidence) ->
 
 def signals(plan: RolloutSettings, state: RolloutState, evidence: Evidence) -> Finding | None:
     """What holds a rollout for as long as it is so."""
-    if evidence.candidate.state == "loading" and is_measured(plan, state):
+    if is_measured(plan, state) and evidence.candidate.state == "loading":
         return Finding("hold", "candidate", f"the candidate is begun anew: {evidence.candidate.why}")
+    if is_measured(plan, state) and not evidence.candidate.healthy:
+        return Finding("hold", "candidate", f"the candidate is not well: {evidence.candidate.why}")
     if is_measured(plan, state) and not evidence.stable.healthy:
         return Finding("hold", "stable model", f"the stable model is not well: {evidence.stable.why}")
     if is_measured(plan, state) and not evidence.confirmed:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from vitrail.basics.errors import InputError
 from vitrail.rollout.plan import RolloutSettings
-from vitrail.rollout.state import DecisionRecord, Order, OrderKind, Pause, RolloutState, title_of
+from vitrail.rollout.state import MOST_DECISIONS, DecisionRecord, Order, OrderKind, Pause, RolloutState, title_of
 
 
 def with_pause(plan: RolloutSettings, state: RolloutState, *, by: str, why: str, wall: float) -> RolloutState:
@@ -64,4 +64,4 @@ def _refuse_over(state: RolloutState) -> None:
 
 def _recorded(plan: RolloutSettings, state: RolloutState, outcome: str, sentence: str, wall: float) -> RolloutState:
     record = DecisionRecord(wall, title_of(plan, state), outcome, (sentence,))
-    return replace(state, decisions=(*state.decisions, record))
+    return replace(state, decisions=(*state.decisions, record)[-MOST_DECISIONS:])

@@ -117,7 +117,7 @@ class LimitSettings(Settings):
     most_p99_seconds: float | None = Field(default=None, gt=0)
     """Where one of 100 answers of the candidate takes longer; None: no limit."""
     most_crashes: int = Field(default=2, ge=1)
-    """So often its process ended within a stage."""
+    """So often its process ended since it was loaded for this rollout."""
     no_data_seconds: Seconds = 300.0
     """No new request of either arm for so long is a failed check."""
     most_unmeasured: int = Field(default=4, ge=1)

@@ -1,7 +1,5 @@
 """Numbers of a rollout in sentences."""
 
-from vitrail.measures.anytime_means import difference_of_shares
-from vitrail.measures.intervals import Measure
 from vitrail.rollout.state import ArmLook, RolloutState, TestName
 
 _COUNTS: dict[str, tuple[str, str, str]] = {
@@ -38,12 +36,6 @@ def counted(name: TestName, look: ArmLook) -> tuple[int, int]:
     """Events and chances of one arm, of what a test is about."""
     events, chances, _ = _COUNTS[name.removeprefix("no more ")]
     return getattr(look, events), getattr(look, chances)
-
-
-def rate_difference(name: TestName, state: RolloutState) -> Measure:
-    """How much more often the candidate fails (is slow, is wrong) in this phase, with limits for every moment."""
-    (one, n), (other, m) = counted(name, state.measured.candidate), counted(name, state.measured.control)
-    return difference_of_shares(one, n, other, m, name=name)
 
 
 def rate_sentence(name: TestName, state: RolloutState, *, p_value: float, margin: float) -> str:

@@ -129,9 +129,11 @@ def test_what_was_kept_by_an_older_version_still_means_the_same() -> None:
     assert (len(test.log_capitals), len(test.log_capitals[0])) == (3, 49) and set(test.log_capitals[1]) == {0.0}
 
 
-def test_what_only_one_arm_was_asked_says_nothing() -> None:
+def test_what_only_one_arm_was_asked_says_nothing_until_the_other_is_asked_too() -> None:
     test = RateTest.begun(margin=0.0)
-    assert test.after(Block(50, 50, 0, 0)) == test == test.after(Block(0, 0, 50, 0))
+    waiting = test.after(Block(50, 50, 0, 0)).after(Block(0, 0, 0, 0))
+    assert waiting.log_capital == pytest.approx(0) and waiting.highest == 0
+    assert waiting.after(Block(0, 0, 60, 0)) == test.after(Block(50, 50, 60, 0))
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.3, 0.9, 0.98])
