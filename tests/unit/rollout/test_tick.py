@@ -121,6 +121,24 @@ def test_an_arm_that_is_three_times_as_slow_is_stopped_by_the_95th_percentile_of
     )
 
 
+def test_what_is_slow_is_told_by_the_control_of_the_warm_up_and_stands_for_the_stage() -> None:
+    state = in_phase(PLAN, "stage")
+    begun_so = replace(look(100), control_counts=counts(100, slow_share=0.1))
+    warm = ticked(PLAN, state, begun_so).state
+    assert warm.slow_seconds == pytest.approx(0.2, rel=0.02)  # 90 of 100 are below, 95 are not
+    later = ticked(PLAN, warm, replace(look(400), control_counts=counts(400, slow_share=0.04))).state
+    assert later.slow_seconds == warm.slow_seconds
+    few = ticked(PLAN, state, look(30)).state
+    assert few.warm is None and ticked(PLAN, few, look(60)).state.warm is not None
+
+
+def test_guardrails_begin_afresh_with_every_compared_phase() -> None:
+    running = [
+        in_phase(PLAN, *where).tests["failures"].running for where in (("shadow", 0), ("stage", 0), ("stage", 3))
+    ]
+    assert running == [1, 2, 5] and len(in_phase(PLAN, "stage", 3).tests["failures"].log_capitals) == 5
+
+
 def test_wrong_answers_that_users_report_are_compared_with_those_of_the_control() -> None:
     state = warmed(PLAN, in_phase(PLAN, "stage", 1))
     worse = replace(
@@ -249,6 +267,11 @@ def test_figures_that_are_missing_became_fewer_or_contradict_themselves_never_le
         assert decision.outcome == ("pause" if check == 4 else "wait") and state.stage == 0
     well_again = ticked(PLAN, with_resume(PLAN, state, by="ada", why="repaired", wall=1.0), look(400))
     assert well_again.state.unmeasured == 0 and well_again.state.pause is None
+
+
+def test_figures_that_lost_some_failures_are_not_believed() -> None:
+    state = ticked(PLAN, in_phase(PLAN, "stage"), look(100, failing=5)).state
+    assert ticked(PLAN, state, replace(look(300), candidate_counts=counts(99, failures=4))).state.unmeasured == 1
 
 
 def test_a_good_look_forgets_failed_checks_and_the_frozen_time_is_not_counted() -> None:
