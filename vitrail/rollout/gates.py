@@ -34,13 +34,17 @@ def hard_limits(plan: RolloutSettings, state: RolloutState, evidence: Evidence) 
     if health.crashes >= limits.most_crashes:
         times = "once" if health.crashes == 1 else f"{health.crashes} times"
         return Finding("fail", "hard limit", f"the candidate's process ended {times}: {health.why}")
-    if not is_measured(plan, state) or counts is None or not 0 <= counts.failures <= counts.requests:
+    if not is_measured(plan, state):
         return None
-    enough = counts.requests >= limits.least_limit_requests
-    if enough and counts.failures / counts.requests >= limits.most_failure_share:
-        failed = f"{counts.failures:,} of {counts.requests:,} requests to the candidate failed"
-        return Finding("fail", "hard limit", f"{failed}; from {percent(limits.most_failure_share)} on it ends at once")
-    if limits.most_p99_seconds is None or state.phase == "shadow":  # copies wait for a quiet moment
+    if state.unwell_seconds is not None and state.unwell_seconds >= limits.most_unwell_seconds:
+        unwell = f"the candidate is not well for {seconds_text(state.unwell_seconds)}: {health.why}"
+        return Finding("fail", "hard limit", unwell)
+    for look, when in ((state.looked.candidate, "in this phase"), (state.came.candidate, "since the last look")):
+        if look.failures >= limits.least_limit_failures and look.failures >= limits.most_failure_share * look.requests:
+            failed = f"{look.failures:,} of {look.requests:,} requests to the candidate failed {when}"
+            limit = f"from {percent(limits.most_failure_share)} on it ends at once"
+            return Finding("fail", "hard limit", f"{failed}; {limit}")
+    if limits.most_p99_seconds is None or counts is None or state.phase == "shadow":  # copies wait for a quiet moment
         return None
     p99 = quantile(counts.times, 99) if sum(counts.times.values()) >= LEAST_TIMED_OF_LIMIT else None
     if p99 is not None and p99 > limits.most_p99_seconds:

@@ -38,6 +38,11 @@ def after_look(plan: RolloutSettings, state: RolloutState, evidence: Evidence, *
         evidence: of this look.
         elapsed: seconds since the last look.
     """
+    health = evidence.candidate
+    is_well = health.state == "ready" and health.healthy
+    before = state.unwell_seconds
+    unwell = None if is_well or not is_measured(plan, state) else 0.0 if before is None else before + elapsed
+    state = replace(state, unwell_seconds=unwell, came=Look())
     if evidence.unreadable is not None or (is_measured(plan, state) and not evidence.confirmed):
         return state
     now = look_of(plan, state, evidence) if is_measured(plan, state) else Look()
@@ -47,6 +52,7 @@ def after_look(plan: RolloutSettings, state: RolloutState, evidence: Evidence, *
     if not is_measured(plan, state):
         return state
     came = now.since(state.looked)
+    state = replace(state, came=came)
     both = came.candidate.requests > 0 and (came.control.requests > 0 or has_everybody(plan, state))
     state = replace(state, quiet_seconds=0.0 if both else state.quiet_seconds + elapsed)
     if state.warm is None:

@@ -111,9 +111,11 @@ class LimitSettings(Settings):
     """What ends a rollout at once, without a comparison, and what pauses it."""
 
     most_failure_share: float = Field(default=0.2, gt=0, le=1)
-    """Of the candidate's requests in a stage."""
-    least_limit_requests: int = Field(default=20, ge=1)
-    """From so many on."""
+    """Of the candidate's requests in a stage, or since the last look."""
+    least_limit_failures: int = Field(default=10, ge=1)
+    """From so many failures on."""
+    most_unwell_seconds: Seconds = 60.0
+    """A candidate that is not well for so long (begun anew again and again, left alone by its breaker) is stopped."""
     most_p99_seconds: float | None = Field(default=None, gt=0)
     """Where one of 100 answers of the candidate takes longer; None: no limit."""
     most_crashes: int = Field(default=2, ge=1)

@@ -117,6 +117,8 @@ class RolloutState:
         looks: how often both had, after the warm-up.
         warm: counts at the end of the warm-up; None: it lasts.
         looked: counts at the last look.
+        came: of these, what came since the look before; nothing where it could not be told.
+        unwell_seconds: for how long the candidate is not well, since a look first saw it so; None: it is well.
         slow_seconds: what is called slow, by the control's 95th percentile in the warm-up; None: not known.
         reference: what the control did in all compared stages.
         tests: by name.
@@ -142,6 +144,8 @@ class RolloutState:
     looks: int = 0
     warm: Look | None = None
     looked: Look = Look()
+    came: Look = Look()
+    unwell_seconds: float | None = None
     slow_seconds: float | None = None
     reference: ArmLook = ArmLook()
     tests: Mapping[TestName, RateTest] = field(default_factory=dict)

@@ -65,5 +65,5 @@ def test_recorded_looks_lead_to_the_decisions_that_were_taken_and_a_stricter_pla
         recorded, taken = [*recorded, (evidence, moment)], [*taken, decision]
         n, state = (0 if decision.outcome == "advance" else n), decision.state
     assert list(replayed(PLAN, begun(PLAN), recorded)) == taken and state.result == "success"
-    strict = small_plan(most_failure_share=0.02)
+    strict = small_plan(most_failure_share=0.019, least_limit_failures=2)
     assert [*replayed(strict, begun(strict), recorded)][-1].state.result == "rejected"

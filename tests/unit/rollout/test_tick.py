@@ -89,8 +89,13 @@ def test_a_process_that_keeps_ending_is_stopped_at_once_wherever_it_is(stage: in
 def test_a_burst_of_failures_is_stopped_even_in_the_warm_up_and_while_baking() -> None:
     failing = look(30, failing=10)
     assert ticked(PLAN, in_phase(PLAN, "stage"), failing, elapsed=0.1).state.result == "canary_failed"
+    long_well = ticked(PLAN, warmed(PLAN, in_phase(PLAN, "stage")), look(150)).state
+    burst = ticked(PLAN, long_well, replace(look(190, failing=15), control_counts=counts(190, failures=15)))
+    assert burst.sentences[0].startswith(
+        "hard limit: 15 of 40 requests to the candidate failed since the last look; from"
+    )
     assert ticked(PLAN, in_phase(PLAN, "bake", 4), failing).state.result == "rollout_failed_at_bake"
-    few = look(19, failing=19)
+    few = look(9, failing=9)
     assert ticked(PLAN, in_phase(PLAN, "stage"), few, elapsed=0.1).outcome == "wait"
 
 
@@ -126,7 +131,7 @@ def test_what_is_slow_is_told_by_the_control_of_the_warm_up_and_stands_for_the_s
     begun_so = replace(look(100), control_counts=counts(100, slow_share=0.1))
     warm = ticked(PLAN, state, begun_so).state
     assert warm.slow_seconds == pytest.approx(0.2, rel=0.02)  # 90 of 100 are below, 95 are not
-    later = ticked(PLAN, warm, replace(look(400), control_counts=counts(400, slow_share=0.04))).state
+    later = ticked(PLAN, warm, replace(look(140), control_counts=counts(140, slow_share=0.3))).state
     assert later.slow_seconds == warm.slow_seconds
     few = ticked(PLAN, state, look(30)).state
     assert few.warm is None and ticked(PLAN, few, look(60)).state.warm is not None
@@ -393,13 +398,19 @@ def test_a_stable_model_that_is_not_well_holds_it_there_is_nothing_to_compare_wi
     assert ejected.sentences == ("candidate: the candidate is not well: its breaker is open",)
 
 
-def test_a_candidate_that_is_begun_anew_holds_it_and_for_too_long_makes_it_inconclusive() -> None:
+def test_a_candidate_that_is_begun_anew_holds_it_and_if_that_takes_too_long_it_is_stopped() -> None:
     state = warmed(PLAN, in_phase(PLAN, "stage"))
     evidence = replace(look(300), candidate=ModelHealth("loading", False, "it was killed", crashes=1))
+    seen = ticked(PLAN, state, evidence, elapsed=7200.0).state  # nobody looked: it may have been well until now
+    assert seen.unwell_seconds == 0 and not seen.is_over
+    assert ticked(PLAN, seen, evidence, elapsed=61.0).sentences == (
+        "hard limit: the candidate is not well for 61 s: it was killed",
+    )
     assert ticked(PLAN, state, evidence, elapsed=50.0).sentences == (
         "candidate: the candidate is begun anew: it was killed",
     )
-    ended = ticked(PLAN, state, replace(evidence, candidate_counts=counts(110)), elapsed=1000.0)
+    patient = small_plan(most_unwell_seconds=5000.0)
+    ended = ticked(patient, state, replace(evidence, candidate_counts=counts(110)), elapsed=1000.0)
     assert ended.outcome == "pause" and ended.state.pause is not None and ended.state.pause.kind == "inconclusive"
 
 
