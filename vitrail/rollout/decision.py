@@ -6,7 +6,7 @@ from typing import Literal
 from vitrail.rollout.plan import RolloutSettings
 from vitrail.rollout.state import PauseKind, RolloutState
 
-Outcome = Literal["wait", "advance", "prolong", "pause", "abort", "halt", "complete", "none"]
+Outcome = Literal["wait", "advance", "pause", "abort", "halt", "complete", "none"]
 RouteStep = Literal["stable", "loaded", "shadow", "split", "promoted"]
 FindingKind = Literal["fail", "pause", "unmeasured", "hold"]
 

@@ -1,8 +1,9 @@
 """What can be set for a rollout: its stages, what stops it, and what it may go on without."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vitrail.basics.errors import InputError
 from vitrail.basics.settings import Settings
@@ -134,7 +135,7 @@ class RolloutSettings(Settings):
     """What can be set for a rollout; `RolloutSettings.gather` takes all of it by its own names."""
 
     stages: tuple[Stage, ...] = Field(default=DEFAULT_STAGES, min_length=1, max_length=20)
-    """In order; the first is the canary, the last is for everybody."""
+    """In order: the first is the canary, the last for everybody. Percentages by name will do: {canary: 5, all: 100}."""
     timing: StageDefaults = StageDefaults()
     """How long stages last."""
     guardrails: GuardrailSettings = GuardrailSettings()
@@ -143,6 +144,13 @@ class RolloutSettings(Settings):
     """How quality is judged before anybody sees an answer."""
     limits: LimitSettings = LimitSettings()
     """What ends or pauses it at once."""
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _stages_by_name(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return tuple({"name": str(name), "percent": percent} for name, percent in given.items())
 
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> "RolloutSettings":

@@ -43,6 +43,13 @@ def test_a_plan_that_compares_nothing_or_contradicts_itself_is_refused(values: d
         RolloutSettings.gather(**values)
 
 
+def test_stages_may_be_given_as_percentages_by_name_as_a_file_has_them() -> None:
+    plan = RolloutSettings.gather(stages={"canary": 1, 10: 10, "all": 100})
+    assert [(stage.name, stage.percent) for stage in plan.stages] == [("canary", 1), ("10", 10), ("all", 100)]
+    with pytest.raises(InputError, match="stages: Input should be a valid number.*, got .few."):
+        RolloutSettings.gather(stages={"canary": "few", "all": 100})
+
+
 def test_an_unknown_setting_is_named_with_the_nearest_known_one() -> None:
     with pytest.raises(SettingsError, match=r"unknown setting 'bake_second' - did you mean bake_seconds"):
         RolloutSettings.gather(bake_second=3.0)

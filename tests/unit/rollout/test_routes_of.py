@@ -5,7 +5,9 @@ from random import Random
 
 import pytest
 
+from tests.unit.rollout.looks import begun, look, small_plan, ticked
 from vitrail.basics.errors import InputError
+from vitrail.rollout.decision import route_step
 from vitrail.rollout.routes_of import rollout_arms, routes_of
 from vitrail.traffic.assignment import assigned_arm, shadow_arms
 from vitrail.traffic.routes import Arm, Routes
@@ -70,6 +72,30 @@ def test_an_abort_brings_everybody_back_to_what_they_had(base: Routes) -> None:
     back = step(arms, "stable", revision=12)
     assert (back.arms, back.salt, back.fallback, back.revision) == (base.arms, base.salt, base.fallback, 12)
     assert (back.by, back.note) == ("rollout", "why")
+
+
+@pytest.mark.parametrize("base", [ONE, TWO])
+def test_over_a_whole_rollout_a_user_gets_the_candidate_once_and_keeps_it(base: Routes) -> None:
+    plan, routes, history = small_plan(), base, []
+    arms = rollout_arms(base, "flowers-7", replaces=base.arms[0].name)
+    state, n = begun(plan), 0
+    while not state.is_over:
+        n += 100
+        decision = ticked(plan, state, look(n))
+        n, state = (0 if decision.outcome == "advance" else n), decision.state
+        if decision.routes is not None:
+            assert decision.routes == route_step(plan, state)[0]
+            share = route_step(plan, state)[1]
+            routes = step(arms, decision.routes, share, revision=routes.revision + 1)
+            history.append(models(routes))
+    assert state.result == "success" and routes.revision == base.revision + 7
+    stood = models(base)
+    for user in USERS:
+        had = [each[user] == "flowers-7" for each in history]
+        replaced = stood[user] == "flowers-6"
+        in_a_canary = any(had[:-1])
+        assert had[:-1] == sorted(had[:-1])  # once it is the candidate, it stays while stages grow
+        assert had[-1] == replaced and (replaced or not in_a_canary or len(base.arms) > 1)
 
 
 def test_the_second_rollout_lets_go_what_the_first_kept_warm_but_not_before_it_is_over() -> None:
