@@ -10,6 +10,7 @@ import asyncio
 import json
 import random
 import re
+import resource
 import sys
 import time
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ import uvloop
 
 from benchmarks.serving_parts.load_figures import Answered, figures_of_load
 
-MOST_CONNECTIONS = 900
+MOST_CONNECTIONS = 3000
+"""Of an open loop: more than a server takes, so that questions wait at the server and not here."""
+
 GRACE_SECONDS = 20.0
 """For answers that are still to come when the last question was asked."""
 
@@ -200,5 +203,7 @@ async def figures(order: LoadOrder) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     given = LoadOrder(**json.loads(Path(sys.argv[1]).read_text()))
     print(json.dumps(uvloop.run(figures(given))))

@@ -84,7 +84,10 @@ class Fleet:
         there, order = self.models.get(name), model_order(package, digest, self._settings)
         if there is not None and there.order == order:
             return there
-        return ServedModel(name, order, model_bounds(self._settings), told=self._told, shifted=self._shifted)
+        return ServedModel(
+            name, order, model_bounds(self._settings), told=self._told, shifted=self._shifted,
+            others_serve=lambda: self.is_ready,
+        )  # fmt: skip
 
     def _take(self, routes: Routes, models: dict[str, ServedModel]) -> None:
         """From here on requests go by the new routes; those under way end with the model that they asked."""

@@ -122,11 +122,10 @@ class ModelBatches:
             return
         seconds = time.perf_counter() - began
         self._size.learn(len(batch), seconds)
-        cost = self._size.per_image()
         self._tell(
             *(
                 {"kind": "answer", "id": image.number, "prediction": prediction, "decoding": image.decoding,
-                 "computing": seconds, "batch": len(batch), "per_image": cost}
+                 "computing": seconds, "batch": len(batch)}
                 for image, prediction in zip(batch, predictions, strict=True)
             )
         )  # fmt: skip

@@ -32,12 +32,14 @@ class Listener:
         heard: everything that it says once it is ready.
         ended: nothing that it was asked will be answered any more, and why.
         hangs: whether it has been silent for too long.
+        others_serve: whether other models answer meanwhile, which loading must not slow.
     """
 
     told: Callable[[str], None]
     heard: Callable[[dict[str, Any]], None]
     ended: Callable[[str], None]
     hangs: Callable[[], bool]
+    others_serve: Callable[[], bool]
 
 
 class ModelLife:
@@ -152,7 +154,8 @@ class ModelLife:
             theirs.close()
             if self._writer is None:
                 ours.close()
-        self._writer.write(packed({"kind": "load", **dataclasses.asdict(self._order)}))
+        gently = self._listener.others_serve()
+        self._writer.write(packed({"kind": "load", "gently": gently, **dataclasses.asdict(self._order)}))
         return reader
 
     async def _until_it_ends(self, reader: asyncio.StreamReader) -> str:

@@ -5,7 +5,7 @@ end of a socket pair, and ends when the front is gone. What is said on the line,
 
 | from the front | fields | answered by |
 | --- | --- | --- |
-| `load` | the settings of `ModelOrder` | `ready` with facts of the model, or `refused` with a reason |
+| `load` | `gently`, and the settings of `ModelOrder` | `ready` with facts of the model, or `refused` with a reason |
 | `image` | `id`, `deadline`, and the file's bytes | `answer`, `unreadable`, `failed` or `expired`, with the `id` |
 | `look` | the same | `looked`, `unreadable`, `failed` or `expired` |
 | `probe` | `id`, `deadline` | `answer`, `failed` or `expired`: of an image made from formulas |
@@ -21,11 +21,20 @@ import os
 import signal
 import socket
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vitrail.serving.messages import Line
 from vitrail.serving.model_order import ModelOrder
 from vitrail.serving.reasons import reason_of
+
+if TYPE_CHECKING:
+    from vitrail.serving.loaded_model import LoadedModel
+
+NICENESS = 10
+"""Of loading beside models that answer: a tenth of a processor that is busy with answers, and all of an idle one."""
 
 _PARENT_DEATH = 1
 """`PR_SET_PDEATHSIG` of Linux."""
@@ -38,12 +47,12 @@ def main() -> None:
     first = line.next_message()
     if first is None or first.said["kind"] != "load":
         return
-    order = ModelOrder(**{name: value for name, value in first.said.items() if name != "kind"})
+    gently = first.said["gently"]
+    order = ModelOrder(**{name: value for name, value in first.said.items() if name not in ("kind", "gently")})
     try:
-        # Late: whatever keeps torch itself from being imported is told, too.
-        from vitrail.serving.loaded_model import LoadedModel
-
-        model = LoadedModel(order, line)
+        with ThreadPoolExecutor(1, thread_name_prefix="loading") as loading:
+            model = loading.submit(_loaded, order, line, gently=gently).result()
+        _take_part()
     except Exception as error:  # noqa: BLE001 - whatever keeps a model from being loaded is told
         sys.stderr.write(f"model {sys.argv[-1]}: {error}\n")  # whole, for the operator's log
         with contextlib.suppress(OSError):
@@ -51,6 +60,25 @@ def main() -> None:
         return
     with contextlib.suppress(OSError):  # the front is gone: so are we
         model.serve()
+
+
+def _loaded(order: ModelOrder, line: Line, *, gently: bool) -> "LoadedModel":
+    """Loaded by a thread that, if it is asked to be gentle, lets those go first who answer meanwhile."""
+    if gently and sys.platform == "linux":  # where threads have a niceness each
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    # Late: whatever keeps torch itself from being imported is told, too.
+    from vitrail.serving.loaded_model import LoadedModel
+
+    return LoadedModel(order, line)
+
+
+def _take_part() -> None:
+    """Threads that libraries began while the model was loaded are as nice as the one that loaded it. From now on they
+    compute like others, where that is allowed; threads that begin from here on do in any case."""
+    if sys.platform == "linux":
+        for thread in os.listdir("/proc/self/task"):
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, int(thread), 0)
 
 
 def _live_with_the_front() -> None:

@@ -47,8 +47,7 @@ class RoutesApi:
             told = None
         if not isinstance(told, dict) or not isinstance(told.get("routes"), dict) or set(told) - {"routes", "packages"}:
             raise Refusal("bad_request", "routes and packages were expected", hint=_HINT)
-        now = self._service.fleet.routes
-        revision = 1 if now is None else now.revision + 1
+        revision = await self._service.state.latest_revision() + 1
         written = Routes.from_json({**told["routes"], "revision": revision, "by": "console"})
         packages = self._packages(written, told.get("packages") or {})
         await self._service.state.write_routes(written, packages)

@@ -11,6 +11,7 @@ from typing import Any
 from vitrail.serving.model_faults import ModelFault, Overloaded, TooLate, UnusableImage
 from vitrail.serving.model_life import Listener, ModelLife, State
 from vitrail.serving.model_order import Bounds, ModelOrder
+from vitrail.serving.pace import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,13 @@ class ServedModel:
     """A model in a process of its own.
 
     All methods belong to one event loop. `told` receives what happens to it, in words; `shifted` the state of its
-    stream test.
+    stream test; `others_serve` says whether loading must not slow others.
     """
 
     def __init__(
         self, name: str, order: ModelOrder, bounds: Bounds, *,
         told: Callable[[str, str], None], shifted: Callable[[str, dict[str, Any]], None],
+        others_serve: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self.name, self.order, self.bounds = name, order, bounds
         self.last_answer: float | None = None
@@ -57,9 +59,9 @@ class ServedModel:
         self._numbers = itertools.count(1)
         self._asked: dict[int, _Asked] = {}
         self._bytes = 0
-        self._per_image = 0.0
+        self._pace = Pace()
         self._last_word = 0.0
-        listener = Listener(lambda why: told(name, why), self._hear, self._fail_all, self._hangs)
+        listener = Listener(lambda why: told(name, why), self._hear, self._fail_all, self._hangs, others_serve)
         self._life = ModelLife(name, order, bounds, listener)
 
     # ------------------------------------------------------------------------------------------------ living
@@ -114,7 +116,7 @@ class ServedModel:
 
     def expected_wait(self) -> float:
         """Seconds until one more image would be answered, as far as is known."""
-        return (len(self._asked) + 1) * self._per_image
+        return (len(self._asked) + 1) * self._pace.seconds
 
     async def ask(self, content: bytes, *, deadline: float) -> Said:
         """What the model says of the content of an image file.
@@ -132,7 +134,6 @@ class ServedModel:
         began = time.monotonic()
         said = await self._answer_to("image", content, deadline)
         try:
-            self._per_image = float(said["per_image"])
             seconds = time.monotonic() - began
             return Said(said["prediction"], seconds, said["decoding"], said["computing"], said["batch"])
         except (KeyError, TypeError, ValueError):
@@ -155,7 +156,7 @@ class ServedModel:
         full = len(self._asked) >= self.bounds.queue_images or self._bytes + size > self.bounds.queue_bytes
         if full and self._asked:
             raise Overloaded(f"{len(self._asked)} images are waiting already", retry_after=max(1, math.ceil(wait)))
-        if time.monotonic() + wait > deadline:
+        if self._asked and time.monotonic() + wait > deadline:
             raise Overloaded(
                 f"{len(self._asked)} images are waiting, {wait:.1f} s of work", retry_after=max(1, math.ceil(wait))
             )
@@ -166,6 +167,8 @@ class ServedModel:
             raise ModelFault(f"model {self.name} {self.why}")
         if not self._life.say({"kind": kind, "id": number, "deadline": deadline}, content):
             raise ModelFault(f"model {self.name} is gone")
+        if not self._asked:
+            self._pace.begin(now)
         asked = self._asked[number] = _Asked(asyncio.get_running_loop().create_future(), len(content), now)
         self._bytes += len(content)
         try:
@@ -201,6 +204,7 @@ class ServedModel:
         if asked is None:
             return
         self._bytes -= asked.size
+        self._pace.answered(self._last_word)
         if not asked.answer.done():
             asked.answer.set_result(said)
 

@@ -56,6 +56,10 @@ class SharedState:
             await self._changed.wait()
         return self._routes
 
+    async def latest_revision(self) -> int:
+        """The number of the last one that was written, be it in force here already or not."""
+        return 0 if self._routes is None else self._routes[0].revision
+
     async def write_routes(self, routes: Routes, packages: Packages) -> None:
         """Write the next revision.
 
@@ -139,6 +143,10 @@ class KeptState(SharedState):
                 self._routes_fault = None
             except VitrailError as error:
                 self._routes_fault = error.message
+
+    async def latest_revision(self) -> int:
+        """See `SharedState`."""
+        return await asyncio.to_thread(self._store.latest_revision) or 0
 
     async def write_routes(self, routes: Routes, packages: Packages) -> None:
         """See `SharedState`."""

@@ -129,7 +129,7 @@ def test_a_process_that_says_nonsense_is_ended_and_begun_again(stands_in: Any, s
     lived(work)
 
 
-FIGURES = "'per_image': 0.0, 'prediction': {}, 'decoding': 0.0, 'computing': 0.0, 'batch': 1"
+FIGURES = "'prediction': {}, 'decoding': 0.0, 'computing': 0.0, 'batch': 1"
 ANSWER = f"{{'kind': 'answer', 'id': told['id'], {FIGURES}}}"
 LOOP = f"say({{'kind': 'ready'}})\nwhile True:\n    told, _ = hear()\n    if told['kind'] == 'image': say({ANSWER})"
 
