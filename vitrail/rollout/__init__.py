@@ -1,5 +1,1 @@
-<<<<<<< HEAD
-"""Changing what serves: the version store, admission, and the way of a new version into the traffic."""
-=======
-"""Changing what serves: a candidate takes the place of the stable model step by step, or users keep what they have."""
->>>>>>> S18
+"""Changing what serves: versions, admission, and the way of a candidate into the traffic, step by step or back."""
