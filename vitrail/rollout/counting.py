@@ -59,5 +59,4 @@ def paired_answers(answers: Iterable[KeptAnswer], *, shadow: str, classes: Itera
     by_class = {
         name: ClassPairs(said[name], agreed[name], judged[name], fixed[name], broken[name]) for name in classes
     }  # fmt: skip
-    sums = (each.total() for each in (said, agreed, judged, fixed, broken))
-    return Pairs(*sums, by_class=by_class)
+    return Pairs(said.total(), agreed.total(), judged.total(), fixed.total(), broken.total(), by_class)

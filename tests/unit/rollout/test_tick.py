@@ -137,6 +137,16 @@ def test_what_is_slow_is_told_by_the_control_of_the_warm_up_and_stands_for_the_s
     assert few.warm is None and ticked(PLAN, few, look(60)).state.warm is not None
 
 
+def test_copies_that_are_answered_late_stop_nothing_but_copies_that_fail_do() -> None:
+    state = ticked(PLAN, in_phase(PLAN, "shadow"), look(60)).state
+    late = replace(look(300), candidate_counts=counts(300, slow_share=0.6))
+    assert ticked(PLAN, state, late).outcome == "advance"
+    failing = ticked(PLAN, state, look(300, failing=30))
+    assert failing.state.result == "rejected" and failing.sentences[0].startswith(
+        "failures: 30 of 240 of the candidate"
+    )
+
+
 def test_guardrails_begin_afresh_with_every_compared_phase() -> None:
     running = [
         in_phase(PLAN, *where).tests["failures"].running for where in (("shadow", 0), ("stage", 0), ("stage", 3))
