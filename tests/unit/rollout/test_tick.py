@@ -138,12 +138,12 @@ def test_what_is_slow_is_told_by_the_control_of_the_warm_up_and_stands_for_the_s
 
 
 def test_copies_that_are_answered_late_stop_nothing_but_copies_that_fail_do() -> None:
-    state = ticked(PLAN, in_phase(PLAN, "shadow"), look(60)).state
+    state = ticked(PLAN, in_phase(PLAN, "shadow"), look(40)).state
     late = replace(look(300), candidate_counts=counts(300, slow_share=0.6))
     assert ticked(PLAN, state, late).outcome == "advance"
     failing = ticked(PLAN, state, look(300, failing=30))
     assert failing.state.result == "rejected" and failing.sentences[0].startswith(
-        "failures: 30 of 240 of the candidate"
+        "failures: 30 of 260 of the candidate"
     )
 
 
