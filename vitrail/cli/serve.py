@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 def serve(
     packages: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PACKAGE[=WEIGHT]…", help="Packages, or the runs that made them."),
+        typer.Argument(metavar="PACKAGE[=WEIGHT]…", help="Packages, runs that made them, or versions."),
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="A `serve.yaml` instead of packages.")] = None,
     host: Annotated[

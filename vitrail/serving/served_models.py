@@ -3,8 +3,8 @@
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vitrail.basics.errors import InputError
@@ -12,6 +12,9 @@ from vitrail.models.run_package import package_of
 from vitrail.traffic.routes import BY_WEIGHT, COMMAND_LINE, DEFAULT_SALT, MOST_WEIGHT, Arm, Routes, refuse_odd_name
 
 _WEIGHT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE | re.ASCII)
+
+
+Found = Callable[[str], str | Path]
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,25 @@ class ServedModels:
         return Routes(1, arms, self.salt, self.anonymous, self.fallback, "as it was asked for", COMMAND_LINE)
 
 
-def models_of_arguments(arguments: Sequence[str]) -> ServedModels:
+def models_of_arguments(arguments: Sequence[str], *, found: Found = lambda place: place) -> ServedModels:
     """What `PACKAGE[=WEIGHT]…` asks for.
+
+    Args:
+        arguments: as they were typed.
+        found: gives the folder of a place that is no path, such as the name of a version; of others, the place itself.
 
     Raises:
         InputError: a package is not there or named twice, or a weight is none.
     """
-    return ServedModels(served_packages([asked_package(argument) for argument in arguments]))
+    return ServedModels(served_packages([where_it_is(asked_package(argument), found) for argument in arguments]))
+
+
+def where_it_is(asked: AskedPackage, found: Found) -> AskedPackage:
+    """A package that was asked for by the name of a version, with its folder; `flowers@7` is served as `flowers-7`."""
+    folder = found(asked.place)
+    if folder == asked.place:
+        return asked
+    return replace(asked, folder=Path(folder), name=asked.name or asked.place.replace("@", "-"))
 
 
 def asked_package(argument: str, *, beside: Path = Path()) -> AskedPackage:

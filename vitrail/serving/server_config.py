@@ -24,10 +24,12 @@ from vitrail.basics.settings import Settings
 from vitrail.basics.strict_yaml import strict_yaml
 from vitrail.serving.served_models import (
     AskedPackage,
+    Found,
     ServedModels,
     asked_package,
     models_of_arguments,
     served_packages,
+    where_it_is,
 )
 from vitrail.serving.settings import ServingSettings
 from vitrail.traffic.plain_values import list_of, members_of, number_of, text_of
@@ -50,8 +52,8 @@ class ServerConfig:
     settings: dict[str, Any]
 
 
-def read_server_config(path: Path) -> ServerConfig:
-    """Read a configuration; a relative path in it begins in the file's own folder.
+def read_server_config(path: Path, *, found: Found = lambda place: place) -> ServerConfig:
+    """Read a configuration; a relative path in it begins in the file's own folder. `found`: see `models_of_arguments`.
 
     Raises:
         InputError: the file is not there, not YAML, or says something that is unknown, of another type or out of range;
@@ -60,15 +62,15 @@ def read_server_config(path: Path) -> ServerConfig:
     """
     value = strict_yaml(path, expected="the models to serve", example="vitrail serve --help")
     try:
-        return _config(value, beside=path.parent)
+        return _config(value, beside=path.parent, found=found)
     except InputError as error:
         raise type(error)(f"{path}: {error.message}", hint=error.hint) from None
 
 
-def _config(value: Any, *, beside: Path) -> ServerConfig:
+def _config(value: Any, *, beside: Path, found: Found) -> ServerConfig:
     known = (*_ABOUT_MODELS, *ServingSettings.names())
     members = members_of(value, "a configuration of a server", known, needed=("models",))
-    asked = [_asked(each, beside=beside) for each in list_of(members["models"], "models")]
+    asked = [where_it_is(_asked(each, beside=beside), found) for each in list_of(members["models"], "models")]
     texts = {name: text_of(members[name], name) for name in ("anonymous", "salt") if name in members}
     fallback = tuple(text_of(each, "fallback") for each in list_of(members.get("fallback", []), "fallback"))
     models = ServedModels(served_packages(asked), fallback, **texts)
@@ -107,15 +109,19 @@ class AskedServer:
     settings: ServingSettings
 
 
-def asked_server(arguments: Sequence[str], config: Path | None, settings: Mapping[str, Any]) -> AskedServer:
+def asked_server(
+    arguments: Sequence[str], config: Path | None, settings: Mapping[str, Any], *, found: Found = lambda place: place
+) -> AskedServer:
     """What a command asks for: packages or a file, and settings, which go before those of the file.
+
+    `found`: see `models_of_arguments`.
 
     Raises:
         InputError: both or neither, or something in them is not as it should be.
     """
     if config is None:
-        return AskedServer(models_of_arguments(arguments), ServingSettings.gather(**settings))
+        return AskedServer(models_of_arguments(arguments, found=found), ServingSettings.gather(**settings))
     if arguments:
         raise InputError("both packages and a configuration were given", hint="name the packages in the file")
-    read = read_server_config(config)
+    read = read_server_config(config, found=found)
     return AskedServer(read.models, ServingSettings.gather(**{**read.settings, **settings}))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.basics.errors import missing_extra
+from vitrail.rollout.versioned_package import package_or_version
 
 
 def serve(
@@ -23,7 +24,8 @@ def serve(
     >>> vitrail.serve(["runs/ants/package=80", "runs/bees/package=20"], port=8000)  # doctest: +SKIP
 
     Args:
-        packages: packages, or runs that made them, each with its weight behind a `=` if the shares are to differ.
+        packages: packages, runs that made them, or versions (`flowers@stable`), each with its weight behind `=` if the
+            shares are to differ.
         config: a `serve.yaml` instead; settings given here go before those in it.
         tell: receives what an operator wants to read, a line at a time.
         settings: any of `ServingSettings`' names, e.g. `port=9000`, `deadline_seconds=5`.
@@ -40,5 +42,6 @@ def serve(
     from vitrail.serving.server_config import asked_server
 
     given = [packages] if isinstance(packages, str | Path) else list(packages)
-    asked = asked_server([str(each) for each in given], None if config is None else Path(config), settings)
+    file = None if config is None else Path(config)
+    asked = asked_server([str(each) for each in given], file, settings, found=package_or_version)
     run_server(asked.models, asked.settings, environment=os.environ, tell=tell)

@@ -121,3 +121,11 @@ def test_a_link_to_a_package_is_the_same_package(here):
 @pytest.mark.parametrize("odd", ["a\0b", "x" * 5000])
 def test_paths_that_cannot_be_are_refused(here, odd):
     assert refusal(f"{odd}=5").splitlines()[-1].startswith("hint: ")
+
+
+def test_a_version_is_served_under_its_own_name_with_the_weight_behind_it(tmp_path):
+    kept = tmp_path / "0123abcd"
+    kept.mkdir()
+    found = {"flowers@7": kept}
+    served = models_of_arguments(["flowers@7=80"], found=lambda place: found.get(place, place))
+    assert [(each.model, each.folder, each.weight) for each in served.packages] == [("flowers-7", kept, 80.0)]
