@@ -137,7 +137,7 @@ def test_on_real_images_a_convolutional_network_is_held_against_a_vision_transfo
         package = fitted_package(tmp_path / model, data["train"], ridge=1.0, **named)
         python.register(package, name="insects")
     python.set_alias("insects@1", "stable")
-    result = python.admit("insects@2", data["val"], out=tmp_path / "run", margin=0.1, attack_images=8, **QUIET)
+    result = python.admit("insects@2", data["val"], out=tmp_path / "run", margin=0.1, attack_images=2, **QUIET)
     assert result.gate("edge_cases").decision == "passed" and result.gate("speed").figures["speed_change"] > -1
     assert result.gate("memory_usage").figures["peak_megabytes_before"] > 200
     assert result.headline["accuracy_improvement"]["n"] == 24

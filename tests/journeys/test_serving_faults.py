@@ -40,7 +40,7 @@ WEIGHTS = {"ants": 80.0, "bees": 20.0}
 ROUTES = Routes(1, tuple(Arm(name, name, weight=weight) for name, weight in WEIGHTS.items()))
 IMPATIENT: dict[str, Any] = {
     "model_seconds": 1.5, "deadline_seconds": 10.0, "restart_seconds": 0.1, "open_seconds": 0.5, "failures_to_open": 3,
-    "most_open_seconds": 1.0, "failing_least_answers": 1000,
+    "most_open_seconds": 1.0, "failing_least_answers": 1000, "probe_every_seconds": 1.0,
 }  # fmt: skip
 
 

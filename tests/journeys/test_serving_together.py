@@ -16,7 +16,13 @@ USERS = [f"user {number}" for number in range(24)]
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packages")
-    return {name: small_package(folder / name, seed=seed) for seed, name in enumerate(("ants", "bees"))}
+    return {"ants": small_package(folder / "ants")}
+
+
+def halves(left, right):
+    """Two arms of the one model."""
+    weights = {"left": left, "right": right}
+    return [{"name": name, "model": "ants", "role": "stable", "weight": each} for name, each in weights.items()]
 
 
 def arms_of(server):
@@ -35,14 +41,16 @@ def kept(server):
 
 
 def test_two_servers_share_routes_and_figures_and_go_on_while_the_database_is_away(postgres, packages, tmp_path):
-    state, shares = postgres.database("together"), {"ants": 50, "bees": 50}
+    state, shares = postgres.database("together"), {"ants": 1.0}
     begun = {"folder": tmp_path, "state": state, "interval_seconds": 0.5}
     with (
         serving(shares, packages, server="one", **begun) as one,
         serving(shares, packages, server="two", **begun) as two,
     ):
+        assert one.put_routes(halves(50.0, 50.0)).status == 202
+        one.until(lambda: one.get("/v1/routes").json["confirmed"] == {"one": 2, "two": 2})
         arms = arms_of(one)
-        assert arms == arms_of(two) and set(arms) == {"ants", "bees"}
+        assert arms == arms_of(two) and set(arms) == {"left", "right"}
         both = 2 * len(USERS)
         one.until(lambda: counted(one) == counted(two) == both)
 
@@ -57,20 +65,18 @@ def test_two_servers_share_routes_and_figures_and_go_on_while_the_database_is_aw
         assert "refused" in kept(one)["reason"]
         assert not any(secret in json.dumps(kept(one)) for secret in (PASSWORD, quote(PASSWORD, safe="")))
         assert arms_of(one) == arms, "requests go on, by the same routes"
-        assert one.put_routes([{"name": "bees", "model": "bees", "role": "stable", "weight": 1.0}]).status == 503
+        assert one.put_routes(halves(1.0, 1.0)).status == 503
         postgres.start()
         both += 1 + len(USERS)
         two.until(lambda: counted(one) == counted(two) == both)
 
-        heavier = [{"name": name, "model": name, "role": "stable", "weight": weight}
-                   for name, weight in (("ants", 10.0), ("bees", 90.0))]  # fmt: skip
-        assert two.put_routes(heavier).status == 202
-        one.until(lambda: one.get("/v1/routes").json["confirmed"] == {"one": 2, "two": 2})
+        assert two.put_routes(halves(10.0, 90.0)).status == 202
+        one.until(lambda: one.get("/v1/routes").json["confirmed"] == {"one": 3, "two": 3})
         moved = arms_of(one)
         assert moved == arms_of(two)
-        assert all(after == "bees" for before, after in zip(arms, moved, strict=True) if before == "bees")
+        assert all(after == "right" for before, after in zip(arms, moved, strict=True) if before == "right")
         assert one.end() == 0
         with serving(shares, packages, server="one", **begun) as again:
-            assert again.get("/v1/routes").json["routes"]["revision"] == 2, "what was decided since holds"
+            assert again.get("/v1/routes").json["routes"]["revision"] == 3, "what was decided since holds"
             assert arms_of(again) == moved
             again.until(lambda: counted(again) == both + 3 * len(USERS))

@@ -8,15 +8,15 @@ from vitrail.serving.fleet import Fleet
 from vitrail.serving.model_faults import ModelFault, Overloaded, UnusableImage
 from vitrail.serving.served_model import ServedModel
 
-PROBE_EVERY_SECONDS = 5.0
-"""A model that has not answered for so long is asked about an image made from formulas."""
-
 RECENT_SECONDS = 30.0
 """An answer that is older says nothing about now."""
 
 
-async def probe_for_ever(fleet: Fleet, breakers: Breakers, *, seconds: float = PROBE_EVERY_SECONDS) -> None:
-    """Until it is cancelled. A model that was left alone is tried again here, too, at no user's expense."""
+async def probe_for_ever(fleet: Fleet, breakers: Breakers, *, seconds: float) -> None:
+    """Ask models that have not answered for so many seconds, until it is cancelled.
+
+    A model that was left alone is tried again here, too, at no user's expense.
+    """
     while True:
         await asyncio.sleep(seconds / 5)
         due = [model for model in fleet.models.values() if model.state == "ready" and _is_due(model, seconds)]

@@ -56,8 +56,9 @@ class Service:
     async def start(self) -> None:
         """Begin to load the models; answers are given as soon as the first is there."""
         routes, packages = await self.state.begin(self._asked, self._packages, self.live)
+        every = self.settings.process.probe_every_seconds
         self._tasks = [
-            asyncio.create_task(probe_for_ever(self.fleet, self.breakers), name="probing"),
+            asyncio.create_task(probe_for_ever(self.fleet, self.breakers, seconds=every), name="probing"),
             asyncio.create_task(self._follow(routes, packages), name="routes"),
         ]
 

@@ -68,6 +68,9 @@ class ModelProcessSettings(Settings):
     """Memory that the process may take in all, in 10^9 bytes, so that it fails alone; None: no limit."""
     load_seconds: float = Field(default=300.0, gt=0, le=86_400)
     """A model that is not ready by then has failed to load."""
+    probe_every_seconds: float = Field(default=5.0, gt=0, le=15)
+    """A model that has not answered for so long is asked about an image made from formulas, so that what hangs or is
+    left alone is noticed, and being ready means something."""
     restart_seconds: float = Field(default=0.5, gt=0, le=3600)
     """After so long a process that ended is begun anew; each time that it ends again soon, after twice as long."""
     most_restart_seconds: float = Field(default=60.0, gt=0, le=86_400)

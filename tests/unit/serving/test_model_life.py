@@ -88,13 +88,13 @@ async def until(what: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_fifty_processes_that_die_leave_no_file_no_zombie_and_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_twenty_processes_that_die_leave_no_file_no_zombie_and_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/true")
 
     async def work(model: ServedModel, said: list[str]) -> None:
         await until(lambda: model.restarts == 5)
         early = open_files()
-        await until(lambda: model.restarts == 50)
+        await until(lambda: model.restarts == 20)
         assert open_files() <= early + 4 and len(children_of(os.getpid())) <= 1 + others
         assert "could not be loaded: its process ended with code 0; it is started again in 0.0 s" in said
 
