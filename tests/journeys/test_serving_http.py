@@ -339,3 +339,14 @@ def test_what_was_refused_is_counted_and_the_log_holds_no_line_of_a_stranger(ser
     refused = [line for line in text.splitlines() if line.startswith("vitrail_images_total") and "refused" in line]
     assert refused and all(float(line.split()[-1]) > 0 for line in refused)
     assert "evil" not in text and "evil" not in server.said()
+
+
+def test_an_empty_line_after_an_answer_does_not_hold_a_connection_for_ever(server: Server) -> None:
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n" + LOCAL + b"\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        connection.sendall(b"\r\n")
+        began = time.monotonic()
+        while connection.recv(4096):
+            pass
+        assert time.monotonic() - began < 8, "head_seconds is 1.5 here"

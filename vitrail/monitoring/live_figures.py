@@ -46,8 +46,8 @@ class LiveFigures:
 
     def count(self, arm: str, outcome: Outcome) -> None:
         """Count what came of asking an arm about one image; see `Outcome`. Never raises, never waits for a disk."""
-        slot = int(self._time.now() // SLOT_SECONDS)
-        with self._lock:
+        with self._lock:  # the slot, too: one that is handed out is never counted in again
+            slot = int(self._time.now() // SLOT_SECONDS)
             history = self._own.get(arm)
             if history is None:
                 history = self._own[arm] = SlotHistory()

@@ -133,11 +133,11 @@ class Answering:
     async def _by_somebody(self, question: Question, routes: Routes, arm: Arm) -> Answer:
         """Each model in turn that may be asked, until one answers."""
         why: list[str] = []
+        models = self._fleet.models  # those of these routes, whatever changes while they are asked
         for name in order_of_models(routes, arm):
-            model = self._fleet.models.get(name)
-            if model is None or (model.state == "loading" and not model.has_answered):
-                # None: the routes have changed while another one failed
-                why.append(f"model {name} {'is not served any more' if model is None else model.why}")
+            model = models[name]
+            if model.state == "stopped" or (model.state == "loading" and not model.has_answered):
+                why.append(f"model {name} {model.why}")
                 continue
             permit = self._breakers.admitted(name)
             if permit is None:

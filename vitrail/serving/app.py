@@ -124,7 +124,8 @@ def application(service: Service, keys: Keys, *, pages: list[Route]) -> Starlett
 
         return handle
 
-    local = is_loopback(service.settings.host) and not keys.needed_for("predict")
+    guarded_by_keys = keys.needed_for("predict") and keys.needed_for("administer")
+    local = is_loopback(service.settings.host) and not guarded_by_keys
     return Starlette(
         routes=[
             Route("/v1/predict", guarded("predict", api.predict), methods=["POST"]),

@@ -1,7 +1,7 @@
 """The circuit breakers of all models of a server: at least one of them is always closed."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from vitrail.serving.breaker import Breaker, BreakerSettings, BreakerState
@@ -57,6 +57,7 @@ class Breakers:
         self._settings = settings
         self._lock = threading.Lock()
         self._of: dict[str, Breaker] = {}
+        self._answering: set[str] = set()
         self.follow(models)
 
     def admitted(self, model: str) -> Permit | None:
@@ -66,16 +67,27 @@ class Breakers:
             ticket = None if breaker is None else breaker.ticket(self._clock())
         return None if breaker is None or ticket is None else Permit(self, model, breaker, ticket)
 
-    def follow(self, models: Iterable[str]) -> None:
+    def follow(
+        self, models: Iterable[str], *, answering: Iterable[str] | None = None, fresh: Collection[str] = ()
+    ) -> None:
         """Serve these models from now on: new ones begin closed, those that stay keep their state.
 
-        Where all that stay are open, the one that would be tried first is closed.
+        Where all that stay and answer are open, the one that would be tried first is closed.
+
+        Args:
+            models: all of them.
+            answering: those that answer for others, of which one is always closed: a canary that works is no help to
+                the users of a stable model. None: all.
+            fresh: those whose package is another one: what is known of the old one is forgotten.
         """
         with self._lock:
             now = self._clock()
-            self._of = {model: self._of.get(model) or Breaker(self._settings, now) for model in models}
-            if self._of and not self._closed():
-                min(self._of.values(), key=lambda each: each.seconds_to_probe(now) or 0.0).close(now)
+            known = {model: breaker for model, breaker in self._of.items() if model not in fresh}
+            self._of = {model: known.get(model) or Breaker(self._settings, now) for model in models}
+            self._answering = set(self._of if answering is None else answering)
+            able = [breaker for model, breaker in self._of.items() if model in self._answering]
+            if able and not self._closed():
+                min(able, key=lambda each: each.seconds_to_probe(now) or 0.0).close(now)
 
     def states(self) -> list[BreakerState]:
         """What there is to say about each model, in their order."""
@@ -109,4 +121,6 @@ class Breakers:
             breaker.abandoned(ticket, self._clock())
 
     def _closed(self) -> list[Breaker]:
-        return [each for each in self._of.values() if each.state == "closed"]
+        """Of those that answer for others."""
+        able = [breaker for model, breaker in self._of.items() if model in self._answering]
+        return [breaker for breaker in able if breaker.state == "closed"]

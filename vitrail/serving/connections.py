@@ -86,6 +86,8 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._refuse(Refusal("head_too_large", "the headers are too long"))
                 return
             self._head_bytes += len(data)
+        elif not self._reads_body and (self.cycle is None or self.cycle.response_complete):
+            self._await_head()  # also an empty line before a request, at which no parser says that one begins
         super().data_received(data)
 
     def pause_writing(self) -> None:

@@ -54,12 +54,7 @@ class Fleet:
             Why it is not in force: for each model that could not be loaded, the reason. Empty: it is.
         """
         async with self._changing:
-            try:
-                digests = {name: package_digest(Path(packages[name])) for name in routes.models}
-            except PackageError as error:
-                if self.routes is None:
-                    raise
-                return [error.message]
+            digests = await asyncio.to_thread(_digests, {name: packages[name] for name in routes.models})
             models = {name: self._model(name, packages[name], digests[name]) for name in routes.models}
             new = [model for name, model in models.items() if self.models.get(name) is not model]
             for model in new:
@@ -93,7 +88,8 @@ class Fleet:
         """From here on requests go by the new routes; those under way end with the model that they asked."""
         old = [model for name, model in self.models.items() if models.get(name) is not model]
         self.routes, self.models = routes, models
-        self._breakers.follow(models)
+        answering = routes.fallback or [arm.model for arm in routes.stable_arms]
+        self._breakers.follow(models, answering=answering, fresh=[model.name for model in old])
         for model in old:
             self._later(model.stop(seconds=self._settings.limits.deadline_seconds))
 
@@ -101,6 +97,17 @@ class Fleet:
         task = asyncio.ensure_future(work)
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
+
+
+def _digests(packages: Mapping[str, str]) -> dict[str, str]:
+    """By model; of a package that cannot be read one that matches nothing: its process says why, the others answer."""
+    found = {}
+    for name, folder in packages.items():
+        try:
+            found[name] = package_digest(Path(folder))
+        except PackageError:
+            found[name] = "unreadable"
+    return found
 
 
 def model_order(package: str, digest: str, settings: ServingSettings) -> ModelOrder:

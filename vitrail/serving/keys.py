@@ -56,7 +56,10 @@ class Keys:
         given = _given_key(headers)
         if given is None:
             raise Refusal("unauthorised", "a key is needed", hint=_HINT)
-        accepted = [*self._of("administer"), *(self._of("predict") if right == "predict" else ())]
+        try:
+            accepted = [*self._of("administer"), *(self._of("predict") if right == "predict" else ())]
+        except InputError:  # it names a file, which is nobody's business here
+            raise Refusal("unavailable", "the keys of this server cannot be read", retry_after=5) from None
         # All are compared, so that the time does not tell which one nearly fits.
         if not sum([hmac.compare_digest(given, key) for key in accepted]):
             raise Refusal("unauthorised", "the key is not known", hint=_HINT)
@@ -71,8 +74,9 @@ class Keys:
             known = self._read.get(right)
             if known is None or known[0] != stamp:
                 lines = file.read_text(encoding="utf-8").split()
-                self._read[right] = known = (stamp, _checked(lines, str(file)))
+                checked = _checked(lines, str(file))
                 _refuse_open_file(file, state.st_mode)
+                self._read[right] = known = (stamp, checked)
         except (OSError, UnicodeDecodeError) as error:
             if right in self._read:  # unreadable for now: nobody gets in who had no key, and nobody loses one
                 return (*self._read[right][1], *fixed)

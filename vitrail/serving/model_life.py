@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import os
 import socket
 import subprocess
 import sys
@@ -18,6 +19,9 @@ State = Literal["loading", "ready", "failed", "stopped"]
 
 STEADY_SECONDS = 60.0
 """A process that lived so long is not in a crash loop: the next restart does not wait."""
+
+SECRETS = ("VITRAIL_PREDICT_KEY", "VITRAIL_ADMIN_KEY", "PGPASSWORD")
+"""Which whoever decodes strangers' files need not know."""
 
 _GONE = (asyncio.IncompleteReadError, ConnectionError, ValueError)
 """What reading from a process raises that has ended, or says what is no message."""
@@ -149,6 +153,7 @@ class ModelLife:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "vitrail.serving.model_process", str(theirs.fileno()), self._name,
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                env={name: value for name, value in os.environ.items() if name not in SECRETS},
             )  # fmt: skip
         finally:
             theirs.close()

@@ -15,6 +15,7 @@ from vitrail.serving.counting import Counting
 from vitrail.serving.fleet import Fleet
 from vitrail.serving.model_faults import ModelFault, Overloaded, TooLate, UnusableImage
 from vitrail.serving.probing import answered_lately, probe_for_ever
+from vitrail.serving.reasons import reason_of
 from vitrail.serving.refusals import Refusal
 from vitrail.serving.served_model import ServedModel
 from vitrail.serving.settings import ServingSettings
@@ -141,11 +142,15 @@ class Service:
     async def _follow(self, routes: Routes, packages: Mapping[str, str]) -> None:
         """Bring into force what is in the shared state, now and whenever there is a new revision."""
         while True:
-            problems = await self.fleet.adopt(routes, packages)
+            try:
+                problems = await self.fleet.adopt(routes, packages)
+            except Exception as error:  # noqa: BLE001 - whatever it is, later revisions are followed
+                problems = [reason_of(error)]
             self.problem = None
             if problems:
                 self.problem = f"revision {routes.revision} is not in force here: {'; '.join(problems)}"
                 self.errors.add("(routes)", "not loaded", self.problem)
+                self._tell(f"routes   {self.problem}")
             else:
                 with contextlib.suppress(Exception):  # the state says so itself
                     await self.state.confirm(routes.revision)

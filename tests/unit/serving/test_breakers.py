@@ -329,3 +329,20 @@ def test_states_are_plain_values_for_the_console():
         {"model": "bees", "state": "closed", "seconds": 2.0, "reason": None, "failures_in_a_row": 0,
          "kept_as_last": False, "seconds_to_probe": None, "openings": 0},
     ]  # fmt: skip
+
+
+def test_a_canary_that_works_does_not_let_the_only_model_of_the_users_be_left_alone():
+    house = House(("stable", "canary"), failures_to_open=2)
+    house.breakers.follow(("stable", "canary"), answering=("stable",))
+    house.fail("stable", times=10)
+    assert house.asked("stable") and house.state("stable").kept_as_last
+    house.fail("canary", times=2)
+    assert not house.asked("canary")
+
+
+def test_a_model_with_another_package_begins_anew():
+    house = House(failures_to_open=2)
+    house.fail(times=2)
+    assert not house.asked()
+    house.breakers.follow(("ants", "bees"), fresh=("ants",))
+    assert house.asked()

@@ -100,3 +100,11 @@ def test_the_page_of_addresses_has_a_command_for_each_with_a_key_where_one_is_ne
     assert "curl -H &#39;Authorization: Bearer KEY&#39; -F image=@photo.jpg http://127.0.0.1:8000/v1/predict" in page
     assert "curl http://127.0.0.1:8000/healthz" in page
     assert page.count("<pre>") == sum(map(len, openapi_document(Keys(None, None, {}))["paths"].values()))
+
+
+@pytest.mark.parametrize("names", [(), ("VITRAIL_PREDICT_KEY",), ("VITRAIL_ADMIN_KEY",)])
+def test_a_foreign_name_is_answered_only_where_a_key_stands_before_everything(names: tuple[str, ...]) -> None:
+    environment = dict.fromkeys(names, "a key of sixteen or more")
+    assert answered("/healthz", environment, host="evil.example:8000").status_code == 403
+    both = dict.fromkeys(("VITRAIL_PREDICT_KEY", "VITRAIL_ADMIN_KEY"), "a key of sixteen or more")
+    assert answered("/healthz", both, host="evil.example:8000").status_code == 200
