@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from vitrail.basics.errors import DamagedError
+from vitrail.rollout.kept_json import read_again
 
 ModelState = Literal["ready", "loading", "down"]
 
@@ -168,15 +168,7 @@ class Evidence:
         Raises:
             DamagedError: they are not.
         """
-        try:
-            return _EVIDENCE.validate_python(values)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"]) or "it"
-            raise DamagedError(
-                f"the evidence of a rollout cannot be read: {place}: {first['msg']}",
-                hint="it was changed by something else than Vitrail, or written by a newer one",
-            ) from None
+        return read_again(_EVIDENCE, values, what="evidence")
 
 
 _EVIDENCE = TypeAdapter(Evidence)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 
-from vitrail.basics.errors import DamagedError
 from vitrail.measures.anytime_counts import RateTest, Side
+from vitrail.rollout.kept_json import read_again
 from vitrail.rollout.plan import Guardrail, RolloutSettings
 
 Phase = Literal["verifying", "loading", "shadow", "stage", "bake", "completed", "rolled back"]
@@ -179,15 +179,7 @@ class RolloutState:
         Raises:
             DamagedError: they are not.
         """
-        try:
-            return _STATES.validate_python(values)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"]) or "it"
-            raise DamagedError(
-                f"the state of a rollout cannot be read: {place}: {first['msg']}",
-                hint="it was changed by something else than Vitrail, or written by a newer one",
-            ) from None
+        return read_again(_STATES, values, what="state")
 
 
 _STATES = TypeAdapter(RolloutState)
