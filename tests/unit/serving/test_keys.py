@@ -81,3 +81,14 @@ def test_keys_that_can_be_guessed_or_read_by_everybody_are_refused(tmp_path: Pat
     with pytest.raises(InputError, match="a key in VITRAIL_ADMIN_KEY has 3 characters"):
         Keys(None, None, {"VITRAIL_ADMIN_KEY": "abc"})
     assert os.environ.get("VITRAIL_ADMIN_KEY") != "abc"
+
+
+def test_a_file_of_keys_that_became_unusable_lets_nobody_in_and_is_named_to_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("a key of sixteen or more".replace(" ", "-") + "\n")
+    file.chmod(0o600)
+    keys = Keys(file, None, {})
+    file.write_text("")
+    with pytest.raises(Refusal) as refused:
+        keys.refuse_stranger("predict", {"authorization": "Bearer a-key-of-sixteen-or-more"})
+    assert refused.value.code == "unavailable" and str(tmp_path) not in str(refused.value)
