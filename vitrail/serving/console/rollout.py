@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from vitrail.pages.frame import render_page
 from vitrail.serving.bodies import capped_body
-from vitrail.serving.console.panels import Panel
+from vitrail.serving.console.panels import Panel, script_response
 from vitrail.serving.console.view import View
 from vitrail.serving.refusals import Refusal
 from vitrail.serving.replies import as_json
@@ -35,6 +35,7 @@ MOST_ORDER_BYTES = 16_384
 _HINT = '{"number": 3, "order": "pause", "by": "Ada Lovelace", "why": "the ward round"}'
 
 
+@runtime_checkable
 class RolloutSource(Protocol):
     """What says how a rollout stands, and takes orders."""
 
@@ -59,11 +60,14 @@ class RolloutConsole:
 
     def __init__(self, source: RolloutSource) -> None:
         self._source = source
-        self.panels = (Panel("rollout", "Rollout", self.standing), Panel("orders", "Orders", self.orders, beside=True))
+        self.panels = (
+            Panel("rollout", "Rollout", self.standing),
+            Panel("orders", "Orders", self.orders, beside=True, script="console/orders.js"),
+        )
 
     def routes(self) -> list[Route]:
         """For administrators only, which is seen to where these are handed in."""
-        return [Route("/console/rollout", self.ordered, methods=["POST"])]
+        return [Route("/console/rollout", self.ordered, methods=["POST"]), Route("/console/orders.js", self.script)]
 
     def standing(self, _view: View) -> str:
         """Stages, evidence with intervals, and why it waits."""
@@ -87,6 +91,10 @@ class RolloutConsole:
         possible = () if shown is None else shown["orders"]
         return render_page("console/orders.html", rollout=shown, buttons={name: ORDERS[name] for name in possible})
 
+    async def script(self, _request: Request) -> Response:
+        """What sends an order without leaving the page."""
+        return script_response("orders.js")
+
     async def ordered(self, request: Request) -> Response:
         """An order of a person, from the form of the page (with scripts or without) or from a program."""
         content = await capped_body(request, most_bytes=MOST_ORDER_BYTES, seconds=10.0, take=lambda _: None)
@@ -101,12 +109,12 @@ class RolloutConsole:
 def _understood(content: bytes, *, is_form: bool) -> tuple[int, str, str, str]:
     try:
         told = dict(parse_qsl(content.decode(), max_num_fields=8)) if is_form else json.loads(content)
-        number, order = int(told["number"]), told["order"]
+        number, order = int(told["number"]), str(told["order"])
         by, why = (str(told.get(name) or "").strip() for name in ("by", "why"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Refusal("bad_request", "this is no order", hint=_HINT) from None
     if order not in ORDERS:
-        raise Refusal("bad_request", f"there is no order {str(order)[:40]!r}", hint=", ".join(ORDERS))
+        raise Refusal("bad_request", f"there is no order {order[:40]!r}", hint=", ".join(ORDERS))
     if not by or (order in ("promote", "abort") and not why):
         missing = "who orders it" if not by else "why"
         raise Refusal("bad_request", f"an order says who gives it, and one that moves users why; {missing} is missing")

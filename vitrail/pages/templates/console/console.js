@@ -22,11 +22,9 @@ function swap(panel, fresh) {
   const open = new Map([...panel.querySelectorAll("details")].map((each) => [each.dataset.key, each.open]));
   const scrolled = [...panel.querySelectorAll(".scroll")].map((each) => each.scrollLeft);
   const focused = [...panel.querySelectorAll(places)].indexOf(document.activeElement);
-  const typed = new Map([...panel.querySelectorAll("input:not([type=hidden])")].map((each) => [each.name, each.value]));
-  const told = panel.querySelector("output")?.textContent;
+  const typed = [...panel.querySelectorAll("input:not([type=hidden])")].map((each) => each.value);
   panel.replaceChildren(...fresh.childNodes);
-  for (const each of panel.querySelectorAll("input:not([type=hidden])")) each.value = typed.get(each.name) ?? each.value;
-  if (told && panel.querySelector("output")) panel.querySelector("output").textContent = told;
+  panel.querySelectorAll("input:not([type=hidden])").forEach((each, number) => { each.value = typed[number] ?? ""; });
   for (const each of panel.querySelectorAll("details")) each.open = open.get(each.dataset.key) ?? each.open;
   panel.querySelectorAll(".scroll").forEach((each, number) => { each.scrollLeft = scrolled[number] ?? 0; });
   if (focused >= 0) panel.querySelectorAll(places)[focused]?.focus({ preventScroll: true });
@@ -64,27 +62,6 @@ async function keepFresh() {
 
 document.addEventListener("visibilitychange", keepFresh);
 timer = setTimeout(keepFresh, PERIOD);
-
-// Orders to a rollout; the panels say what came of them.
-
-addEventListener("submit", async (event) => {
-  const form = event.target;
-  if (!("orders" in form.dataset)) return;
-  event.preventDefault();
-  const told = Object.fromEntries(new FormData(form, event.submitter)), said = form.querySelector("output");
-  try {
-    const headers = { "content-type": "application/json" };
-    const answer = await fetch(form.action, { method: "POST", body: JSON.stringify(told), headers });
-    const reply = await answer.json();
-    if (!answer.ok) throw new Error([reply.error.message, reply.error.hint].filter(Boolean).join(". "));
-    said.className = "";
-    said.textContent = `Ordered: ${event.submitter.textContent.toLowerCase()}.`;
-    form.querySelector("[name=why]").value = "";
-  } catch (error) {
-    said.className = "refused";
-    said.textContent = error instanceof TypeError ? "The server cannot be reached." : error.message;
-  }
-});
 
 // Trying: an image goes where every client's does, then the model that answered is asked where it looked.
 
