@@ -55,7 +55,7 @@ class Service:
         self.answering = Answering(self.fleet, self.breakers, self.errors, self.counting)
         self.draining = False
         self.problem: str | None = None
-        self._refused: RefusedRoutes | None = None
+        self.refused: RefusedRoutes | None = None
         self._asked, self._packages = asked, packages
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -75,7 +75,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.fleet.stop(seconds=seconds)
-        await self.state.report(server_standing(self.fleet, self.breakers, self._refused), ended=True)
+        await self.state.report(server_standing(self.fleet, self.breakers, self.refused), ended=True)
         await self.state.end()
 
     @property
@@ -149,7 +149,7 @@ class Service:
     async def _report_for_ever(self) -> None:
         while True:
             with contextlib.suppress(Exception):  # whatever it is, the next report may be heard
-                await self.state.report(server_standing(self.fleet, self.breakers, self._refused))
+                await self.state.report(server_standing(self.fleet, self.breakers, self.refused))
             await asyncio.sleep(REPORT_EVERY_SECONDS)
 
     async def _follow(self, routes: Routes, packages: Known) -> None:
@@ -184,15 +184,15 @@ class Service:
             why = "; ".join(f"{model.name} {model.why}" for model in lost)
         except Exception as error:  # noqa: BLE001 - whatever it is, later revisions are followed
             lost, why = (), reason_of(error)
-        before, self._refused = self._refused, RefusedRoutes(routes.revision, why, lost) if why else None
+        before, self.refused = self.refused, RefusedRoutes(routes.revision, why, lost) if why else None
         self.problem = f"revision {routes.revision} is not in force here: {why}" if why else None
-        if self._refused is None:
+        if self.refused is None:
             with contextlib.suppress(Exception):  # the state says so itself
                 await self.state.confirm(routes.revision)
         elif before is None or (before.revision, before.why) != (routes.revision, why):
             self.errors.add("(routes)", "not loaded", str(self.problem))
             self._tell(f"routes   {self.problem}")
-        return self._refused is None
+        return self.refused is None
 
     def _told(self, model: str, why: str) -> None:
         self._tell(f"model    {model} {why}")

@@ -25,7 +25,7 @@ from vitrail.traffic.route_records import KnownModel
 from vitrail.traffic.routes import Routes
 from vitrail.traffic.routes_store import RoutesStore
 
-LOOK_EVERY_SECONDS = 1.0
+LOOK_EVERY_SECONDS = 0.4
 """How often a server looks for a new revision."""
 
 NOT_KEPT = "none"
