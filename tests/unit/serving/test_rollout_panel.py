@@ -35,6 +35,10 @@ class Source:
     def shown(self) -> Mapping[str, Any] | None:
         return self._shown
 
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
     def order(self, number: int, order: str, *, by: str, why: str) -> None:
         self.ordered.append((number, order, by, why))
 

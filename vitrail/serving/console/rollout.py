@@ -18,6 +18,8 @@ from vitrail.pages.frame import render_page
 from vitrail.serving.bodies import capped_body
 from vitrail.serving.console.panels import Panel, script_response
 from vitrail.serving.console.view import View
+from vitrail.serving.guarding import guarded
+from vitrail.serving.keys import Keys
 from vitrail.serving.refusals import Refusal
 from vitrail.serving.replies import as_json
 
@@ -43,6 +45,12 @@ class RolloutSource(Protocol):
         """The one that goes on, else the last that ended, as `rollout.standing.rollout_standing` and its number, its
         version, the version that it replaces and what may be ordered; None: there was none. Never waits."""
 
+    def start(self) -> None:
+        """Begin to look; does not block."""
+
+    def stop(self) -> None:
+        """Look no more; what was begun for it ends."""
+
     def order(self, number: int, order: str, *, by: str, why: str) -> None:
         """Give an order; may wait for a database.
 
@@ -52,7 +60,7 @@ class RolloutSource(Protocol):
 
 
 class RolloutConsole:
-    """The panels of a rollout and the address that its buttons send to.
+    """What stands beside a server that has rollouts (`serving.beside.Beside`): panels, and where their buttons send to.
 
     Args:
         source: of what is shown.
@@ -65,9 +73,20 @@ class RolloutConsole:
             Panel("orders", "Orders", self.orders, beside=True, script="console/orders.js"),
         )
 
-    def routes(self) -> list[Route]:
-        """For administrators only, which is seen to where these are handed in."""
-        return [Route("/console/rollout", self.ordered, methods=["POST"]), Route("/console/orders.js", self.script)]
+    def routes(self, keys: Keys) -> list[Route]:
+        """For administrators only."""
+        return [
+            Route("/console/rollout", guarded(keys, "administer", self.ordered), methods=["POST"]),
+            Route("/console/orders.js", guarded(keys, "administer", self.script), methods=["GET"]),
+        ]
+
+    def start(self) -> None:
+        """The source begins to look."""
+        self._source.start()
+
+    def stop(self) -> None:
+        """It looks no more."""
+        self._source.stop()
 
     def standing(self, _view: View) -> str:
         """Stages, evidence with intervals, and why it waits."""
