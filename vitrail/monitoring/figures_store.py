@@ -123,7 +123,7 @@ class FiguresStore:
                 if batch > seen.get(source, 0):
                     since = sql.and_(others, table.c.source == source, table.c.batch > seen.get(source, 0))
                     rows = connection.execute(sql.select(table).where(since).order_by(table.c.slot))
-                    found += [KeptSlot(row.source, row.arm, row.slot, row.batch, _tally(row)) for row in rows]
+                    found += [KeptSlot(row.source, row.arm, row.slot, row.batch, read_tally(row)) for row in rows]
         return found
 
     def write_answers(self, answers: Sequence[AnsweredRequest]) -> None:
@@ -224,7 +224,12 @@ def _judged(row: Any, at: float, truth: str) -> JudgedAnswer:
         return JudgedAnswer(at, row.arm, row.answer, truth, attributes)
 
 
-def _tally(row: Any) -> Tally:
+def read_tally(row: Any) -> Tally:
+    """The tally of a row of slots.
+
+    Raises:
+        DamagedError: it cannot be read.
+    """
     with _damage_named(row, row.source):
         return Tally.from_json(json.loads(row.tally))
 
