@@ -61,8 +61,8 @@ def _memory_finding(plan: RolloutSettings, evidence: Evidence) -> Finding | None
     ratio = one.memory_bytes / other.memory_bytes
     if ratio <= most:
         return None
-    held = f"the candidate's process holds {bytes_text(one.memory_bytes)}, {ratio:.1f} times what the stable model's does"
-    return Finding("fail", "hard limit", f"{held} ({bytes_text(other.memory_bytes)}); {most:g} times at most")
+    held = f"the candidate's process holds {bytes_text(one.memory_bytes)}, {ratio:.1f} times what the stable model's"
+    return Finding("fail", "hard limit", f"{held} holds ({bytes_text(other.memory_bytes)}); {most:g} times at most")
 
 
 def guardrails(plan: RolloutSettings, state: RolloutState, evidence: Evidence) -> Finding | None:

@@ -44,19 +44,20 @@ class Beginning:
         stable = known[arms.replaced.model].folder
         self.verified = _passed(versions, self.version, stable)
 
-    def begun(self, store: RolloutStore, *, by: str, versions: str) -> KeptRollout:
+    def begun(self, store: RolloutStore, *, by: str, versions: str, holder: str | None = None) -> KeptRollout:
         """Keep it: from now on it goes on.
 
         Args:
             store: of rollouts.
             by: who begins it.
             versions: address of the version store.
+            holder: who conducts it from its beginning on; None: whoever claims it.
 
         Raises:
             InputError: another one goes on.
         """
         return store.begin(
-            self.version, self.base, plan=self.plan, by=by, versions=versions, replaces=self.replaces
+            self.version, self.base, plan=self.plan, by=by, versions=versions, replaces=self.replaces, holder=holder
         )  # fmt: skip
 
 

@@ -1,11 +1,11 @@
 """One conductor at a time: who claims a rollout raises its fence, and whoever has an older one writes nothing more."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from vitrail.basics.clock import Clock
-from vitrail.basics.database import Connection
 from vitrail.basics.errors import InputError, VitrailError
 from vitrail.rollout.decision import Decision, Moment
 from vitrail.rollout.live.kept_rollout import KeptRollout, Seen
@@ -16,6 +16,10 @@ from vitrail.rollout.live.steady_clock import elapsed_since, this_boot
 from vitrail.rollout.state import title_of
 from vitrail.rollout.tick import tick
 
+LEASE_SECONDS = 10.0
+"""A conductor that is silent for so long is taken for dead."""
+LOOK_SECONDS = 0.5
+
 
 class Overtaken(VitrailError):
     """Another conductor has taken over; this one has nothing to say any more (exit code 1)."""
@@ -23,7 +27,9 @@ class Overtaken(VitrailError):
     exit_code = 1
 
 
-def claimed(store: RolloutStore, kept: KeptRollout, *, holder: str, clock: Clock) -> "Claim":
+def claimed(
+    store: RolloutStore, kept: KeptRollout, *, holder: str, clock: Clock, take_over: bool = False
+) -> "Claim":  # fmt: skip
     """Conduct a rollout from now on.
 
     Args:
@@ -31,6 +37,7 @@ def claimed(store: RolloutStore, kept: KeptRollout, *, holder: str, clock: Clock
         kept: as it was seen; whoever claimed or conducted it since then was quicker.
         holder: who claims it, for people.
         clock: of this machine.
+        take_over: also from a conductor that lives.
 
     Raises:
         InputError: another one has claimed it, or its conductor lives.
@@ -38,12 +45,44 @@ def claimed(store: RolloutStore, kept: KeptRollout, *, holder: str, clock: Clock
     import sqlalchemy as sql
 
     table = rollout_tables().rollouts
-    unchanged = sql.and_(table.c.number == kept.number, table.c.fence == kept.fence, table.c.beat == kept.beat)
+    unchanged = sql.and_(table.c.number == kept.number, table.c.fence == kept.fence)
+    if not take_over:
+        unchanged = sql.and_(unchanged, table.c.beat == kept.beat)
     change = sql.update(table).where(unchanged).values(fence=kept.fence + 1, holder=holder)
     with store.database.writing() as connection:
         if connection.execute(change).rowcount != 1:
             raise is_conducted(kept)
     return Claim(store, kept.number, kept.fence + 1, clock)
+
+
+def waited_claim(
+    store: RolloutStore, number: int, *, holder: str, clock: Clock, take_over: bool = False,
+    silent_seconds: float = LEASE_SECONDS, wait: Callable[[float], object],
+) -> "Claim":  # fmt: skip
+    """Conduct a rollout as soon as nobody else does.
+
+    Args:
+        store: that keeps it.
+        number: of the rollout.
+        holder: who claims it.
+        clock: of this machine.
+        take_over: also from a conductor that lives.
+        silent_seconds: after which a conductor is taken for dead.
+        wait: some seconds.
+
+    Raises:
+        InputError: it is over, or somebody conducts it.
+    """
+    silence = Silence(clock, seconds=silent_seconds)
+    while True:
+        kept = store.rollout(number)
+        if kept.is_closed:
+            raise InputError(f"rollout {number} is over: {kept.state.result}", hint="vitrail rollout start another one")
+        if take_over or silence.is_silent(kept):
+            return claimed(store, kept, holder=holder, clock=clock, take_over=take_over)
+        if silence.has_grown:
+            raise is_conducted(kept)
+        wait(LOOK_SECONDS)
 
 
 def is_conducted(kept: KeptRollout) -> InputError:

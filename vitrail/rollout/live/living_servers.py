@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from vitrail.basics.clock import Clock
 from vitrail.monitoring.server_reports import ModelReport, ServerReport
-from vitrail.rollout.evidence import ModelHealth
+from vitrail.rollout.evidence import ModelHealth, ModelState
 
 SILENT_SECONDS = 10.0
 """A server that says nothing for so long is not there."""
@@ -65,8 +65,8 @@ def health_of(reports: Mapping[str, ModelReport | None], *, crashes: int = 0) ->
         reports: by server; at least one.
         crashes: how often its process ended, on all servers.
     """
-    told = {
-        server: ("loading", False, "it is not known there yet") if each is None else (each.state, each.healthy, each.why)
+    told: dict[str, tuple[ModelState, bool, str]] = {
+        server: ("loading", False, "unknown there yet") if each is None else (each.state, each.healthy, each.why)
         for server, each in reports.items()
     }
     server = min(told, key=lambda each: (_WORST.index(told[each][0]), told[each][1]))

@@ -64,7 +64,7 @@ class RolloutStore:
 
     def begin(
         self, version: Version, base: Routes, *, plan: RolloutSettings, by: str, versions: str,
-        replaces: str | None = None,
+        replaces: str | None = None, holder: str | None = None,
     ) -> KeptRollout:  # fmt: skip
         """A rollout that stands at its beginning; nothing is changed for anybody yet.
 
@@ -75,6 +75,7 @@ class RolloutStore:
             by: who begins it.
             versions: address of the version store.
             replaces: a stable arm; None: the only one.
+            holder: who conducts it from its beginning on; None: whoever claims it.
 
         Raises:
             InputError: another one goes on, or these routes do not allow it.
@@ -95,6 +96,7 @@ class RolloutStore:
                 kept = KeptRollout(
                     number, secrets.token_hex(8), version.id, model, version.digest, arms.replaces, plan, arms,
                     begun_state(plan, wall=now), None, Memory(), by, now, versions,
+                    fence=0 if holder is None else 1, holder=holder,
                 )  # fmt: skip
                 connection.execute(sql.insert(table).values(row_of(kept)))
         except DatabaseConflict as conflict:  # two at once: the other one has this number
@@ -141,7 +143,8 @@ class RolloutStore:
         row = locked_row(connection, number) if lock else read_row(connection, number)
         if row is None:
             raise InputError(
-                f"{self.database.shown}: there is no rollout {number}", hint="vitrail rollout status tells which there are"
+                f"{self.database.shown}: there is no rollout {number}",
+                hint="vitrail rollout status",
             )
         return rollout_of(row)
 

@@ -43,8 +43,8 @@ def rollout_tables() -> Tables:
     rollouts = sql.Table(
         "rollouts", everything, sql.Column("number", sql.Integer, primary_key=True, autoincrement=False),
         text("id"), text("version"), text("model"), text("digest"), text("replaces"), text("versions"),
-        text("begun_by"), number("begun_at"), text("plan"), text("arms"), text("state"), sql.Column("evidence", sql.Text),
-        text("memory"), whole("fence"), sql.Column("holder", sql.Text), whole("beat"), whole("looks"),
+        text("begun_by"), number("begun_at"), text("plan"), text("arms"), text("state"), text("memory"),
+        sql.Column("evidence", sql.Text), whole("fence"), sql.Column("holder", sql.Text), whole("beat"), whole("looks"),
         sql.Column("is_closed", sql.Boolean, nullable=False),
     )  # fmt: skip
     looks = sql.Table(

@@ -70,8 +70,8 @@ def _foreign(kept: KeptRollout, latest: Routes) -> ForeignRoutes | None:
     said = f" ({latest.note})" if latest.note else ""
     return ForeignRoutes(
         latest.revision,
-        f"revision {latest.revision} of the routes was written by {latest.by}{said}, not by this rollout: `resume` puts "
-        "the rollout's own in its place, `abort` ends it",
+        f"revision {latest.revision} of the routes was written by {latest.by}{said}, not by this rollout: `resume` "
+        "puts the rollout's own in its place, `abort` ends it",
     )
 
 

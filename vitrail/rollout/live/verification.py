@@ -55,10 +55,11 @@ def verified(store: VersionStore, version: str, digest: str, *, stable: Path) ->
         return VerifiedPackage(Verification(False, error.message))
     difference = _difference(_classes(own), _classes(other))
     if difference:
-        return VerifiedPackage(Verification(False, f"{version} does not know the classes that are served: {difference}"))
-    said = [f"every byte of {version} is as registered (SHA-256 {digest[:12]})", f"{len(_classes(own))} classes"]
-    said += [f"{name} {was} → {now}" for name, was, now in _changes(other, own)]
-    return VerifiedPackage(Verification(True, ", ".join(said)), folder, _classes(other))
+        said = f"{version} does not know the classes that are served: {difference}"
+        return VerifiedPackage(Verification(False, said))
+    parts = [f"every byte of {version} is as registered (SHA-256 {digest[:12]})", f"{len(_classes(own))} classes"]
+    parts += [f"{name} {was} → {now}" for name, was, now in _changes(other, own)]
+    return VerifiedPackage(Verification(True, ", ".join(parts)), folder, _classes(other))
 
 
 class Verifying:
@@ -116,4 +117,5 @@ def _named(names: list[str]) -> str:
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     was, now = (each.get("preprocessing", {}) for each in (before, after))
-    return [(name, was.get(name), now.get(name)) for name in ("height", "width", "channels") if was.get(name) != now.get(name)]
+    values = [(name, was.get(name), now.get(name)) for name in ("height", "width", "channels")]
+    return [each for each in values if each[1] != each[2]]
