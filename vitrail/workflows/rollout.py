@@ -102,7 +102,7 @@ def plan_rollout(
     return PlannedRollout(found.version.id, found.arm, found.verified.verification.sentence, chosen)
 
 
-def conduct_rollout(
+def conduct_rollout(  # noqa: PLR0913 - which, where, and who conducts it
     number: int | None = None, *, state: str | Path | None = None, store: str | Path | None = None,
     by: str | None = None, take_over: bool = False, every: float = LOOK_SECONDS,
     ended: threading.Event | None = None, emit: Emit | None = None,

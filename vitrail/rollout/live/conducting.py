@@ -60,8 +60,8 @@ def conducted(
 def left_alone(kept: KeptRollout) -> str:
     """What a person who ended a conductor should know."""
     return (
-        f"rollout {kept.number} stays in {title_of(kept.plan, kept.state)}; a server that runs with this state takes it "
-        "up, `vitrail rollout conduct` does from here, `vitrail rollout pause` or `abort` stops it"
+        f"rollout {kept.number} stays in {title_of(kept.plan, kept.state)}; a server that runs with this state takes "
+        "it up, `vitrail rollout conduct` does from here, `vitrail rollout pause` or `abort` stops it"
     )
 
 
