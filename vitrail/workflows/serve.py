@@ -7,7 +7,7 @@ from typing import Any
 
 from vitrail.basics.errors import missing_extra
 from vitrail.rollout.live.watched_rollout import WatchedRollout
-from vitrail.rollout.versioned_package import package_or_version
+from vitrail.rollout.versioned_package import served_version
 
 
 def serve(
@@ -46,6 +46,6 @@ def serve(
 
     given = [packages] if isinstance(packages, str | Path) else list(packages)
     file = None if config is None else Path(config)
-    asked = asked_server([str(each) for each in given], file, settings, found=package_or_version)
+    asked = asked_server([str(each) for each in given], file, settings, found=served_version)
     beside = [] if asked.settings.state == NOT_KEPT else [RolloutConsole(WatchedRollout(asked.settings.state))]
     run_server(asked.models, asked.settings, environment=os.environ, tell=tell, beside=beside)
