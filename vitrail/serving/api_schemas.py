@@ -76,7 +76,13 @@ def request_schemas() -> dict[str, Schema]:
         },
         "Arm": _arm(),
         "NewRoutes": {
-            **objects("routes", routes=_routes("arms"), packages={"type": "object", "additionalProperties": TEXT}),
+            **objects(
+                "routes",
+                routes=_routes("arms"),
+                packages={"type": "object", "additionalProperties": TEXT},
+                based_on=described({"type": "integer"}, "The revision that is changed; 409 if it is not the last."),
+                force=described({"type": "boolean"}, "Also while a rollout tries a candidate, which pauses it."),
+            ),
             "additionalProperties": False,
         },
     }
