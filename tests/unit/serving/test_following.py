@@ -153,7 +153,7 @@ def test_what_a_server_says_of_itself_is_in_the_database_until_it_says_good_bye(
         return found
 
     async def work(service: Service, _state: SharedState) -> None:
-        await until(lambda: any(each.models[0].state == "ready" for each in reports.latest()))
+        await until(lambda: any(model.state == "ready" for each in reports.latest() for model in each.models))
         first = report()
         assert (first.server, first.revision, first.refused, first.ended) == ("one", 1, None, False)
         assert first.models[0].digest == package_digest(package)
