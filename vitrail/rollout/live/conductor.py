@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vitrail.basics.clock import Clock
 from vitrail.basics.database import Database
-from vitrail.basics.errors import SystemFault
+from vitrail.basics.errors import InputError, SystemFault
 from vitrail.rollout.live.addresses import address_of_versions
 from vitrail.rollout.live.claim import Claim
 from vitrail.rollout.live.kept_rollout import KeptRollout
@@ -97,8 +97,11 @@ class Conductor:
         """Users have what the result says; now the version store learns it."""
         if kept.is_closed or not may_close:
             return Pass(kept)
-        with contextlib.closing(self._versions(kept)) as store:
-            told = tell_versions(store, kept)
+        try:
+            with contextlib.closing(self._versions(kept)) as store:
+                told = tell_versions(store, kept)
+        except InputError as error:  # another file lies there, or its password is not known here
+            raise SystemFault(f"the version store does not take the result: {error.message}") from error
         return Pass(self._claim.close(), (told,))
 
     def heard(self) -> KeptRollout | None:
