@@ -14,12 +14,13 @@ from vitrail.serving.api_pages import api_pages
 from vitrail.serving.app import application
 from vitrail.serving.console.pages import Console
 from vitrail.serving.keys import Keys
+from vitrail.serving.nursery import nursery
 from vitrail.serving.protection import is_loopback
 from vitrail.serving.served_models import ServedModels
 from vitrail.serving.server import listening_socket, serve_until_ended
 from vitrail.serving.service import Service
 from vitrail.serving.settings import ServingSettings
-from vitrail.serving.shared_state import SharedState, opened_state
+from vitrail.serving.shared_state import opened_state
 
 
 def run_server(
@@ -39,18 +40,17 @@ def run_server(
         state = opened_state(settings, server=settings.server or f"{socket.gethostname()}:{_port(listening)}")
         for line in announced(models, settings):
             tell(line)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(models, settings, keys, state, listening, address=address, tell=tell))
+        packages = {each.model: str(each.folder.resolve()) for each in models.packages}
+        with nursery(tell) as nursing, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            service = Service(models.routes(), packages, settings, state, tell=tell, begun=nursing.begun)
+            runner.run(_serve(service, keys, listening, address=address, tell=tell))
     finally:
         listening.close()
 
 
 async def _serve(
-    models: ServedModels, settings: ServingSettings, keys: Keys, state: SharedState, listening: socket.socket, *,
-    address: str, tell: Callable[[str], None],
+    service: Service, keys: Keys, listening: socket.socket, *, address: str, tell: Callable[[str], None]
 ) -> None:  # fmt: skip
-    packages = {each.model: str(each.folder.resolve()) for each in models.packages}
-    service = Service(models.routes(), packages, settings, state, tell=tell)
     app = application(service, keys, pages=[*Console(service).routes(), *api_pages(keys)])
     greeting = asyncio.create_task(_greet(service, address, tell))
     try:
