@@ -122,15 +122,15 @@ class Nursery:
     async def _reply(self, theirs: socket.socket, name: str) -> str:
         line = self._line
         if line is None:
-            raise NurseryFault("there is none any more")
+            raise NurseryFault("its process ended")
         try:
             socket.send_fds(line, [name.encode()], [theirs.fileno()])
             async with asyncio.timeout(self._patience):
                 return (await asyncio.get_running_loop().sock_recv(line, MOST_BYTES)).decode()
         except TimeoutError:
-            raise NurseryFault(f"it did not answer within {self._patience:.0f} s") from None
-        except OSError as error:
-            raise NurseryFault(f"it is gone: {error.strerror or error}") from None
+            raise NurseryFault(f"it did not answer within {self._patience:g} s") from None
+        except ConnectionError:
+            raise NurseryFault("its process ended") from None
 
     def _give_up(self, why: str) -> None:
         if self._line is not None:
