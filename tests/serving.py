@@ -243,9 +243,8 @@ class Server:
 
     def until_ready(self, *, seconds: float = 60) -> None:
         """Until every model answers."""
-        self.until(
-            lambda: all(model["state"] == "ready" for model in self.get("/v1/models").json["models"]), seconds=seconds
-        )  # fmt: skip
+        states = lambda: {model["state"] for model in self.get("/v1/models").json["models"]}  # noqa: E731
+        self.until(lambda: states() == {"ready"}, seconds=seconds)  # there is none yet when it has just begun
 
     def end(self, *, seconds: float = 20) -> int:
         """SIGTERM; gives the exit code."""
