@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -92,11 +93,14 @@ def test_while_a_file_of_keys_is_read_from_a_slow_disk_others_are_answered(tmp_p
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
             sent = {"authorization": f"Bearer {KEY.replace(' ', '-')}"}
             waiting = asyncio.create_task(client.post("/lamp", content=b"yes", headers=sent))
+            await asyncio.sleep(0.05)
             assert (await client.get("/healthz")).status_code == 200 and not waiting.done()
-            await asyncio.to_thread(file.write_text, KEY.replace(" ", "-"))
             assert (await waiting).status_code == 200
 
+    writing = threading.Timer(0.3, file.write_text, [KEY.replace(" ", "-")])
+    writing.start()
     asyncio.run(ask())
+    writing.join()
 
 
 def test_what_stands_beside_a_server_ends_with_it_the_last_first_whatever_happens() -> None:
