@@ -1,5 +1,6 @@
 """Conductors that are killed, replaced or cut off: the rollout goes on rightly, and no stage is passed over."""
 
+import itertools
 import os
 from collections import Counter
 
@@ -94,7 +95,7 @@ def test_killed_at_every_transition_it_goes_on_rightly_and_passes_no_stage_over(
     assert [each.facts["state"] for each in history if each.kind == "state"][-1] in ("rolled out", "rejected")
     assert len([each for each in history if each.kind == "state"]) == 2
     revisions = [each.routes for each in reversed(running.routes.history(50))]
-    assert all(one.arms != other.arms for one, other in zip(revisions, revisions[1:], strict=False))
+    assert all(one.arms != other.arms for one, other in itertools.pairwise(revisions))
 
 
 @pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
