@@ -9,7 +9,7 @@ from typing import Any
 
 from vitrail.basics.clock import Clock, SystemClock
 from vitrail.basics.database import Database, opened_database
-from vitrail.basics.errors import VitrailError
+from vitrail.basics.errors import InputError, VitrailError
 from vitrail.rollout.live.addresses import STATE
 from vitrail.rollout.live.claim import LEASE_SECONDS, Silence
 from vitrail.rollout.live.kept_rollout import KeptRollout
@@ -17,6 +17,8 @@ from vitrail.rollout.live.rollout_store import RolloutStore
 
 NOT_KEPT = "none"
 WATCH_SECONDS = 2.0
+AGAIN_SECONDS = 60.0
+"""After so long a conductor that had to give up is begun once more."""
 END_SECONDS = 3.0
 _COMMAND = (sys.executable, "-m", "vitrail", "rollout", "conduct", "--with-parent", "--quiet")
 
@@ -59,6 +61,7 @@ class Watcher:
         self._store = RolloutStore(database, clock.wall)
         self._silence = Silence(clock, seconds=LEASE_SECONDS)
         self._ended = threading.Event()
+        self._clock, self._not_before = clock, float("-inf")
         self._thread: threading.Thread | None = None
         self._conductor: subprocess.Popen[bytes] | None = None
 
@@ -86,7 +89,11 @@ class Watcher:
             return
         if self._conductor is not None:
             _end(self._conductor)
+            if self._conductor.returncode == InputError.exit_code:  # it is not to be conducted from here: see its words
+                self._not_before = self._clock.monotonic() + AGAIN_SECONDS
             self._conductor = None
+        if self._clock.monotonic() < self._not_before:
+            return
         try:
             kept = self._store.current()
         except VitrailError:
