@@ -151,15 +151,15 @@ def test_without_a_server_nothing_is_known_and_four_looks_later_a_person_is_aske
     for _ in range(20):
         kept = running.step()
     assert (kept.state.pause.kind, kept.state.result) == ("cannot measure", None)
-    assert kept.state.pause.sentence.startswith("figures cannot be read: no server reports (4 checks in a row)")
+    said = kept.state.decisions[-1].sentences[0]
+    assert said == "figures cannot be read: no server reports (4 checks in a row)"
     assert kept.state.unwell_seconds is None
 
 
 def test_a_damaged_row_is_no_figure_and_a_later_look_reads_it_again(service):
     running = service()
     running.begin()
-    running.run(until=lambda kept: kept.state.phase == "stage")
-    running.step()
+    running.run(until=lambda kept: kept.state.phase == "stage" and kept.state.looked.candidate.requests)
     with running.database.writing() as connection:
         connection.execute(sql.text("UPDATE figures_slots SET tally = '{', batch = batch + 100 WHERE arm = 'canary-1'"))
     kept = running.step()

