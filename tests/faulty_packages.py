@@ -47,6 +47,7 @@ def pictures(count: int, *, seed: int = 0) -> list[tuple[np.ndarray, str]]:
 
 def picture_files(count: int, *, seed: int = 0) -> list[tuple[bytes, str]]:
     """The same as files that hold them exactly."""
+
     def content(pixels: np.ndarray) -> bytes:
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, "PNG")
@@ -55,7 +56,9 @@ def picture_files(count: int, *, seed: int = 0) -> list[tuple[bytes, str]]:
     return [(content(pixels), truth) for pixels, truth in pictures(count, seed=seed)]
 
 
-def good_package(folder: Path, *, noise: float = 0.0, change: Change = lambda network: None, more_blocks: int = 0) -> Path:
+def good_package(
+    folder: Path, *, noise: float = 0.0, change: Change = lambda network: None, more_blocks: int = 0
+) -> Path:
     """A package that tells the hues apart as well as its two blocks can.
 
     Args:
@@ -182,12 +185,12 @@ def leaking(folder: Path, model: str, *, megabytes: float = 2.0) -> Mapping[str,
     _write(
         folder / "leak" / "leaking_reader.py",
         f"""
-        import sys
+        from pathlib import Path
         KEPT = []
         class Reader:
             extensions = frozenset({{".leak"}})
             def begins_like(self, beginning):
-                if sys.orig_argv[-1] == {model!r}:
+                if Path("/proc/self/cmdline").read_bytes().rstrip(b"\\0 ").endswith({model!r}.encode()):
                     KEPT.append(bytearray(b"x" * {int(megabytes * 1e6)}))
                 return False
             def header(self, file): raise NotImplementedError
@@ -206,8 +209,12 @@ def dying(folder: Path, model: str) -> Mapping[str, str]:
         folder / "die" / "sitecustomize.py",
         f"""
         import os, signal, sys
-        if sys.orig_argv[-1] == {model!r}:
-            os.kill(os.getpid(), signal.SIGSEGV)
+        from pathlib import Path
+        def hear(event, given):
+            if event == "open" and str(given[0]).endswith("model.safetensors"):
+                if Path("/proc/self/cmdline").read_bytes().rstrip(b"\\0 ").endswith({model!r}.encode()):
+                    os.kill(os.getpid(), signal.SIGSEGV)
+        sys.addaudithook(hear)
         """,
     )
     return _found_first(folder / "die")

@@ -77,7 +77,9 @@ def waited_claim(
     while True:
         kept = store.rollout(number)
         if kept.is_closed:
-            raise InputError(f"rollout {number} is over: {kept.state.result}", hint="vitrail rollout start another one")
+            raise InputError(
+                f"rollout {number} is over: {kept.state.result}", hint="start another one: vitrail rollout start NAME@N"
+            )
         if take_over or kept.holder == holder or silence.is_silent(kept):
             return claimed(store, kept, holder=holder, clock=clock, take_over=take_over)
         if silence.has_grown:

@@ -1,11 +1,13 @@
 """A rollout conducted from a command or a program: lines of what changes, and one that says how it stands."""
 
+import contextlib
 import os
 import socket
 import threading
 import time
 
 from vitrail.basics.clock import SystemClock
+from vitrail.basics.errors import VitrailError
 from vitrail.basics.events import Emit, Noted, WorkDescribed, WorkEnded, WorkStarted
 from vitrail.rollout.decision import route_step
 from vitrail.rollout.live.claim import Claim
@@ -47,14 +49,20 @@ def conducted(
                 emit(Noted(f"{_now()}  {each}"))
             emit(WorkDescribed(work, described(kept)))
         if not kept.is_closed:
-            claim.release()
+            _release(claim)
     except KeyboardInterrupt:
-        claim.release()
+        _release(claim)
         emit(Noted(left_alone(kept), level="warning"))
         raise
     finally:
         emit(WorkEnded(work))
     return kept
+
+
+def _release(claim: Claim) -> None:
+    """Where the database is away, or another one has taken over, the next conductor waits for the silence of this."""
+    with contextlib.suppress(VitrailError):
+        claim.release()
 
 
 def left_alone(kept: KeptRollout) -> str:

@@ -149,10 +149,14 @@ def conductor_of(
         servers: tells those that live.
         clock: for the stores.
         store: address of the version store, where it has a password.
+
+    Raises:
+        InputError: it has one that nobody says.
     """
+    place = address_of_versions(claim.read().versions, store)
 
     def versions(kept: KeptRollout) -> VersionStore:
-        return opened_store(address_of_versions(kept.versions, store), clock.wall)
+        return opened_store(place, clock.wall)
 
     def verify(kept: KeptRollout, stable: Path) -> VerifiedPackage:
         with contextlib.closing(versions(kept)) as store:

@@ -8,13 +8,15 @@ from collections.abc import Callable
 
 from vitrail.basics.clock import Clock
 from vitrail.basics.database import Database
-from vitrail.basics.errors import VitrailError
+from vitrail.basics.errors import InputError, VitrailError
 from vitrail.rollout.live.addresses import STATE
 from vitrail.rollout.live.claim import LEASE_SECONDS, Silence
 from vitrail.rollout.live.kept_rollout import KeptRollout
 from vitrail.rollout.live.rollout_store import RolloutStore
 
 WATCH_SECONDS = 2.0
+AGAIN_SECONDS = 60.0
+"""After so long a conductor that had to give up is begun once more."""
 END_SECONDS = 3.0
 _COMMAND = (sys.executable, "-m", "vitrail", "rollout", "conduct", "--with-parent", "--quiet")
 
@@ -58,6 +60,7 @@ class Watcher:
         self._store = RolloutStore(database, clock.wall)
         self._silence = Silence(clock, seconds=LEASE_SECONDS)
         self._ended = threading.Event()
+        self._clock, self._not_before = clock, float("-inf")
         self._thread: threading.Thread | None = None
         self._conductor: subprocess.Popen[bytes] | None = None
 
@@ -87,7 +90,11 @@ class Watcher:
             return
         if self._conductor is not None:
             _end(self._conductor)
+            if self._conductor.returncode == InputError.exit_code:  # it is not to be conducted from here: see its words
+                self._not_before = self._clock.monotonic() + AGAIN_SECONDS
             self._conductor = None
+        if self._clock.monotonic() < self._not_before:
+            return
         if kept is not None and not kept.is_closed and self._silence.is_silent(kept):
             self._conductor = self._begin(self._address, kept)
 

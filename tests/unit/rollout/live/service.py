@@ -114,7 +114,9 @@ class HandServer:
             for each in models
         )  # fmt: skip
         refused, why = self.refused or (None, "")
-        self.reports.write(ServerReport(self.name, self.source, self.beat, self.revision, refused, why, told, self.ended))
+        self.reports.write(
+            ServerReport(self.name, self.source, self.beat, self.revision, refused, why, told, self.ended)
+        )
 
     def serve(self, requests: int) -> None:
         """Answer so many requests, and write down what was counted and answered."""
@@ -171,7 +173,9 @@ class Service:
         folder = versions.folder("flowers@1")
         stable = Routes(1, (Arm("flowers-1", "flowers-1", weight=1.0),))
         self.routes.write(stable, expected=None, models=[KnownModel("flowers-1", folder, package_digest(folder))])
-        self.servers = [HandServer(name, self.database, self.clock, behaviours or {}, truths=truths) for name in servers]
+        self.servers = [
+            HandServer(name, self.database, self.clock, behaviours or {}, truths=truths) for name in servers
+        ]
         self.conductor: Conductor | None = None
         self.told: list[str] = []
 
@@ -213,7 +217,9 @@ class Service:
         assert current is not None
         return current
 
-    def run(self, *, until: Callable[[KeptRollout], object] = lambda kept: kept.is_closed, most: int = 400) -> KeptRollout:
+    def run(
+        self, *, until: Callable[[KeptRollout], object] = lambda kept: kept.is_closed, most: int = 400
+    ) -> KeptRollout:
         """Step after step."""
         for _ in range(most):
             kept = self.step()

@@ -32,7 +32,9 @@ def test_a_good_candidate_comes_to_everybody_through_every_stage_and_becomes_sta
         ("flowers-1", "flowers-2", 1.0), ("flowers-1-previous", "flowers-1", 0.0)
     ]  # fmt: skip
     assert (latest.by, running.routes.models()["flowers-2"].digest) == ("rollout", kept.digest)
-    assert versions.version("flowers@stable").id == "flowers@2" and versions.version("flowers@previous").id == "flowers@1"
+    assert (
+        versions.version("flowers@stable").id == "flowers@2" and versions.version("flowers@previous").id == "flowers@1"
+    )
     told = [each for each in versions.version("flowers@2").history if each.kind == "rollout"]
     assert [(each.facts["outcome"], each.facts["rollout"]) for each in told] == [("success", 1)]
 
@@ -40,7 +42,7 @@ def test_a_good_candidate_comes_to_everybody_through_every_stage_and_becomes_sta
 STOPS = {
     "one of 40 fails": (Behaviour(failing=40), "shadow", "rejected", "failures: "),
     "half are slow": (Behaviour(slow=2), "canary", "canary_failed", "slow answers: "),
-    "permuted": (Behaviour(says=SWAPPED.__getitem__), "shadow", "rejected", "shadow answers: of 80 images with a truth"),
+    "permuted": (Behaviour(says=SWAPPED.__getitem__), "shadow", "rejected", "shadow answers: of 80 images with a"),
     "a bad class": (Behaviour(says=lambda _: "ant"), "shadow", "rejected", "shadow answers: "),
     "leaks": (Behaviour(memory=lambda n: 400_000_000 + n * 100_000_000), "shadow", "rejected", "hard limit: the cand"),
     "no load": (Behaviour(loads=False), "loading", "rejected", "hard limit: the candidate is down: one could not"),
@@ -94,7 +96,9 @@ def test_a_person_aborts_wherever_it_is_and_users_return(service, versions, wher
 
 def test_a_pause_holds_it_and_a_promotion_goes_on_where_it_is_asked_for(service):
     running = service()
-    kept = running.begin(stages=[{"name": "canary", "percent": 10}, {"name": "all", "percent": 100, "ask_before": True}])
+    kept = running.begin(
+        stages=[{"name": "canary", "percent": 10}, {"name": "all", "percent": 100, "ask_before": True}]
+    )
     running.run(until=lambda kept: kept.state.phase == "stage")
     running.store.order(kept.number, "pause", by="Ada", why="lunch")
     for _ in range(10):
@@ -134,8 +138,13 @@ def test_an_abort_leaves_somebody_elses_routes_unless_the_candidate_is_in_them(s
     kept = running.begin()
     running.run(until=lambda kept: kept.state.phase == "stage")
     latest = running.routes.latest()
-    arms = (Arm("flowers-1", "flowers-1", weight=1.0), Arm("x", "flowers-2" if with_candidate else "flowers-1", weight=1.0))
-    running.routes.write(replace(latest, revision=latest.revision + 1, arms=arms, by="console"), expected=latest.revision)
+    arms = (
+        Arm("flowers-1", "flowers-1", weight=1.0),
+        Arm("x", "flowers-2" if with_candidate else "flowers-1", weight=1.0),
+    )
+    running.routes.write(
+        replace(latest, revision=latest.revision + 1, arms=arms, by="console"), expected=latest.revision
+    )
     running.step()
     running.store.order(kept.number, "abort", by="Ada", why="")
     assert running.run().state.result == "canary_failed"

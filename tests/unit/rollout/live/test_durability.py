@@ -1,11 +1,12 @@
 """Conductors that are killed, replaced or cut off: the rollout goes on rightly, and no stage is passed over."""
 
+import itertools
 import os
 from collections import Counter
 
 import pytest
 
-from tests.unit.rollout.live.service import Behaviour, phases_of
+from tests.unit.rollout.live.service import Behaviour, phases_of, quick_plan
 from tests.unit.rollout.live.test_conductor import EVERY_PHASE, models_of
 from vitrail.basics.errors import InputError
 from vitrail.rollout.live.claim import Claim, Overtaken, Silence, claimed, waited_claim
@@ -77,12 +78,11 @@ def test_killed_at_every_transition_it_goes_on_rightly_and_passes_no_stage_over(
     prepared = running.begin()
     for _ in range(300):
         try:
-            kept = running.step()
+            running.step()
         except Killed:
             running.conductor = None  # the next one begins with what is kept
-        else:
-            if kept.is_closed:
-                break
+        if running.kept.is_closed:
+            break
     kept = running.store.rollout(prepared.number)
     assert (kept.state.result, kept.is_closed) == (result, True)
     assert sum(killed_everywhere.values()) >= least, killed_everywhere
@@ -94,7 +94,7 @@ def test_killed_at_every_transition_it_goes_on_rightly_and_passes_no_stage_over(
     assert [each.facts["state"] for each in history if each.kind == "state"][-1] in ("rolled out", "rejected")
     assert len([each for each in history if each.kind == "state"]) == 2
     revisions = [each.routes for each in reversed(running.routes.history(50))]
-    assert all(one.arms != other.arms for one, other in zip(revisions, revisions[1:], strict=False))
+    assert all(one.arms != other.arms for one, other in itertools.pairwise(revisions))
 
 
 @pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
@@ -175,14 +175,18 @@ def test_while_the_version_store_is_away_users_have_the_result_and_it_is_told_la
     running = service({"flowers-2": Behaviour(slow=2)})
     running.begin()
     running.run(until=lambda kept: kept.state.phase == "stage")
-    place = tmp_path / "versions" / "versions.sqlite"
+    place, version, base = (
+        tmp_path / "versions" / "versions.sqlite",
+        versions.version("flowers@2"),
+        running.routes.latest(),
+    )
     place.rename(tmp_path / "elsewhere")
     place.mkdir()  # nothing is made anew there
     for _ in range(20):
         running.step()
     assert models_of(running) == {"flowers-1": 1.0} and not running.kept.is_closed
     with pytest.raises(InputError, match="rollout 1 of flowers@2 goes on"):
-        running.begin()
+        running.store.begin(version, base, plan=quick_plan(), by="Ada", versions="")
     place.rmdir()
     (tmp_path / "elsewhere").rename(place)
     running.run()
