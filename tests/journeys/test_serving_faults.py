@@ -28,6 +28,7 @@ from tests.serving import (
     children_of,
     file_of,
     is_there,
+    loading_server,
     reply_on,
     serving,
     small_package,
@@ -377,7 +378,7 @@ def http_error() -> type[Exception]:
 def test_a_server_that_is_still_loading_ends_when_it_is_asked_to(
     small_packages: dict[str, Path], tmp_path: Path, signals: list[signal.Signals]
 ) -> None:
-    with serving({"bees": 1.0}, small_packages, folder=tmp_path, ready=False) as server:
+    with loading_server(small_packages["bees"], folder=tmp_path) as server:
         models = server.until(lambda: children_of(server.pid))  # its nursery, which has not forked one yet
         began = time.monotonic()
         for number in signals:
