@@ -8,9 +8,11 @@ import contextlib
 import os
 import resource
 import signal
+import subprocess
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 
@@ -27,7 +29,7 @@ def serve(packages: Sequence[str], settings: Mapping[str, Any], files: int | Non
 
     if files is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    nursery.subprocess.Popen = _Forked  # type: ignore[attr-defined]
+    nursery.subprocess = SimpleNamespace(Popen=_Forked, DEVNULL=subprocess.DEVNULL)  # type: ignore[assignment]
     vitrail.serve(packages, tell=lambda text: print(text, flush=True), **settings)
 
 

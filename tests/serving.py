@@ -204,7 +204,8 @@ class Server:
 
     def _facts(self, name: str) -> dict[str, Any]:
         models = self.get("/v1/models").json["models"]
-        return next(model for model in models if model["model_id"] == name)
+        (found,) = [model for model in models if model["model_id"] == name]  # none yet in one that has just begun
+        return dict(found)
 
     def state(self, name: str) -> str:
         """`loading`, `ready` or `failed`."""
@@ -213,7 +214,8 @@ class Server:
     def health(self, arm: str) -> str:
         """`healthy` and so on."""
         arms = self.get("/v1/health").json["arms"]
-        return str(next(each["status"] for each in arms if each["arm"] == arm))
+        (found,) = [each["status"] for each in arms if each["arm"] == arm]
+        return str(found)
 
     def memory(self) -> int:
         """Bytes of all its processes; what they share is counted once."""
