@@ -333,6 +333,10 @@ def replies_to(connections: list[socket.socket]) -> list[bytes]:
 
 
 def test_a_server_whose_nursery_is_killed_begins_its_models_itself_and_says_so(poor: Server) -> None:
+    assert (
+        poor.put_routes([Arm("bees", "bees", weight=1.0).as_json()]).status == 202
+    )  # the broken one would import, too
+    poor.until(lambda: len(poor.model_pids) == 1)
     nursery, bees = poor.nursery_pid, poor.model_pid("bees")
     for pid in (nursery, bees):
         os.kill(pid, signal.SIGKILL)
