@@ -177,8 +177,8 @@ def _overflow_sometimes(network: torch.nn.Module) -> None:
 
 
 def leaking(folder: Path, model: str, *, megabytes: float = 2.0) -> Mapping[str, str]:
-    """The environment of a server in which the process of that model loses so much memory with every image: a reader of
-    image files that somebody installed keeps what it was shown.
+    """The environment of a server in which the process of that model loses memory with every image: a reader of image
+    files that somebody installed keeps so much whenever it is shown the beginning of one, twice for each request.
 
     Args:
         folder: for the reader.
