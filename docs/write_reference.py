@@ -23,12 +23,15 @@ ENVIRONMENT = """| variable | meaning |
 | `VITRAIL_CACHE` | folder for what can be made again: models converted for OpenVINO and ONNX (`runtimes/`, 10 GiB at \
 most, those unused for longest go first) and formula images; default: `vitrail` in `$XDG_CACHE_HOME` or `~/.cache`. \
 It may be deleted at any time. |
+| `VITRAIL_STATE` | the state of the servers that `vitrail rollout` is about: a file, or `postgresql://…`; default: \
+`runs/serve.sqlite` |
 | `VITRAIL_VERSIONS` | the version store: a file, or `postgresql://…`; default: `runs/versions.sqlite` |"""
 
 
 def reference() -> str:
     """The whole page."""
     from vitrail.cli.main import app
+    from vitrail.rollout.plan import RolloutSettings
     from vitrail.workflows.features.settings import FeaturesSettings
     from vitrail.workflows.fit.settings import FitSettings
     from vitrail.workflows.pretrain.settings import PretrainSettings
@@ -43,6 +46,7 @@ def reference() -> str:
         ("fit", "fit", FitSettings),
         ("features", "write_features", FeaturesSettings),
         ("pretrain formula", "pretrain_formula", PretrainSettings),
+        ("rollout start", "start_rollout", RolloutSettings),
     ):
         parts += [
             f"## Settings of `vitrail {command}`",
@@ -80,7 +84,7 @@ def _flat(commands, prefix: str = "") -> list:
 
 def _options(command) -> str:
     lines = ["| option | meaning |", "|---|---|"]
-    for parameter in command.params:
+    for parameter in (each for each in command.params if not getattr(each, "hidden", False)):
         names = parameter.name.upper() if parameter.param_type_name == "argument" else ", ".join(parameter.opts)
         lines.append(f"| `{names}` | {' '.join((getattr(parameter, 'help', '') or '').split())} |")
     return "\n".join(lines)
@@ -90,9 +94,15 @@ def _settings(title: str, kind, names: list[str]) -> str:
     lines = [f"**{title}**", "", "| setting | default | meaning |", "|---|---|---|"]
     for name in names:
         field = kind.model_fields[name]
-        default = "(needed)" if field.is_required() else f"`{field.default!r}`"
+        default = "(needed)" if field.is_required() else f"`{_plain(field.default)!r}`"
         lines.append(f"| `{name}` | {default} | {' '.join((field.description or '').split())} |")
     return "\n".join(lines)
+
+
+def _plain(default):
+    """Settings within settings by what is said of them."""
+    several = isinstance(default, tuple) and all(hasattr(each, "model_dump") for each in default)
+    return [each.model_dump(exclude_defaults=True) for each in default] if several and default else default
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from vitrail.cli import (
     nodes,
     predict,
     pretrain,
+    rollout,
     serve,
     study,
     versions,
@@ -59,7 +60,7 @@ app = typer.Typer(
 )
 for family in (
     check, fit, predict, features, nodes, look, demo, evaluate, compare, decide, study, pretrain,
-    versions, mlflow_registry, serve, watch, admit,
+    versions, mlflow_registry, serve, watch, admit, rollout,
 ):  # fmt: skip
     family.register(app)
 
