@@ -286,15 +286,25 @@ def serving(
 
 
 @contextlib.contextmanager
-def loading_server(package: Path, *, folder: Path) -> Iterator[Server]:
-    """A server in an interpreter of its own, which answers, and whose nursery imports for seconds before it forks."""
+def loading_server(
+    package: str | Path, *, folder: Path, environment: Mapping[str, str] | None = None, **settings: Any
+) -> Iterator[Server]:
+    """A server in an interpreter of its own, which answers, and whose nursery imports for seconds before it forks.
+
+    Args:
+        package: or a version.
+        folder: for what it prints.
+        environment: beside this process's own; what an interpreter reads when it begins.
+        settings: as for `serving`.
+    """
     printed, port = folder / f"server-{time.monotonic_ns()}.txt", _free_port()
-    told = json.dumps({**QUICK, "port": port})
+    told = json.dumps({**QUICK, "port": port, **settings})
+    own = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **(environment or {})}
     with printed.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.serving", json.dumps([str(package)]), told],
             stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **own},
         )  # fmt: skip
     server = Server(process, printed, port)
     try:
