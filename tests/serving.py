@@ -250,7 +250,7 @@ class Server:
 @contextlib.contextmanager
 def serving(
     models: Mapping[str, float], packages: Mapping[str, Path], *, folder: Path, ready: bool = True,
-    files: int | None = None, **settings: Any,
+    files: int | None = None, environment: Mapping[str, str] = {}, **settings: Any,
 ) -> Iterator[Server]:  # fmt: skip
     """A server of these models by weight, which does not outlive the block, nor do its models.
 
@@ -260,6 +260,7 @@ def serving(
         folder: for what it prints.
         ready: wait until all models answer.
         files: that the server may have open at once.
+        environment: beside this process's own.
         settings: as `ServingSettings.gather` takes them; `QUICK` unless told otherwise.
     """
     printed, port = folder / f"server-{time.monotonic_ns()}.txt", _free_port()
@@ -270,7 +271,7 @@ def serving(
             [sys.executable, "-m", "tests.serving", json.dumps(asked), json.dumps(told)],
             stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
             preexec_fn=None if files is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **environment},
         )  # fmt: skip
     server = Server(process, printed, port)
     try:
