@@ -187,12 +187,12 @@ def leaking(folder: Path, model: str, *, megabytes: float = 2.0) -> Mapping[str,
     _write(
         folder / "leak" / "leaking_reader.py",
         f"""
-        import sys
+        from pathlib import Path
         KEPT = []
         class Reader:
             extensions = frozenset({{".leak"}})
             def begins_like(self, beginning):
-                if sys.orig_argv[-1] == {model!r}:
+                if Path("/proc/self/cmdline").read_bytes().rstrip(b"\\0 ").endswith({model!r}.encode()):
                     KEPT.append(bytearray(b"x" * {int(megabytes * 1e6)}))
                 return False
             def header(self, file): raise NotImplementedError
@@ -211,8 +211,12 @@ def dying(folder: Path, model: str) -> Mapping[str, str]:
         folder / "die" / "sitecustomize.py",
         f"""
         import os, signal, sys
-        if sys.orig_argv[-1] == {model!r}:
-            os.kill(os.getpid(), signal.SIGSEGV)
+        from pathlib import Path
+        def hear(event, given):
+            if event == "open" and str(given[0]).endswith("model.safetensors"):
+                if Path("/proc/self/cmdline").read_bytes().rstrip(b"\\0 ").endswith({model!r}.encode()):
+                    os.kill(os.getpid(), signal.SIGSEGV)
+        sys.addaudithook(hear)
         """,
     )
     return _found_first(folder / "die")

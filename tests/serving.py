@@ -3,7 +3,7 @@
     with serving({"ants": 80, "bees": 20}, packages, folder=tmp_path, model_seconds=1.0) as server:
         server.predict(jpeg)["prediction"]
 
-A server begins in some five seconds: each model process imports torch. Files that only ask share the one of the fixture
+A server begins in some five seconds: its nursery imports torch. Files that only ask share the one of the fixture
 `server` (`tests/journeys/conftest.py`); those that break it begin their own.
 """
 
@@ -185,8 +185,14 @@ class Server:
 
     @property
     def model_pids(self) -> list[int]:
-        """Of its children, whatever they are called."""
-        return children_of(self.pid)
+        """Of its children, whatever they are called, but for the nursery."""
+        return [pid for pid in children_of(self.pid) if not is_nursery(pid)]
+
+    @property
+    def nursery_pid(self) -> int:
+        """Of the process that model processes are forked from."""
+        (found,) = filter(is_nursery, children_of(self.pid))
+        return found
 
     def model_pid(self, name: str) -> int:
         """Of the model of that name, as its command line says."""
@@ -208,15 +214,15 @@ class Server:
 
     def memory(self) -> int:
         """Bytes of all its processes; what they share is counted once."""
-        return sum(_pss(pid) for pid in (self.pid, *self.model_pids))
+        return sum(_pss(pid) for pid in (self.pid, *children_of(self.pid)))
 
     def handles(self) -> list[int]:
         """Open files and sockets of each of its processes, the front first."""
-        return [len(os.listdir(f"/proc/{pid}/fd")) for pid in (self.pid, *self.model_pids)]
+        return [len(os.listdir(f"/proc/{pid}/fd")) for pid in (self.pid, *children_of(self.pid))]
 
     def threads(self) -> list[int]:
         """Of each of its processes, the front first."""
-        return [len(os.listdir(f"/proc/{pid}/task")) for pid in (self.pid, *self.model_pids)]
+        return [len(os.listdir(f"/proc/{pid}/task")) for pid in (self.pid, *children_of(self.pid))]
 
     def said(self) -> str:
         """What it has printed."""
@@ -237,9 +243,8 @@ class Server:
 
     def until_ready(self, *, seconds: float = 60) -> None:
         """Until every model answers."""
-        self.until(
-            lambda: all(model["state"] == "ready" for model in self.get("/v1/models").json["models"]), seconds=seconds
-        )  # fmt: skip
+        states = lambda: {model["state"] for model in self.get("/v1/models").json["models"]}  # noqa: E731
+        self.until(lambda: states() == {"ready"}, seconds=seconds)  # there is none yet when it has just begun
 
     def end(self, *, seconds: float = 20) -> int:
         """SIGTERM; gives the exit code."""
@@ -400,6 +405,11 @@ def is_there(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def is_nursery(pid: int) -> bool:
+    """Whether model processes are forked from it."""
+    return "vitrail.serving.nursery_process" in _words_of(pid)
 
 
 def _words_of(pid: int) -> list[str]:

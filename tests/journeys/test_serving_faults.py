@@ -104,11 +104,15 @@ def arms_of_users(server: Server, count: int) -> list[str]:
         for number in range(part, count, 3):
             image = {"Content-Type": "image/jpeg"}
             connection.request("POST", f"/v1/predict?user_id=user%20{number}", file_of(1), image)
-            found[number] = reply_on(connection).json["arm"]
+            reply = reply_on(connection)
+            assert reply.status == 200, reply
+            found[number] = reply.json["arm"]
         connection.close()
         return found
 
-    whole = {number: arm for part in at_once(ask, 3) for number, arm in part.items()}
+    parts = at_once(ask, 3)
+    assert all(isinstance(part, dict) for part in parts), parts
+    whole = {number: arm for part in parts for number, arm in part.items()}
     return [whole[number] for number in range(count)]
 
 
@@ -225,8 +229,8 @@ def test_models_are_exchanged_under_load_and_no_request_fails(fragile: Server, s
 
 
 def test_nothing_is_left_of_a_server_that_is_killed(fragile: Server) -> None:
-    models = fragile.model_pids
-    assert len(models) == 2 and "Traceback" not in fragile.said() and "never retrieved" not in fragile.said()
+    models = [*fragile.model_pids, fragile.nursery_pid]
+    assert len(models) == 3 and "Traceback" not in fragile.said() and "never retrieved" not in fragile.said()
     fragile.process.kill()
     fragile.process.wait(5)
     end = time.monotonic() + 5
@@ -327,9 +331,18 @@ def replies_to(connections: list[socket.socket]) -> list[bytes]:
     return found
 
 
+def test_a_server_whose_nursery_is_killed_begins_its_models_itself_and_says_so(poor: Server) -> None:
+    nursery, bees = poor.nursery_pid, poor.model_pid("bees")
+    for pid in (nursery, bees):
+        os.kill(pid, signal.SIGKILL)
+    poor.until(lambda: told(asked(poor, "bees")) == (200, "success", "bees"), seconds=40)
+    assert poor.said().count("nursery  its process ended; from now on each model process imports torch itself") == 1
+    assert poor.model_pid("bees") != bees and nursery not in children_of(poor.pid)
+
+
 def test_whoever_was_taken_is_answered_when_a_server_ends_and_nothing_is_left_of_it(poor: Server) -> None:
     """Requests on connections that stay open: none that was sent is lost, those that come later are not taken."""
-    models = poor.model_pids
+    models = children_of(poor.pid)
     statuses: list[int] = []
     broken: list[str] = []
 
@@ -365,7 +378,7 @@ def test_a_server_that_is_still_loading_ends_when_it_is_asked_to(
     small_packages: dict[str, Path], tmp_path: Path, signals: list[signal.Signals]
 ) -> None:
     with serving({"bees": 1.0}, small_packages, folder=tmp_path, ready=False) as server:
-        models = server.until(lambda: children_of(server.pid))
+        models = server.until(lambda: children_of(server.pid))  # its nursery, which has not forked one yet
         began = time.monotonic()
         for number in signals:
             server.process.send_signal(number)

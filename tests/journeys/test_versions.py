@@ -8,6 +8,7 @@ import pytest
 import vitrail as python
 from tests.conftest import picture
 from tests.serving import small_package
+from vitrail.rollout.versioned_package import served_version
 
 
 @pytest.fixture
@@ -55,6 +56,8 @@ def test_a_version_is_given_where_a_package_is_expected(vitrail, store, small_pa
     )
     assert by_version.code == 0 and by_version.out == by_folder.out
     assert python.package_of_version("insects").parent == store / "versions"
+    assert served_version("insects@stable") == (python.package_of_version("insects@1"), "insects-1")
+    assert served_version("runs/insects") is None
     missing = vitrail("predict", "insects@9", photo)
     assert missing.code == 2 and "error: there is no insects@9: versions 1 to 1 were registered" in missing.err
 

@@ -63,6 +63,8 @@ def _stage(plan: RolloutSettings, state: RolloutState) -> Progress:
     most = timing.most_stage_seconds if stage.most_seconds is None else stage.most_seconds
     requests = timing.least_stage_requests if stage.least_requests is None else stage.least_requests
     waits = _too_short(state, least)
+    if state.warm is None:
+        waits.append("it warms up: only what comes afterwards is compared")
     arms = {"candidate": state.measured.candidate}
     if is_compared(plan, state):
         arms["control"] = state.measured.control

@@ -34,3 +34,21 @@ def package_or_version(given: Any) -> Any:
     if isinstance(given, str) and may_name_a_version(given) and not Path(given).exists():
         return package_of_version(given)
     return given
+
+
+def served_version(given: str) -> tuple[Path, str] | None:
+    """The folder of a version that is to be served, and its model's id: `flowers@stable` is served as `flowers-7`.
+
+    An alias moves; the id of a model that serves must not become that of another one.
+
+    Returns:
+        None where a path was given.
+
+    Raises:
+        InputError: see `package_of_version`.
+    """
+    if not may_name_a_version(given) or Path(given).exists():
+        return None
+    with contextlib.closing(opened_store(None, time.time)) as opened:
+        version = opened.version(given)
+        return opened.folder(version.id), version.id.replace("@", "-")

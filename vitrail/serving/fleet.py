@@ -7,6 +7,7 @@ from typing import Any
 
 from vitrail.basics.errors import PackageError
 from vitrail.models.seal import package_digest
+from vitrail.serving.begun_process import Begin, Beginning, begun_directly
 from vitrail.serving.breakers import Breakers
 from vitrail.serving.model_order import Bounds, ModelOrder
 from vitrail.serving.served_model import ServedModel
@@ -45,16 +46,19 @@ class Fleet:
         breakers: follow the models.
         told: receives what happens to a model, in words.
         shifted: receives the state of a model's stream test.
+        begun: begins their processes.
     """
 
     def __init__(
         self, settings: ServingSettings, breakers: Breakers, *,
         told: Callable[[str, str], None], shifted: Callable[[str, dict[str, Any]], None],
+        begun: Begin = begun_directly,
     ) -> None:  # fmt: skip
         self.routes: Routes | None = None
         self.models: dict[str, ServedModel] = {}
         self.coming: dict[str, ServedModel] = {}
         self._settings, self._breakers, self._told, self._shifted = settings, breakers, told, shifted
+        self._begun = begun
         self._changing = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -120,7 +124,7 @@ class Fleet:
                 return there
         return ServedModel(
             name, order, model_bounds(self._settings), told=self._told, shifted=self._shifted,
-            others_serve=lambda: self.is_ready,
+            beginning=Beginning(lambda: self.is_ready, self._begun),
         )  # fmt: skip
 
     def _take(self, routes: Routes, models: dict[str, ServedModel]) -> None:

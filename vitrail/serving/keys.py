@@ -45,6 +45,11 @@ class Keys:
         """Whether a key is set for it; one for administration guards nothing else."""
         return self._files[right] is not None or right in self._fixed
 
+    @property
+    def are_in_files(self) -> bool:
+        """Whether a file is looked at whenever somebody comes."""
+        return any(self._files.values())
+
     def refuse_stranger(self, right: Right, headers: Mapping[str, str]) -> None:
         """Let pass only whoever has the right.
 

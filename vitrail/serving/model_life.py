@@ -3,15 +3,13 @@
 import asyncio
 import contextlib
 import dataclasses
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from vitrail.serving.begun_process import Beginning, BegunProcess
 from vitrail.serving.messages import Message, next_message, packed
 from vitrail.serving.model_order import Bounds, ModelOrder
 
@@ -19,9 +17,6 @@ State = Literal["loading", "ready", "failed", "stopped"]
 
 STEADY_SECONDS = 60.0
 """A process that lived so long is not in a crash loop: the next restart does not wait."""
-
-SECRETS = ("VITRAIL_PREDICT_KEY", "VITRAIL_ADMIN_KEY", "PGPASSWORD")
-"""Which whoever decodes strangers' files need not know."""
 
 _GONE = (asyncio.IncompleteReadError, ConnectionError, ValueError)
 """What reading from a process raises that has ended, or says what is no message."""
@@ -36,14 +31,12 @@ class Listener:
         heard: everything that it says once it is ready.
         ended: nothing that it was asked will be answered any more, and why.
         hangs: whether it has been silent for too long.
-        others_serve: whether other models answer meanwhile, which loading must not slow.
     """
 
     told: Callable[[str], None]
     heard: Callable[[dict[str, Any]], None]
     ended: Callable[[str], None]
     hangs: Callable[[], bool]
-    others_serve: Callable[[], bool]
 
 
 class ModelLife:
@@ -60,7 +53,9 @@ class ModelLife:
         is_down: whether the last process that ended had never been ready, and none has been since.
     """
 
-    def __init__(self, name: str, order: ModelOrder, bounds: Bounds, listener: Listener) -> None:
+    def __init__(
+        self, name: str, order: ModelOrder, bounds: Bounds, listener: Listener, beginning: Beginning
+    ) -> None:  # fmt: skip
         self.state: State = "loading"
         self.why = "is being loaded"
         self.facts: dict[str, Any] = {}
@@ -68,8 +63,9 @@ class ModelLife:
         self.fault = ""
         self.is_down = False
         self._name, self._order, self._bounds, self._listener = name, order, bounds, listener
+        self._beginning = beginning
         self._writer: asyncio.StreamWriter | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: BegunProcess | None = None
         self._task: asyncio.Task[None] | None = None
         self._judged = asyncio.Event()
         self._unsaid: list[bytes] = []
@@ -163,16 +159,12 @@ class ModelLife:
         ours, theirs = socket.socketpair()
         try:
             reader, self._writer = await asyncio.open_connection(sock=ours)
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "vitrail.serving.model_process", str(theirs.fileno()), self._name,
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                env={name: value for name, value in os.environ.items() if name not in SECRETS},
-            )  # fmt: skip
+            self._process = await self._beginning.begun(theirs, self._name)
         finally:
             theirs.close()
             if self._writer is None:
                 ours.close()
-        gently = self._listener.others_serve()
+        gently = self._beginning.others_serve()
         self._writer.write(packed({"kind": "load", "gently": gently, **dataclasses.asdict(self._order)}))
         return reader
 

@@ -1,7 +1,8 @@
 """The process that a served model lives in: it loads a package, decodes, computes, and says what happens.
 
-It may crash, hang or run out of memory, and takes nobody with it. It is started by the front (`served_model`) with one
-end of a socket pair, and ends when the front is gone. What is said on the line, one JSON object each (`messages`):
+It may crash, hang or run out of memory, and takes nobody with it. It is begun by the front (`begun_process`, `nursery`)
+with one end of a socket pair, and ends when the front is gone. What is said on the line, one JSON object each
+(`messages`):
 
 | from the front | fields | answered by |
 | --- | --- | --- |
@@ -42,19 +43,29 @@ _PARENT_DEATH = 1
 
 def main() -> None:
     """`python -m vitrail.serving.model_process NUMBER-OF-THE-SOCKET NAME`; the name is for whoever lists processes."""
-    _live_with_the_front()
-    line = Line(socket.socket(fileno=int(sys.argv[1])))
+    live(socket.socket(fileno=int(sys.argv[1])), sys.argv[-1])
+
+
+def live(connection: socket.socket, name: str) -> None:
+    """From the order to load a model to the end of this process.
+
+    Args:
+        connection: to the front.
+        name: of the model, for the log.
+    """
+    live_with_the_front()
+    line = Line(connection)
     first = line.next_message()
     if first is None or first.said["kind"] != "load":
         return
     gently = first.said["gently"]
-    order = ModelOrder(**{name: value for name, value in first.said.items() if name not in ("kind", "gently")})
+    order = ModelOrder(**{each: value for each, value in first.said.items() if each not in ("kind", "gently")})
     try:
         with ThreadPoolExecutor(1, thread_name_prefix="loading") as loading:
             model = loading.submit(_loaded, order, line, gently=gently).result()
         _take_part()
     except Exception as error:  # noqa: BLE001 - whatever keeps a model from being loaded is told
-        sys.stderr.write(f"model {sys.argv[-1]}: {error}\n")  # whole, for the operator's log
+        sys.stderr.write(f"model {name}: {error}\n")  # whole, for the operator's log
         with contextlib.suppress(OSError):
             line.send({"kind": "refused", "reason": reason_of(error), "hint": getattr(error, "hint", None)})
         return
@@ -66,10 +77,14 @@ def _loaded(order: ModelOrder, line: Line, *, gently: bool) -> "LoadedModel":
     """Loaded by a thread that, if it is asked to be gentle, lets those go first who answer meanwhile."""
     if gently and sys.platform == "linux":  # where threads have a niceness each
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-    # Late: whatever keeps torch itself from being imported is told, too.
+    return model_loader()(order, line)
+
+
+def model_loader() -> "type[LoadedModel]":
+    """What loads a model, and torch with it. Late: whatever keeps torch itself from being imported is told, too."""
     from vitrail.serving.loaded_model import LoadedModel
 
-    return LoadedModel(order, line)
+    return LoadedModel
 
 
 def _take_part() -> None:
@@ -81,7 +96,7 @@ def _take_part() -> None:
                 os.setpriority(os.PRIO_PROCESS, int(thread), 0)
 
 
-def _live_with_the_front() -> None:
+def live_with_the_front() -> None:
     """Ctrl-C is the front's business; when the kernel needs memory it takes this process, never the front."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -1,6 +1,6 @@
 """What stands before every request: whose host it names, where it comes from, and what browsers are told of answers."""
 
-from collections.abc import Iterable
+import ipaddress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -8,8 +8,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vitrail.serving.refusals import Refusal
 from vitrail.serving.replies import refused
-
-LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -60,7 +58,7 @@ class Protection:
 
     def _refuse_foreigner(self, method: str, headers: Headers) -> None:
         host = headers.get("host", "")
-        if self._local and _name_of(host) not in LOCAL_NAMES:
+        if self._local and not is_loopback(_name_of(host)):
             raise Refusal("forbidden", "this server answers by a local name only", hint="http://127.0.0.1:PORT")
         origin = headers.get("origin")
         if origin is not None and method not in ("GET", "HEAD") and _place_of(origin) != host.lower():
@@ -80,9 +78,13 @@ def _name_of(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach an address that is listened on."""
-    return host in _loopback_names() or host.startswith("127.")
+    """Whether only programs of this machine reach an address that is listened on, or that a request names.
 
-
-def _loopback_names() -> Iterable[str]:
-    return ("localhost", "::1", "[::1]")
+    Numbers are looked at, not how they begin: `127.0.0.1.example.org` is a name that anybody may own.
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False

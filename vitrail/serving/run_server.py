@@ -15,6 +15,7 @@ from vitrail.serving.app import application
 from vitrail.serving.beside import Beside, standing_beside
 from vitrail.serving.console.pages import PANELS, Console
 from vitrail.serving.keys import Keys
+from vitrail.serving.nursery import nursery
 from vitrail.serving.protection import is_loopback
 from vitrail.serving.served_models import ServedModels
 from vitrail.serving.server import listening_socket, serve_until_ended
@@ -48,9 +49,9 @@ def run_server(
         state = opened_state(settings, server=settings.server or f"{socket.gethostname()}:{_port(listening)}")
         for line in announced(models, settings):
             tell(line)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            packages = {each.model: str(each.folder.resolve()) for each in models.packages}
-            service = Service(models.routes(), packages, settings, state, tell=tell)
+        packages = {each.model: str(each.folder.resolve()) for each in models.packages}
+        with nursery(tell) as nursing, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            service = Service(models.routes(), packages, settings, state, tell=tell, begun=nursing.begun)
             with standing_beside(beside):
                 runner.run(_serve(service, keys, listening, beside, address=address, tell=tell))
     finally:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from vitrail.serving.begun_process import DIRECTLY, Beginning
 from vitrail.serving.model_faults import ModelFault, Overloaded, TooLate, UnusableImage
 from vitrail.serving.model_life import Listener, ModelLife, State
 from vitrail.serving.model_order import Bounds, ModelOrder
@@ -45,13 +46,13 @@ class ServedModel:
     """A model in a process of its own.
 
     All methods belong to one event loop. `told` receives what happens to it, in words; `shifted` the state of its
-    stream test; `others_serve` says whether loading must not slow others.
+    stream test; `beginning` says how its process is begun.
     """
 
     def __init__(
         self, name: str, order: ModelOrder, bounds: Bounds, *,
         told: Callable[[str, str], None], shifted: Callable[[str, dict[str, Any]], None],
-        others_serve: Callable[[], bool] = lambda: False,
+        beginning: Beginning = DIRECTLY,
     ) -> None:  # fmt: skip
         self.name, self.order, self.bounds = name, order, bounds
         self.last_answer: float | None = None
@@ -61,8 +62,8 @@ class ServedModel:
         self._bytes = 0
         self._pace = Pace()
         self._last_word = 0.0
-        listener = Listener(lambda why: told(name, why), self._hear, self._fail_all, self._hangs, others_serve)
-        self._life = ModelLife(name, order, bounds, listener)
+        listener = Listener(lambda why: told(name, why), self._hear, self._fail_all, self._hangs)
+        self._life = ModelLife(name, order, bounds, listener, beginning)
 
     # ------------------------------------------------------------------------------------------------ living
 

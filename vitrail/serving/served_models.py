@@ -14,7 +14,7 @@ from vitrail.traffic.routes import BY_WEIGHT, COMMAND_LINE, DEFAULT_SALT, MOST_W
 _WEIGHT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE | re.ASCII)
 
 
-Found = Callable[[str], str | Path]
+Found = Callable[[str], tuple[Path, str] | None]
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,13 @@ class ServedModels:
         return Routes(1, arms, self.salt, self.anonymous, self.fallback, "as it was asked for", COMMAND_LINE)
 
 
-def models_of_arguments(arguments: Sequence[str], *, found: Found = lambda place: place) -> ServedModels:
+def models_of_arguments(arguments: Sequence[str], *, found: Found = lambda _: None) -> ServedModels:
     """What `PACKAGE[=WEIGHT]…` asks for.
 
     Args:
         arguments: as they were typed.
-        found: gives the folder of a place that is no path, such as the name of a version; of others, the place itself.
+        found: gives the folder of a place that is no path, such as the name of a version, and what its model is called;
+            of others None.
 
     Raises:
         InputError: a package is not there or named twice, or a weight is none.
@@ -91,11 +92,12 @@ def models_of_arguments(arguments: Sequence[str], *, found: Found = lambda place
 
 
 def where_it_is(asked: AskedPackage, found: Found) -> AskedPackage:
-    """A package that was asked for by the name of a version, with its folder; `flowers@7` is served as `flowers-7`."""
-    folder = found(asked.place)
-    if folder == asked.place:
+    """A package that was asked for by the name of a version, with its folder and the id of its model."""
+    version = found(asked.place)
+    if version is None:
         return asked
-    return replace(asked, folder=Path(folder), name=asked.name or asked.place.replace("@", "-"))
+    folder, name = version
+    return replace(asked, folder=folder, name=asked.name or name)
 
 
 def asked_package(argument: str, *, beside: Path = Path()) -> AskedPackage:

@@ -52,7 +52,7 @@ class ServerConfig:
     settings: dict[str, Any]
 
 
-def read_server_config(path: Path, *, found: Found = lambda place: place) -> ServerConfig:
+def read_server_config(path: Path, *, found: Found = lambda _: None) -> ServerConfig:
     """Read a configuration; a relative path in it begins in the file's own folder. `found`: see `models_of_arguments`.
 
     Raises:
@@ -110,7 +110,7 @@ class AskedServer:
 
 
 def asked_server(
-    arguments: Sequence[str], config: Path | None, settings: Mapping[str, Any], *, found: Found = lambda place: place
+    arguments: Sequence[str], config: Path | None, settings: Mapping[str, Any], *, found: Found = lambda _: None
 ) -> AskedServer:
     """What a command asks for: packages or a file, and settings, which go before those of the file.
 

@@ -10,6 +10,7 @@ from vitrail.monitoring.health import Health, judged_health
 from vitrail.monitoring.live_figures import LiveFigures
 from vitrail.monitoring.recent_errors import RecentErrors
 from vitrail.serving.answering import Answering
+from vitrail.serving.begun_process import Begin, begun_directly
 from vitrail.serving.breakers import Breakers
 from vitrail.serving.counting import Counting
 from vitrail.serving.fleet import Fleet
@@ -40,11 +41,12 @@ class Service:
         settings: of the server.
         state: what is shared with other servers, and outlives this one.
         tell: receives what an operator wants to read.
+        begun: begins processes of models.
     """
 
     def __init__(
         self, asked: Routes, packages: Mapping[str, str], settings: ServingSettings, state: SharedState, *,
-        tell: Callable[[str], None],
+        tell: Callable[[str], None], begun: Begin = begun_directly,
     ) -> None:  # fmt: skip
         clock = SystemClock()
         self.settings, self.state, self._tell = settings, state, tell
@@ -52,7 +54,7 @@ class Service:
         self.shift: dict[str, dict[str, Any]] = {}
         self.counting = Counting(self.live, state)
         self.breakers = Breakers([], clock.monotonic, settings.breakers)
-        self.fleet = Fleet(settings, self.breakers, told=self._told, shifted=self._shifted)
+        self.fleet = Fleet(settings, self.breakers, told=self._told, shifted=self._shifted, begun=begun)
         self.kept_images = opened_kept_images(settings.kept_images)
         keep = None if self.kept_images is None else self.kept_images.keep
         self.answering = Answering(self.fleet, self.breakers, self.errors, self.counting, keep)

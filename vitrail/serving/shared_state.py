@@ -142,7 +142,8 @@ class KeptState(SharedState):
 
     async def begin(self, asked: Routes, packages: Packages, live: LiveFigures) -> tuple[Routes, Known]:
         """See `SharedState`; takes up the revision in force, unless something else is asked for than last time."""
-        routes = await asyncio.to_thread(started_routes, self._store, asked, _known(packages))
+        known = await asyncio.to_thread(_known, packages)
+        routes = await asyncio.to_thread(started_routes, self._store, asked, known)
         self._keeper = FiguresKeeper(
             live, self._database, server=self._server, truths=self._truths, settings=self._keeping
         )  # fmt: skip
@@ -169,9 +170,8 @@ class KeptState(SharedState):
 
     async def write_routes(self, routes: Routes, packages: Packages) -> None:
         """See `SharedState`."""
-        await asyncio.to_thread(
-            self._store.write, routes, expected=routes.revision - 1 or None, models=_known(packages)
-        )  # fmt: skip
+        known = await asyncio.to_thread(_known, packages)
+        await asyncio.to_thread(self._store.write, routes, expected=routes.revision - 1 or None, models=known)
 
     async def confirm(self, revision: int) -> None:
         """See `SharedState`; told again with the next revision where the database is away."""

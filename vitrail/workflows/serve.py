@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.basics.errors import missing_extra
-from vitrail.rollout.live.watcher import rollouts_beside
-from vitrail.rollout.versioned_package import package_or_version
+from vitrail.rollout.live.watched_rollout import WatchedRollout
+from vitrail.rollout.versioned_package import served_version
 
 
 def serve(
@@ -40,11 +40,12 @@ def serve(
         from vitrail.serving.run_server import run_server
     except ImportError as error:
         raise missing_extra("serve", error) from error
+    from vitrail.serving.console.rollout import RolloutConsole
     from vitrail.serving.server_config import asked_server
+    from vitrail.serving.shared_state import NOT_KEPT
 
     given = [packages] if isinstance(packages, str | Path) else list(packages)
     file = None if config is None else Path(config)
-    asked = asked_server([str(each) for each in given], file, settings, found=package_or_version)
-    run_server(
-        asked.models, asked.settings, environment=os.environ, tell=tell, beside=rollouts_beside(asked.settings.state)
-    )
+    asked = asked_server([str(each) for each in given], file, settings, found=served_version)
+    beside = [] if asked.settings.state == NOT_KEPT else [RolloutConsole(WatchedRollout(asked.settings.state))]
+    run_server(asked.models, asked.settings, environment=os.environ, tell=tell, beside=beside)

@@ -1,7 +1,10 @@
 """What stands beside the answering: panels, addresses and what runs as long as a server does."""
 
 import asyncio
+import os
+import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import httpx
 import pytest
@@ -75,6 +78,29 @@ def test_an_address_beside_the_server_has_the_same_door() -> None:
 def test_what_goes_wrong_behind_it_is_told_in_the_same_words(fault: Exception, status: int, said: str) -> None:
     reply = asked(Lamp(fault=fault), authorization=f"Bearer {KEY}")
     assert (reply.status_code, reply.json()["error"]["message"]) == (status, said)
+
+
+def test_while_a_file_of_keys_is_read_from_a_slow_disk_others_are_answered(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.touch(0o600)
+    file.write_text(KEY.replace(" ", "-"))
+    keys = Keys(None, file, {})
+    file.unlink()
+    os.mkfifo(file, 0o600)  # whoever reads it waits until somebody writes
+    app = application(made_up_service((Arm("a", "a", weight=1.0),)), keys, pages=[], beside=Lamp().routes(keys))
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+            sent = {"authorization": f"Bearer {KEY.replace(' ', '-')}"}
+            waiting = asyncio.create_task(client.post("/lamp", content=b"yes", headers=sent))
+            await asyncio.sleep(0.05)
+            assert (await client.get("/healthz")).status_code == 200 and not waiting.done()
+            assert (await waiting).status_code == 200
+
+    writing = threading.Timer(0.3, file.write_text, [KEY.replace(" ", "-")])
+    writing.start()
+    asyncio.run(ask())
+    writing.join()
 
 
 def test_what_stands_beside_a_server_ends_with_it_the_last_first_whatever_happens() -> None:

@@ -34,6 +34,7 @@ def answered(method: str, headers: dict[str, str], *, local: bool = True) -> tup
         ("GET", {"host": "LocalHost"}, 200),
         ("GET", {"host": "[::1]:8000"}, 200),
         ("GET", {"host": "127.0.0.1"}, 200),
+        ("GET", {"host": "127.0.0.2:8000"}, 200),  # `--host 127.0.0.2` answers by its own name
         ("GET", {"host": "127.0.0.1.evil.example"}, 403),
         ("GET", {"host": "localhost.evil.example:8000"}, 403),
         ("GET", {"host": "evil.example"}, 403),
@@ -61,4 +62,6 @@ def test_where_a_key_is_needed_any_name_will_do_but_no_foreign_page() -> None:
 
 def test_which_addresses_only_this_machine_reaches() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "127.1.2.3", "localhost", "::1", "[::1]")))
-    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.0.1", "example.org")))
+    assert not any(
+        map(is_loopback, ("0.0.0.0", "::", "192.168.0.1", "example.org", "127.example.org", "127.0.0.1.org"))
+    )

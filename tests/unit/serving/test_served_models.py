@@ -126,6 +126,6 @@ def test_paths_that_cannot_be_are_refused(here, odd):
 def test_a_version_is_served_under_its_own_name_with_the_weight_behind_it(tmp_path):
     kept = tmp_path / "0123abcd"
     kept.mkdir()
-    found = {"flowers@7": kept}
-    served = models_of_arguments(["flowers@7=80"], found=lambda place: found.get(place, place))
+    found = {"flowers@stable": (kept, "flowers-7")}
+    served = models_of_arguments(["flowers@stable=80"], found=found.get)
     assert [(each.model, each.folder, each.weight) for each in served.packages] == [("flowers-7", kept, 80.0)]

@@ -1,7 +1,7 @@
 """Rollouts as people read them: how one stands, what one would need, and what one would have decided."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +60,7 @@ class RolloutResult(ShownAsText):
         if standing["paused"] is not None:
             told += [f"paused   ({standing['paused']['kind']}) {standing['paused']['sentence']}"]
         told += [f"waits    {each}" for each in standing["waiting"]]
-        told += [f"gate     {each['text']}   {each['verdict']}" for each in standing["gates"]]
+        told += [_gate_line(each) for each in standing["gates"]]
         for each in standing["decisions"][-_MOST_DECISIONS:]:
             told += [f"  {_time(each['at'])}  {each['where']}: {each['outcome']}: {'; '.join(each['sentences'])}"]
         return [*told, *self._next()]
@@ -156,6 +156,15 @@ class ReplayResult(ShownAsText):
             for each in self.decisions
         ]
         return told if self.decisions else [*told, "  nothing would have been decided"]
+
+
+def _gate_line(gate: Mapping[str, Any]) -> str:
+    """In points of percent, as its bound is."""
+    value, low, high = (gate["measure"][name] for name in ("value", "low", "high"))
+    figure = "–" if value is None else f"{100 * value:+.2f}"
+    if low is not None and high is not None:
+        figure += f" ({100 * low:+.2f} to {100 * high:+.2f})"
+    return f"gate     {gate['gate']:<20} {figure} points, bound {100 * gate['margin']:g}   {gate['verdict']}"
 
 
 def _time(seconds: float) -> str:

@@ -4,18 +4,16 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
-from vitrail.basics.clock import Clock, SystemClock
-from vitrail.basics.database import Database, opened_database
+from vitrail.basics.clock import Clock
+from vitrail.basics.database import Database
 from vitrail.basics.errors import InputError, VitrailError
 from vitrail.rollout.live.addresses import STATE
 from vitrail.rollout.live.claim import LEASE_SECONDS, Silence
 from vitrail.rollout.live.kept_rollout import KeptRollout
 from vitrail.rollout.live.rollout_store import RolloutStore
 
-NOT_KEPT = "none"
 WATCH_SECONDS = 2.0
 AGAIN_SECONDS = 60.0
 """After so long a conductor that had to give up is begun once more."""
@@ -23,6 +21,7 @@ END_SECONDS = 3.0
 _COMMAND = (sys.executable, "-m", "vitrail", "rollout", "conduct", "--with-parent", "--quiet")
 
 BeginConductor = Callable[[str, KeptRollout], "subprocess.Popen[bytes]"]
+Seen = Callable[[KeptRollout | None, str | None], None]
 
 
 def begun_conductor(address: str, kept: KeptRollout) -> "subprocess.Popen[bytes]":
@@ -47,27 +46,23 @@ class Watcher:
         database: of the servers; not necessarily there.
         address: of the same, as it was given.
         clock: steady.
+        seen: receives the rollout of each look (None: there was none), and why it could not be read (None: it could).
         begin: begins a conductor.
         every: seconds between two looks.
     """
 
-    panels: Sequence[Any] = ()
-
     def __init__(
-        self, database: Database, address: str, clock: Clock, *, begin: BeginConductor = begun_conductor,
-        every: float = WATCH_SECONDS,
+        self, database: Database, address: str, clock: Clock, *, seen: Seen = lambda *_: None,
+        begin: BeginConductor = begun_conductor, every: float = WATCH_SECONDS,
     ) -> None:  # fmt: skip
         self._database, self._address, self._begin, self._every = database, address, begin, every
+        self._seen = seen
         self._store = RolloutStore(database, clock.wall)
         self._silence = Silence(clock, seconds=LEASE_SECONDS)
         self._ended = threading.Event()
         self._clock, self._not_before = clock, float("-inf")
         self._thread: threading.Thread | None = None
         self._conductor: subprocess.Popen[bytes] | None = None
-
-    def routes(self, keys: Any) -> Sequence[Any]:
-        """No addresses."""
-        return ()
 
     def start(self) -> None:
         """Begin to watch."""
@@ -84,7 +79,13 @@ class Watcher:
         self._database.close()
 
     def look_once(self) -> None:
-        """Begin a conductor if one is needed."""
+        """Look how the rollout stands, and begin a conductor if one is needed."""
+        try:
+            kept = self._store.current()
+        except VitrailError as fault:
+            self._seen(None, fault.message)
+            return
+        self._seen(kept, None)
         if self._conductor is not None and self._conductor.poll() is None:
             return
         if self._conductor is not None:
@@ -94,27 +95,12 @@ class Watcher:
             self._conductor = None
         if self._clock.monotonic() < self._not_before:
             return
-        try:
-            kept = self._store.current()
-        except VitrailError:
-            return  # the server says so itself
         if kept is not None and not kept.is_closed and self._silence.is_silent(kept):
             self._conductor = self._begin(self._address, kept)
 
     def _watch(self) -> None:
         while not self._ended.wait(self._every):
             self.look_once()
-
-
-def rollouts_beside(address: str) -> list[Watcher]:
-    """What stands beside a server whose state is kept: a watcher, so that a rollout never waits for a person.
-
-    Args:
-        address: of the state; `none`: it is kept nowhere, and there are no rollouts.
-    """
-    if address == NOT_KEPT:
-        return []
-    return [Watcher(opened_database(address), address, SystemClock())]
 
 
 def _end(conductor: "subprocess.Popen[bytes]") -> None:

@@ -5,7 +5,7 @@ What a rollout is, this room does not know: a `RolloutSource` that is handed in 
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import parse_qsl
@@ -68,7 +68,7 @@ class RolloutConsole:
 
     def __init__(self, source: RolloutSource) -> None:
         self._source = source
-        self.panels = (
+        self.panels: Sequence[Panel] = (
             Panel("rollout", "Rollout", self.standing),
             Panel("orders", "Orders", self.orders, beside=True, script="console/orders.js"),
         )

@@ -7,7 +7,8 @@ import pytest
 
 from vitrail.basics.errors import InputError
 from vitrail.rollout.live.addresses import address_of_versions, opened_state_of_servers
-from vitrail.rollout.live.watcher import Watcher, rollouts_beside
+from vitrail.rollout.live.watched_rollout import WatchedRollout
+from vitrail.rollout.live.watcher import Watcher
 
 
 class Children:
@@ -82,18 +83,23 @@ def test_one_that_had_to_give_up_is_begun_again_only_after_a_minute_and_a_killed
     watcher.stop()
 
 
-def test_while_the_database_is_away_and_for_a_state_that_is_kept_nowhere_nothing_is_begun(service, tmp_path):
+def test_while_the_database_is_away_nothing_is_begun_and_what_is_shown_says_so(service, tmp_path):
     running, children = service(), Children()
     watcher = watcher_of(running, children)
     running.begin()
     (tmp_path / "serve.sqlite").rename(tmp_path / "elsewhere")
     (tmp_path / "serve.sqlite").mkdir()
     watcher.look_once()
-    assert not children.begun and rollouts_beside("none") == []
-    (beside,) = rollouts_beside(str(tmp_path / "elsewhere"))
-    assert (list(beside.panels), list(beside.routes(None))) == ([], [])
-    beside.start()
-    beside.stop()
+    assert not children.begun
+    watched = WatchedRollout(str(tmp_path / "elsewhere"))
+    watched._watcher.look_once()
+    shown = watched.shown()
+    assert shown is not None and (shown["number"], shown["trouble"]) == (1, None)
+    (tmp_path / "elsewhere").unlink()
+    watched._watcher.look_once()
+    shown = watched.shown()
+    assert shown is not None and "how it stands now is not known" in shown["trouble"]
+    watched.stop()
 
 
 def test_a_password_of_the_version_store_is_kept_nowhere_and_must_be_said_again(monkeypatch):
