@@ -14,8 +14,8 @@ from vitrail.pages.progress import sink_or_bars
 from vitrail.rollout.acting_person import acting_person
 from vitrail.rollout.asked_plan import asked_plan
 from vitrail.rollout.live.addresses import opened_state_of_servers
-from vitrail.rollout.live.beginning import Beginning
-from vitrail.rollout.live.claim import waited_claim
+from vitrail.rollout.live.beginning import Beginning, is_the_same
+from vitrail.rollout.live.claim import Claim, waited_claim
 from vitrail.rollout.live.conducting import conducted, holder_text
 from vitrail.rollout.live.conductor import conductor_of
 from vitrail.rollout.live.living_servers import LivingServers
@@ -66,16 +66,23 @@ def start_rollout(  # noqa: PLR0913 - what is rolled out where, how, and who con
         InputError: the version was not admitted, does not fit what is served, or another rollout goes on.
         SystemFault: the database or the version store cannot be reached.
     """
-    chosen, person = asked_plan(plan, settings), acting_person(by)
+    chosen, person, clock = asked_plan(plan, settings), acting_person(by), SystemClock()
     holder = holder_text(person) if conduct else None
-    with _rollouts(state) as rollouts, contextlib.closing(opened_store(store, time.time)) as versions:
-        current, asked = rollouts.current(), versions.version(version)
-        if current is None or current.is_closed or (current.version, current.plan) != (asked.id, chosen) or not conduct:
-            beginning = Beginning(version, versions, _routes(rollouts.database), chosen, replaces=replaces)
-            current = beginning.begun(rollouts, by=person, versions=versions.shown, holder=holder)
-    if not conduct:
-        return RolloutResult(current)
-    return conduct_rollout(current.number, state=state, store=store, by=by, every=every, emit=emit)
+    with _rollouts(state) as rollouts, sink_or_bars(emit) as emit:
+        with contextlib.closing(opened_store(store, time.time)) as versions:
+            current, asked = rollouts.current(), versions.version(version)
+            if conduct and current is not None and is_the_same(current, asked, chosen):
+                claim = waited_claim(rollouts, current.number, holder=str(holder), clock=clock, wait=time.sleep)
+            else:
+                beginning = Beginning(version, versions, _routes(rollouts.database), chosen, replaces=replaces)
+                current = beginning.begun(rollouts, by=person, versions=versions.shown, holder=holder)
+                claim = Claim(rollouts, current.number, current.fence, clock)
+        if not conduct:
+            return RolloutResult(current)
+        conductor = conductor_of(claim, rollouts.database, LivingServers(clock), clock, store=store)
+        return RolloutResult(
+            conducted(claim, conductor, current, every=every, ended=threading.Event(), emit=emit)
+        )  # fmt: skip
 
 
 def plan_rollout(

@@ -175,11 +175,8 @@ def test_while_the_version_store_is_away_users_have_the_result_and_it_is_told_la
     running = service({"flowers-2": Behaviour(slow=2)})
     running.begin()
     running.run(until=lambda kept: kept.state.phase == "stage")
-    place, version, base = (
-        tmp_path / "versions" / "versions.sqlite",
-        versions.version("flowers@2"),
-        running.routes.latest(),
-    )
+    place, version = tmp_path / "versions" / "versions.sqlite", versions.version("flowers@2")
+    base = running.routes.latest()
     place.rename(tmp_path / "elsewhere")
     place.mkdir()  # nothing is made anew there
     for _ in range(20):
