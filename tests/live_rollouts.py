@@ -38,9 +38,6 @@ CANDIDATES: Mapping[str, Make] = {
     "slow": made.slow_package,
     "permuted": made.permuted_package,
     "bad class": made.one_bad_class_package,
-    "crashing": lambda folder: made.unloadable_package(
-        made.good_package(folder.with_name("whole"), noise=0.03), folder
-    ),
     "leaking": lambda folder: made.good_package(folder, noise=0.04),
     "dying": lambda folder: made.good_package(folder, noise=0.05),
     "good": lambda folder: made.good_package(folder, noise=0.02),
