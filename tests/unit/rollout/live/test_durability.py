@@ -9,7 +9,7 @@ import pytest
 from tests.unit.rollout.live.service import Behaviour, phases_of, quick_plan
 from tests.unit.rollout.live.test_conductor import EVERY_PHASE, models_of
 from vitrail.basics.errors import InputError
-from vitrail.rollout.live.claim import Claim, Overtaken, Silence, claimed, waited_claim
+from vitrail.rollout.live.claim import Claim, Overtaken, Silence, claimed, heard_of, waited_claim
 from vitrail.rollout.version_store import VersionStore
 from vitrail.traffic.routes import COMMAND_LINE
 from vitrail.traffic.routes_store import RoutesStore
@@ -127,10 +127,20 @@ def test_a_conductor_that_lives_is_not_replaced_one_that_is_silent_is_and_who_ta
     lives = True
     with pytest.raises(InputError, match="rollout 1 of flowers@2 is conducted by here"):
         waited_claim(running.store, 1, holder="there", clock=running.clock, wait=wait)
+    last = running.kept
+    again = waited_claim(
+        running.store,
+        1,
+        holder="there",
+        clock=running.clock,
+        silent=heard_of(last),
+        wait=lambda _: pytest.fail("waits"),
+    )
+    assert again.read().fence == last.fence + 1
     lives, began = False, running.clock.monotonic()
     waited_claim(running.store, 1, holder="there", clock=running.clock, wait=wait).beat()
     assert 10 <= running.clock.monotonic() - began <= 11
-    waited_claim(running.store, 1, holder="elsewhere", clock=running.clock, take_over=True, wait=pytest.fail).release()
+    waited_claim(running.store, 1, holder="elsewhere", clock=running.clock, take_over=True, wait=wait).release()
     assert running.kept.holder is None and Silence(running.clock, seconds=10.0).is_silent(running.kept)
 
 
