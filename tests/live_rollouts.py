@@ -26,7 +26,7 @@ from vitrail.rollout.version_store import VersionStore, opened_store
 
 QUICK_PLAN: dict[str, Any] = {
     "stages": {"canary": 10, "half": 50, "all": 100}, "warm_up_seconds": 5.0, "least_stage_seconds": 10.0,
-    "least_stage_requests": 50, "least_looks": 2, "bake_seconds": 5.0, "shadow_share": 0.5, "least_pairs": 200,
+    "least_stage_requests": 50, "least_looks": 2, "bake_seconds": 5.0, "look_seconds": 0.5, "shadow_share": 0.5, "least_pairs": 200,
     "least_shadow_seconds": 5.0, "most_loading_seconds": 60.0, "most_unwell_seconds": 10.0,
 }  # fmt: skip
 SERVER: dict[str, Any] = {"interval_seconds": 1.0, "restart_seconds": 0.2, "probe_every_seconds": 1.0}
@@ -113,7 +113,7 @@ def tried(name: str, registered: Registered, load: Load, *, state: str, **plan: 
     version = registered.candidate(name)
     first, began, steady = len(load.asked), time.time(), time.monotonic()
     result = vitrail.start_rollout(
-        version, state=state, store=registered.address, every=0.5, emit=vitrail.nobody, by="test",
+        version, state=state, store=registered.address, emit=vitrail.nobody, by="test",
         **{**QUICK_PLAN, **plan},
     )  # fmt: skip
     seconds = time.monotonic() - steady
