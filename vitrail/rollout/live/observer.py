@@ -74,13 +74,14 @@ class Observer:
             self._database.prepare(PART, VERSION, figures_tables().metadata)
             index_answers(self._database)
             self._is_prepared = True
-        living = self._servers.among(self._reports.latest())
+        try:
+            living = self._servers.among(self._reports.latest())
+        except DamagedError as error:
+            return _unknown(kept, routes, error.message)
         if not self._servers.is_settled:
             return None
         if not living:
-            unknown = ModelHealth("loading", False, "no server reports")
-            evidence = Evidence(unknown, unknown, unreadable="no server reports", foreign=routes.foreign)
-            return Seen(evidence, kept.memory)
+            return _unknown(kept, routes, "no server reports")
         memory, verification = self._verified(kept)
         is_known = kept.state.phase != "verifying"
         memory = replace(memory, ends=ends_after(memory.ends, living, kept.model, is_known=is_known))
@@ -139,6 +140,12 @@ class Observer:
         return pairs_now(
             self._database, shadow=kept.arms.shadow, beside=kept.arms.replaces, classes=memory.classes
         )  # fmt: skip
+
+
+def _unknown(kept: KeptRollout, routes: RoutesInForce, why: str) -> Seen:
+    """Nothing can be said of any model: that is a failed check, and no fault of the candidate."""
+    unknown = ModelHealth("loading", False, why)
+    return Seen(Evidence(unknown, unknown, unreadable=why, foreign=routes.foreign), kept.memory)
 
 
 def _healths(kept: KeptRollout, memory: Memory, living: list[ServerReport]) -> tuple[ModelHealth, ModelHealth]:

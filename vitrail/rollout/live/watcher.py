@@ -31,8 +31,9 @@ def begun_conductor(address: str, kept: KeptRollout) -> "subprocess.Popen[bytes]
         address: of the servers' database; a password in it is in no command line.
         kept: the rollout.
     """
+    said = ("--number", str(kept.number), "--silent", heard_of(kept))
     return subprocess.Popen(
-        [*_COMMAND, "--number", str(kept.number), "--silent", heard_of(kept)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        [*_COMMAND, *said], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
         env={**os.environ, STATE: address, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 

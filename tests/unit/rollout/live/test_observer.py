@@ -178,3 +178,16 @@ def test_a_server_that_has_not_taken_up_the_routes_holds_it(service):
     assert kept.state.waiting == ("routes: not every server serves by the new routes yet",)
     del running.servers[1].follow
     assert running.run().state.result == "success"
+
+
+def test_a_damaged_report_is_a_failed_check_and_no_fault_of_the_candidate(service):
+    running = service()
+    running.begin()
+    running.run(until=lambda kept: kept.state.phase == "stage")
+    with running.database.writing() as connection:
+        connection.execute(sql.text("INSERT INTO server_reports VALUES ('two/x', 'two', 1, 0.0, '{')"))
+    kept = running.step()
+    assert kept.evidence.unreadable.startswith("the report of two/x cannot be read: ") and kept.state.unmeasured == 1
+    with running.database.writing() as connection:
+        connection.execute(sql.text("DELETE FROM server_reports WHERE source = 'two/x'"))
+    assert running.run().state.result == "success"
