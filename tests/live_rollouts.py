@@ -26,11 +26,10 @@ from vitrail.rollout.version_store import VersionStore, opened_store
 
 QUICK_PLAN: dict[str, Any] = {
     "stages": {"canary": 10, "half": 50, "all": 100}, "warm_up_seconds": 5.0, "least_stage_seconds": 10.0,
-    "least_stage_requests": 50, "least_looks": 2, "bake_seconds": 5.0, "look_seconds": 0.5, "shadow_share": 0.5, "least_pairs": 200,
-    "least_shadow_seconds": 5.0, "most_loading_seconds": 60.0, "most_unwell_seconds": 10.0,
+    "least_stage_requests": 50, "least_looks": 2, "bake_seconds": 5.0, "look_seconds": 0.5, "shadow_share": 0.5,
+    "least_pairs": 200, "least_shadow_seconds": 5.0, "most_loading_seconds": 60.0, "most_unwell_seconds": 10.0,
 }  # fmt: skip
 SERVER: dict[str, Any] = {"interval_seconds": 1.0, "restart_seconds": 0.2, "probe_every_seconds": 1.0}
-RATE = 60.0
 
 Make = Callable[[Path], Path]
 CANDIDATES: Mapping[str, Make] = {
@@ -132,7 +131,7 @@ def tried(name: str, registered: Registered, load: Load, *, state: str, **plan: 
 
 @contextlib.contextmanager
 def loaded_server(
-    registered: Registered, *, state: str, candidate: str | None = None, feedback: float = 0.3
+    registered: Registered, *, state: str, candidate: str | None = None, feedback: float = 0.3, per_second: float = 60.0
 ) -> Iterator[tuple[Server, Load]]:  # fmt: skip
     """A server of the stable version, and users who ask it.
 
@@ -141,6 +140,7 @@ def loaded_server(
         state: of the server.
         candidate: whose fault comes with the environment of the server; None: of none.
         feedback: share of answers whose truth comes.
+        per_second: requests of all users.
     """
     images, settings = made.picture_files(600, seed=9), {**SERVER, "state": state, "server": "one"}
     if candidate in ENVIRONMENTS:
@@ -151,7 +151,7 @@ def loaded_server(
         beginning = serving({"colours-1": 1.0}, {"colours-1": registered.stable}, folder=registered.folder, **settings)
     with beginning as server:
         server.until_ready()
-        with Load(server, images, per_second=RATE, feedback=feedback, users=2000) as load:
+        with Load(server, images, per_second=per_second, feedback=feedback, users=2000) as load:
             load.until(20)
             yield server, load
 
