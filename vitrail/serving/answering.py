@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from vitrail.monitoring.exposures import ExposedUsers
 from vitrail.monitoring.live_figures import ALL_REQUESTS
 from vitrail.monitoring.recent_errors import RecentErrors
 from vitrail.monitoring.tally import Outcome, Status
@@ -100,14 +101,15 @@ class Answering:
         errors: keep the last ones.
         watcher: counts what comes of it, and keeps answers for truths that come later.
         keep: receives the id and the bytes of every image that a user was given an answer to; must return at once.
+        exposed: is told which users came to a canary and to its control.
     """
 
     def __init__(
         self, fleet: Fleet, breakers: Breakers, errors: RecentErrors, watcher: Watcher,
-        keep: Callable[[str, bytes], None] | None = None,
+        keep: Callable[[str, bytes], None] | None = None, exposed: ExposedUsers | None = None,
     ) -> None:  # fmt: skip
         self._fleet, self._breakers, self._errors, self._watcher = fleet, breakers, errors, watcher
-        self._keep = keep
+        self._keep, self._exposed = keep, exposed
         self._random = random.Random()  # of anonymous requests: nothing hangs on which one
         self._shadowed: set[asyncio.Task[None]] = set()
         self.users_waiting = 0
@@ -122,6 +124,8 @@ class Answering:
         if routes is None:
             raise Refusal("not_ready", "no model is served yet", retry_after=5)
         arm = assigned_arm(routes, question.user_id, self._random)
+        if self._exposed is not None and arm.role in ("canary", "control"):
+            self._exposed.take(routes.revision, arm.name, question.user_id, salt=routes.salt)
         self.users_waiting += 1
         try:
             answer = await self._by_somebody(question, routes, arm)

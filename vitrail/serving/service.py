@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vitrail.basics.clock import SystemClock
+from vitrail.monitoring.exposures import ExposedUsers
 from vitrail.monitoring.health import Health, judged_health
 from vitrail.monitoring.live_figures import LiveFigures
 from vitrail.monitoring.recent_errors import RecentErrors
@@ -55,9 +56,10 @@ class Service:
         self.counting = Counting(self.live, state)
         self.breakers = Breakers([], clock.monotonic, settings.breakers)
         self.fleet = Fleet(settings, self.breakers, told=self._told, shifted=self._shifted, begun=begun)
+        self.exposed = ExposedUsers()
         self.kept_images = opened_kept_images(settings.kept_images)
         keep = None if self.kept_images is None else self.kept_images.keep
-        self.answering = Answering(self.fleet, self.breakers, self.errors, self.counting, keep)
+        self.answering = Answering(self.fleet, self.breakers, self.errors, self.counting, keep, self.exposed)
         self.draining = False
         self.problem: str | None = None
         self.refused: RefusedRoutes | None = None
@@ -81,6 +83,7 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.fleet.stop(seconds=seconds)
         await self.state.report(server_standing(self.fleet, self.breakers, self.refused), ended=True)
+        await self.state.write_exposures(self.exposed.changed())
         await self.state.end()
         if self.kept_images is not None:
             await asyncio.to_thread(self.kept_images.stop)
@@ -158,6 +161,7 @@ class Service:
         while True:
             with contextlib.suppress(Exception):  # whatever it is, the next report may be heard
                 await self.state.report(server_standing(self.fleet, self.breakers, self.refused))
+                await self.state.write_exposures(self.exposed.changed())
             await asyncio.sleep(REPORT_EVERY_SECONDS)
 
     async def _follow(self, routes: Routes, packages: Known) -> None:

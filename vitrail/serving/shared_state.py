@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from vitrail.basics.clock import Clock, SystemClock
 from vitrail.basics.database import Database, opened_database
 from vitrail.basics.errors import InputError, VitrailError
 from vitrail.models.seal import package_digest
+from vitrail.monitoring.exposures import ArmUsers, ExposureStore
 from vitrail.monitoring.keeper import FiguresKeeper
 from vitrail.monitoring.live_figures import LiveFigures
 from vitrail.monitoring.server_reports import ServerReport, ServerReports
@@ -94,6 +95,9 @@ class SharedState:
     async def report(self, standing: ServerStanding, *, ended: bool = False) -> None:
         """Tell those who share this state how this server is; where they cannot be reached, the next time."""
 
+    async def write_exposures(self, users: Sequence[ArmUsers]) -> None:
+        """Who came to a canary and its control; told again with the next users where that cannot be written."""
+
     def answered(self, request_id: str, arm: str, answer: str, attributes: Mapping[str, str]) -> None:
         """An arm answered; its truth may be told later."""
         self._truths.remember(request_id, arm, answer, attributes)
@@ -135,7 +139,7 @@ class KeptState(SharedState):
         super().__init__(clock, settings.truths)
         self._database, self._server, self._keeping = database, server, settings.keeping
         self._store = RoutesStore(database, clock.wall)
-        self._reports = ServerReports(database)
+        self._reports, self._exposures = ServerReports(database), ExposureStore(database)
         self._source, self._beat = f"{server}/{uuid.uuid4().hex[:12]}", 0
         self._keeper: FiguresKeeper | None = None
         self._routes_fault: str | None = None
@@ -191,6 +195,13 @@ class KeptState(SharedState):
             await asyncio.to_thread(self._reports.write, report)
         except VitrailError:
             self._reports = ServerReports(self._database)  # a file that was removed is made anew
+
+    async def write_exposures(self, users: Sequence[ArmUsers]) -> None:
+        """See `SharedState`."""
+        try:
+            await asyncio.to_thread(self._exposures.write, self._source, users)
+        except VitrailError:
+            self._exposures = ExposureStore(self._database)
 
     def standing(self) -> dict[str, Any]:
         """See `SharedState`."""
