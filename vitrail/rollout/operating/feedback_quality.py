@@ -13,6 +13,8 @@ from vitrail.monitoring.counted_truths import CountedTruths
 
 NEAR_CHANCE = 0.1
 """So much of the way from chance to always right counts as chance, still."""
+HALFWAY = 0.5
+"""That far from chance to what is usual must the upper limit of the agreement not reach."""
 MOSTLY = 0.8
 """Agreement after names were exchanged from which on it is said that they look exchanged."""
 
@@ -63,13 +65,15 @@ def feedback_verdict(
     agreed, answered, told = int(np.trace(table)), table.sum(axis=1) / n, table.sum(axis=0) / n
     chance, high = float(answered @ told), wilson(agreed, n, name="agreement").high
     assert high is not None
-    if high > chance + NEAR_CHANCE * (1 - chance):
-        sentence = f"Feedback agrees with {as_percent(agreed / n)} of {n:,} answers, more than by chance."
+    usual = 1.0 if expected is None or expected.value is None else expected.value
+    is_near_chance = agreed / n <= chance + NEAR_CHANCE * (1 - chance)
+    if not is_near_chance or high > chance + HALFWAY * (usual - chance):
+        sentence = f"Feedback agrees with {as_percent(agreed / n)} % of {n:,} answers: more than by chance."
         return FeedbackVerdict(True, sentence, n, agreed / n, chance)
     exchanged = _exchanged(table, names)
     beginning = (
-        f"The feedback, not the model, may be wrong: it agrees with {as_percent(agreed / n)} of {n:,} answers, "
-        f"{as_percent(chance)} would be by chance"
+        f"The feedback, not the model, may be wrong: it agrees with {as_percent(agreed / n)} % of {n:,} answers, "
+        f"{as_percent(chance)} % would be by chance"
     )
     sentence = f"{beginning}{_known_good(expected)}{_of_images(changed)}.{_of_names(exchanged)}"
     return FeedbackVerdict(False, sentence, n, agreed / n, chance, exchanged)
