@@ -53,11 +53,16 @@ def counted_truths(
     counted = sql.select(*alike, sql.func.count()).where(wanted).group_by(*alike)
     with database.reading() as connection:
         rows = connection.execute(counted).all()
-    found = [CountedTruths(max(0, int(at)), _attributes(text), *rest) for at, text, *rest in rows]
+    found = [CountedTruths(max(0, int(at)), attributes_of(text), *rest) for at, text, *rest in rows]
     return sorted(found)
 
 
-def _attributes(text: str) -> Attributes:
+def attributes_of(text: str) -> Attributes:
+    """What a request carried, from how it is kept.
+
+    Raises:
+        DamagedError: it is not as it was written.
+    """
     try:
         return tuple((str(name), str(value)) for name, value in json.loads(text))
     except (ValueError, TypeError) as error:

@@ -73,7 +73,9 @@ def lived(work: Callable[[ServedModel, list[str]], Coroutine[Any, Any, None]]) -
         before = open_files(), children_of(os.getpid())
         runner.run(live())
         gc.collect()  # what other tests have left is no matter of this one
-        assert open_files() <= before[0] and set(children_of(os.getpid())) <= set(before[1])  # others' may end meanwhile
+        assert open_files() <= before[0] and set(children_of(os.getpid())) <= set(
+            before[1]
+        )  # others' may end meanwhile
 
 
 def open_files() -> int:

@@ -124,7 +124,8 @@ class ProposalStore:
             last = sql.select(sql.func.max(table.c.position)).where(table.c.number == proposal.number)
             if connection.execute(last).scalar() != proposal.position:
                 raise DatabaseConflict(
-                    f"proposal {proposal.number} has gone on meanwhile", hint=f"vitrail operate status {proposal.number}"
+                    f"proposal {proposal.number} has gone on meanwhile",
+                    hint=f"vitrail operate status {proposal.number}",
                 )
             self._add(connection, proposal.number, proposal.position + 1, kind, by, facts)
         return self.proposal(proposal.number)

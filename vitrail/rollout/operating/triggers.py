@@ -66,7 +66,9 @@ DeclinedByKey = Mapping[tuple[str, str], Declined]
 """The latest by kind and about, of the same version."""
 
 
-def found_triggers(live: LiveFigures, settings: TriggerSettings, declined: DeclinedByKey | None = None) -> list[Trigger]:
+def found_triggers(
+    live: LiveFigures, settings: TriggerSettings, declined: DeclinedByKey | None = None
+) -> list[Trigger]:
     """What the figures say, in the order shift, accuracy, groups.
 
     Args:
