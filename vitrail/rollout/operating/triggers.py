@@ -151,8 +151,8 @@ def accuracy_trigger(
     measured, p_value = wilson(right, right + wrong, name="live accuracy"), min(1.0, math.exp(-total))
     begun = live.begins(first + oldest + best)
     sentence = (
-        f"{live.version} is right less often than it should be: {measured.text()} of the answers whose truth came since "
-        f"{_day(begun)}{_as_expected(live)}; at least {bound:.1%} are asked for. By chance it would look so with "
+        f"{live.version} is right less often than it should be: {measured.text()} of the answers whose truth came "
+        f"since {_day(begun)}{_as_expected(live)}; at least {bound:.1%} are asked for. By chance it would look so with "
         f"p = {p_value:.2g}."
     )
     figures = {

@@ -25,8 +25,8 @@ from vitrail.features.split_features import compute_features
 from vitrail.measures.paired import PairedComparison
 from vitrail.models.seeded import seeded_classifier
 from vitrail.pages.shown_as_text import ShownAsText
-from vitrail.training.image_stages import training_weights
 from vitrail.training.arm import Arm, trained_arm
+from vitrail.training.image_stages import training_weights
 from vitrail.workflows.check import begin_check
 from vitrail.workflows.fit.preparation import prepare
 from vitrail.workflows.fit.settings import FitSettings
