@@ -1,6 +1,7 @@
 """Figures, answers and truths in a database that several servers share."""
 
 import contextlib
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,13 +38,17 @@ class KeptSlot(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Tables:
+class FiguresTables:
+    """Tables of SQLAlchemy, which is imported late; `metadata` is what they belong to."""
+
     metadata: Any
     slots: Any
     answers: Any
 
 
-def _tables() -> _Tables:
+@functools.cache
+def figures_tables() -> FiguresTables:
+    """The tables, made once."""
     import sqlalchemy as sql
 
     metadata = sql.MetaData()
@@ -61,7 +66,8 @@ def _tables() -> _Tables:
         sql.Column("truth", sql.Text), sql.Column("truth_at", sql.Double),
         sql.Column("recorded_at", sql.Double, index=True),
     )  # fmt: skip
-    return _Tables(metadata, slots, answers)
+    sql.Index("figures_answers_by_arm", answers.c.arm, answers.c.truth)
+    return FiguresTables(metadata, slots, answers)
 
 
 class FiguresStore:
@@ -76,7 +82,7 @@ class FiguresStore:
     def __init__(self, database: Database, *, server: str, source: str) -> None:
         self.database = database
         self._server, self._source = server, source
-        self._tables = _tables()
+        self._tables = figures_tables()
         self._batch = 0
 
     def prepare(self) -> None:
@@ -117,7 +123,7 @@ class FiguresStore:
                 if batch > seen.get(source, 0):
                     since = sql.and_(others, table.c.source == source, table.c.batch > seen.get(source, 0))
                     rows = connection.execute(sql.select(table).where(since).order_by(table.c.slot))
-                    found += [KeptSlot(row.source, row.arm, row.slot, row.batch, _tally(row)) for row in rows]
+                    found += [KeptSlot(row.source, row.arm, row.slot, row.batch, read_tally(row)) for row in rows]
         return found
 
     def write_answers(self, answers: Sequence[AnsweredRequest]) -> None:
@@ -218,7 +224,12 @@ def _judged(row: Any, at: float, truth: str) -> JudgedAnswer:
         return JudgedAnswer(at, row.arm, row.answer, truth, attributes)
 
 
-def _tally(row: Any) -> Tally:
+def read_tally(row: Any) -> Tally:
+    """The tally of a row of slots.
+
+    Raises:
+        DamagedError: it cannot be read.
+    """
     with _damage_named(row, row.source):
         return Tally.from_json(json.loads(row.tally))
 

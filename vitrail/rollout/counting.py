@@ -1,7 +1,7 @@
 """What servers have counted and answered, as a tick looks at it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from vitrail.monitoring.tally import Tally
@@ -50,12 +50,25 @@ def paired_answers(answers: Iterable[KeptAnswer], *, shadow: str, classes: Itera
     for each in answers:
         by_request.setdefault(each.request_id, {})[each.arm == shadow] = each
     both = [(found[False], found[True]) for found in by_request.values() if len(found) == 2]
-    said: Counter[str] = Counter(stable.answer for stable, _ in both)
-    agreed: Counter[str] = Counter(stable.answer for stable, copy in both if stable.answer == copy.answer)
-    told = [(stable.truth or copy.truth, stable.answer, copy.answer) for stable, copy in both]
-    judged: Counter[str] = Counter(truth for truth, _, _ in told if truth is not None)
-    fixed: Counter[str] = Counter(truth for truth, one, other in told if truth is not None and one != truth == other)
-    broken: Counter[str] = Counter(truth for truth, one, other in told if truth is not None and other != truth == one)
+    alike = Counter((stable.answer, copy.answer, stable.truth or copy.truth) for stable, copy in both)
+    return pairs_of_counts(alike, classes=classes)
+
+
+def pairs_of_counts(alike: Mapping[tuple[str, str, str | None], int], *, classes: Iterable[str]) -> Pairs:
+    """Pairs that were counted by what both said and what was true.
+
+    Args:
+        alike: how many, by answer of the stable model, answer of the candidate, and truth (None: it has not come).
+        classes: all that the model knows.
+    """
+    said, agreed, judged, fixed, broken = (Counter[str]() for _ in range(5))
+    for (stable, candidate, truth), n in alike.items():
+        said[stable] += n
+        agreed[stable] += n * (stable == candidate)
+        if truth is not None:
+            judged[truth] += n
+            fixed[truth] += n * (stable != truth == candidate)
+            broken[truth] += n * (candidate != truth == stable)
     by_class = {
         name: ClassPairs(said[name], agreed[name], judged[name], fixed[name], broken[name]) for name in classes
     }  # fmt: skip

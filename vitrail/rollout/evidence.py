@@ -99,12 +99,14 @@ class ModelHealth:
         healthy: whether users can be sent to it.
         why: what there is to say, for a sentence.
         crashes: how often its process ended since the candidate was loaded for this rollout.
+        memory_bytes: that its process holds, where both models are compared on one server; None: not known.
     """
 
     state: ModelState
     healthy: bool
     why: str = ""
     crashes: int = 0
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,24 @@ class Verification:
 
 
 @dataclass(frozen=True)
+class ForeignRoutes:
+    """Routes that somebody else has written meanwhile.
+
+    Attributes:
+        revision: their number.
+        sentence: who wrote them.
+    """
+
+    revision: int
+    sentence: str
+
+    @property
+    def gate(self) -> str:
+        """What a person sets aside by resuming: this revision, and no later one."""
+        return f"revision {self.revision}"
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that a tick looks at.
 
@@ -144,6 +164,7 @@ class Evidence:
         pairs: None: there are none to be had.
         exposures: None: nobody counts users.
         signals: those that hold now.
+        foreign: routes that somebody else has written, and that are in force; None: there are none.
     """
 
     candidate: ModelHealth
@@ -156,6 +177,7 @@ class Evidence:
     pairs: Pairs | None = None
     exposures: Exposures | None = None
     signals: tuple[Signal, ...] = ()
+    foreign: ForeignRoutes | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values that `from_json` reads again."""

@@ -13,7 +13,7 @@ from vitrail.rollout.decision import Finding
 from vitrail.rollout.evidence import Evidence, Pairs
 from vitrail.rollout.measuring import crossed, has_everybody, is_compared, is_measured, look_of
 from vitrail.rollout.plan import RolloutSettings
-from vitrail.rollout.sentences import percent, rate_sentence, seconds_text
+from vitrail.rollout.sentences import bytes_text, percent, rate_sentence, seconds_text
 from vitrail.rollout.state import TESTS, RolloutState
 
 Gate = Callable[[RolloutSettings, RolloutState, Evidence], Finding | None]
@@ -34,8 +34,9 @@ def hard_limits(plan: RolloutSettings, state: RolloutState, evidence: Evidence) 
     if health.crashes >= limits.most_crashes:
         times = "once" if health.crashes == 1 else f"{health.crashes} times"
         return Finding("fail", "hard limit", f"the candidate's process ended {times}: {health.why}")
-    if not is_measured(plan, state):
-        return None
+    memory = _memory_finding(plan, evidence)
+    if memory is not None or not is_measured(plan, state):
+        return memory
     if state.unwell_seconds is not None and state.unwell_seconds >= limits.most_unwell_seconds:
         unwell = f"the candidate is not well for {seconds_text(state.unwell_seconds)}: {health.why}"
         return Finding("fail", "hard limit", unwell)
@@ -51,6 +52,17 @@ def hard_limits(plan: RolloutSettings, state: RolloutState, evidence: Evidence) 
         limit = seconds_text(limits.most_p99_seconds)
         return Finding("fail", "hard limit", f"one of 100 answers took longer than {seconds_text(p99)}; limit {limit}")
     return None
+
+
+def _memory_finding(plan: RolloutSettings, evidence: Evidence) -> Finding | None:
+    most, one, other = plan.limits.most_memory_ratio, evidence.candidate, evidence.stable
+    if most is None or (one.state, other.state) != ("ready", "ready") or not (one.memory_bytes and other.memory_bytes):
+        return None
+    ratio = one.memory_bytes / other.memory_bytes
+    if ratio <= most:
+        return None
+    held = f"the candidate's process holds {bytes_text(one.memory_bytes)}, {ratio:.1f} times what the stable model's"
+    return Finding("fail", "hard limit", f"{held} holds ({bytes_text(other.memory_bytes)}); {most:g} times at most")
 
 
 def guardrails(plan: RolloutSettings, state: RolloutState, evidence: Evidence) -> Finding | None:
@@ -128,6 +140,9 @@ def integrity(plan: RolloutSettings, state: RolloutState, evidence: Evidence) ->
     """Whether what was counted can be compared at all; no data is a failed check."""
     if evidence.unreadable is not None:
         return Finding("unmeasured", "figures", f"figures cannot be read: {evidence.unreadable}")
+    foreign = evidence.foreign
+    if foreign is not None and foreign.gate not in state.accepted:
+        return Finding("pause", foreign.gate, foreign.sentence)
     if not is_measured(plan, state) or not evidence.confirmed:
         return None
     if look_of(plan, state, evidence) is None:

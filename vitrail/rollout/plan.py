@@ -121,6 +121,8 @@ class LimitSettings(Settings):
     """Where one of 100 answers of the candidate takes longer; None: no limit."""
     most_crashes: int = Field(default=2, ge=1)
     """So often its process ended since it was loaded for this rollout."""
+    most_memory_ratio: float | None = Field(default=3.0, gt=1)
+    """The candidate's process may take so many times the memory of the stable model's on the same server; None: any."""
     no_data_seconds: Seconds = 300.0
     """No new request of either arm for so long is a failed check."""
     most_unmeasured: int = Field(default=4, ge=1)
@@ -136,6 +138,8 @@ class RolloutSettings(Settings):
 
     stages: tuple[Stage, ...] = Field(default=DEFAULT_STAGES, min_length=1, max_length=20)
     """In order: the first is the canary, the last for everybody. Percentages by name will do: {canary: 5, all: 100}."""
+    needs_signature: bool = False
+    """Whether a version is rolled out only where a named person has signed for it."""
     timing: StageDefaults = StageDefaults()
     """How long stages last."""
     guardrails: GuardrailSettings = GuardrailSettings()

@@ -39,13 +39,17 @@ class RolloutArms:
         return next(arm for arm in self.base.arms if arm.name == self.replaces)
 
 
-def rollout_arms(base: Routes, candidate: str, *, replaces: str | None = None) -> RolloutArms:
+def rollout_arms(
+    base: Routes, candidate: str, *, replaces: str | None = None, number: int | None = None
+) -> RolloutArms:  # fmt: skip
     """The arms of a rollout that begins on these routes.
 
     Args:
         base: the routes that hold.
         candidate: id of the candidate's model.
         replaces: a stable arm with a weight; None: the only one that there is.
+        number: of the rollout, which its arms carry, so that nothing that an older one counted is taken for its own;
+            None: they carry none.
 
     Raises:
         InputError: another candidate is being tried, the candidate serves already, or it is not clear what is replaced.
@@ -67,7 +71,8 @@ def rollout_arms(base: Routes, candidate: str, *, replaces: str | None = None) -
         hint = did_you_mean(replaces, stable) or known_names(stable)
         raise InputError(f"{replaces} is no stable arm with traffic", hint=hint)
     taken = {arm.name for arm in base.arms}
-    names = {name: _free_name(name, taken) for name in ("canary", "control", "shadow")}
+    behind = "" if number is None else f"-{number}"
+    names = {name: _free_name(f"{name}{behind}", taken) for name in ("canary", "control", "shadow")}
     waiting = {arm.name for arm in base.stable_arms if arm.weight == 0}
     previous = _free_name(f"{replaces[:48]}-previous", taken - waiting)
     return RolloutArms(base, replaces, candidate, **names, previous=previous)

@@ -32,6 +32,15 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
+def bytes_text(size: int) -> str:
+    """A size as people read it.
+
+    >>> bytes_text(450_000_000), bytes_text(1_400_000_000)
+    ('450 MB', '1.4 GB')
+    """
+    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
 def counted(name: TestName, look: ArmLook) -> tuple[int, int]:
     """Events and chances of one arm, of what a test is about."""
     events, chances, _ = _COUNTS[name.removeprefix("no more ")]

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -11,21 +11,18 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
-from vitrail.basics.database import DatabaseConflict
-from vitrail.basics.errors import SystemFault, VitrailError
 from vitrail.serving.answering import Answer, Question
 from vitrail.serving.bodies import BodyRoom, PredictBody, capped_body, predict_body
 from vitrail.serving.figures_api import FiguresApi
-from vitrail.serving.keys import Keys, Right
+from vitrail.serving.guarding import guarded
+from vitrail.serving.keys import Keys
 from vitrail.serving.protection import Protection, is_loopback
 from vitrail.serving.refusals import Refusal
 from vitrail.serving.replies import as_json, refusal_body, refused
 from vitrail.serving.routes_api import RoutesApi
 from vitrail.serving.service import Service
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Api:
@@ -102,43 +99,26 @@ class Api:
             watching.cancel()
 
 
-def application(service: Service, keys: Keys, *, pages: list[Route]) -> Starlette:
-    """The application: predicting, figures, routes, and the pages that are handed in."""
+def application(service: Service, keys: Keys, *, pages: list[Route], beside: Sequence[BaseRoute] = ()) -> Starlette:
+    """The application: predicting, figures, routes, and what is handed in: pages, and what guards itself."""
     api, figures, routes = Api(service), FiguresApi(service), RoutesApi(service)
-
-    def guarded(right: Right | None, handler: Handler) -> Handler:
-        async def handle(request: Request) -> Response:
-            try:
-                if right is not None:
-                    keys.refuse_stranger(right, request.headers)
-                return await handler(request)
-            except Refusal as refusal:
-                return refused(refusal)
-            except DatabaseConflict:
-                said = "somebody else was quicker"
-                return refused(Refusal("conflict", said, hint="look at what is there now, and try again"))
-            except SystemFault:  # it names a file or a machine, which is nobody's business here
-                return refused(Refusal("unavailable", "what servers share cannot be reached now", retry_after=5))
-            except VitrailError as error:
-                return refused(Refusal("bad_request", error.message, hint=error.hint))
-
-        return handle
 
     guarded_by_keys = keys.needed_for("predict") and keys.needed_for("administer")
     local = is_loopback(service.settings.host) and not guarded_by_keys
     return Starlette(
         routes=[
-            Route("/v1/predict", guarded("predict", api.predict), methods=["POST"]),
-            Route("/v1/look", guarded("predict", api.look), methods=["POST"]),
-            Route("/v1/feedback", guarded("predict", figures.feedback), methods=["POST"]),
-            Route("/v1/models", guarded("predict", figures.models)),
-            Route("/v1/health", guarded("administer", figures.health)),
-            Route("/v1/metrics/{arm}", guarded("administer", figures.metrics)),
-            Route("/v1/routes", guarded("administer", routes.read_or_change), methods=["GET", "PUT"]),
-            Route("/metrics", guarded("administer", figures.prometheus)),
-            Route("/healthz", guarded(None, figures.alive)),
-            Route("/readyz", guarded(None, figures.ready)),
-            *(Route(page.path, guarded("administer", page.endpoint), methods=["GET"]) for page in pages),
+            Route("/v1/predict", guarded(keys, "predict", api.predict), methods=["POST"]),
+            Route("/v1/look", guarded(keys, "predict", api.look), methods=["POST"]),
+            Route("/v1/feedback", guarded(keys, "predict", figures.feedback), methods=["POST"]),
+            Route("/v1/models", guarded(keys, "predict", figures.models)),
+            Route("/v1/health", guarded(keys, "administer", figures.health)),
+            Route("/v1/metrics/{arm}", guarded(keys, "administer", figures.metrics)),
+            Route("/v1/routes", guarded(keys, "administer", routes.read_or_change), methods=["GET", "PUT"]),
+            Route("/metrics", guarded(keys, "administer", figures.prometheus)),
+            Route("/healthz", guarded(keys, None, figures.alive)),
+            Route("/readyz", guarded(keys, None, figures.ready)),
+            *(Route(page.path, guarded(keys, "administer", page.endpoint), methods=["GET"]) for page in pages),
+            *beside,
         ],
         middleware=[Middleware(Protection, local_names_only=local)],
         exception_handlers={HTTPException: _http_fault, Exception: _unexpected(service)},

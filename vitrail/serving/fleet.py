@@ -1,8 +1,8 @@
 """The models of a server: a new revision of the routes is loaded beside the old one, and takes over when it answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from vitrail.basics.errors import PackageError
@@ -11,11 +11,34 @@ from vitrail.serving.breakers import Breakers
 from vitrail.serving.model_order import Bounds, ModelOrder
 from vitrail.serving.served_model import ServedModel
 from vitrail.serving.settings import ServingSettings
+from vitrail.traffic.route_records import KnownModel
 from vitrail.traffic.routes import Routes
+
+
+@dataclass(frozen=True)
+class LostModel:
+    """A model that could not be loaded for a revision.
+
+    Attributes:
+        name: its id.
+        digest: of the package that was asked for.
+        why: in words, after its name.
+        ends: how often its process ended.
+    """
+
+    name: str
+    digest: str
+    why: str
+    ends: int
 
 
 class Fleet:
     """All model processes, and the routes that are in force.
+
+    Attributes:
+        routes: in force; None: none yet.
+        models: that they use, by id.
+        coming: models that are being loaded for a coming revision.
 
     Args:
         settings: of the server.
@@ -30,6 +53,7 @@ class Fleet:
     ) -> None:  # fmt: skip
         self.routes: Routes | None = None
         self.models: dict[str, ServedModel] = {}
+        self.coming: dict[str, ServedModel] = {}
         self._settings, self._breakers, self._told, self._shifted = settings, breakers, told, shifted
         self._changing = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
@@ -41,44 +65,59 @@ class Fleet:
             self.models[arm.model].state == "ready" for arm in self.routes.stable_arms if arm.weight
         )
 
-    async def adopt(self, routes: Routes, packages: Mapping[str, str]) -> list[str]:
+    async def adopt(self, routes: Routes, packages: Mapping[str, KnownModel]) -> list[LostModel]:
         """Bring a revision into force: load what is new, then route by it, then let go of what it does not use.
 
         At the start there is nothing to keep serving with, so the first revision is in force while it loads. Later a
-        model that cannot be loaded leaves everything as it was.
+        model that cannot be loaded leaves everything as it was. Whoever loses patience cancels this and calls it for
+        another revision: what both need goes on loading.
 
         Args:
-            packages: folder by model id, of all models of the routes.
+            packages: of all models of the routes, by their ids. One whose digest is written is loaded only if that is
+                the one of the package.
 
         Returns:
-            Why it is not in force: for each model that could not be loaded, the reason. Empty: it is.
+            The models that could not be loaded, stopped; none: the revision is in force.
         """
         async with self._changing:
-            digests = await asyncio.to_thread(_digests, {name: packages[name] for name in routes.models})
-            models = {name: self._model(name, packages[name], digests[name]) for name in routes.models}
-            new = [model for name, model in models.items() if self.models.get(name) is not model]
-            for model in new:
-                model.start()
+            digests = await asyncio.to_thread(_digests, [packages[name] for name in routes.models])
+            models = {name: self._model(packages[name], digests[name]) for name in routes.models}
+            new = {name: model for name, model in models.items() if self.models.get(name) is not model}
+            self._await(new)
             if self.routes is None:
                 self._take(routes, models)
-            await asyncio.gather(*(model.until_loaded() for model in new))
+            await asyncio.gather(*(model.until_loaded() for model in new.values()))
             if self.routes is routes:
                 return []
-            failed = [f"{model.name} {model.why}" for model in new if model.state != "ready"]
+            failed = [each for each in new.values() if each.state != "ready"]
             if failed:
-                await asyncio.gather(*(model.stop() for model in new))
-                return failed
+                lost = [LostModel(each.name, each.order.digest, each.fault, each.ends) for each in failed]
+                self._await({})
+                return lost
             self._take(routes, models)
             return []
 
     async def stop(self, *, seconds: float) -> None:
         """End all processes, after what they were asked for is answered, at most so many seconds."""
+        self._await({})
         await asyncio.gather(*(model.stop(seconds=seconds) for model in self.models.values()), *self._retiring)
 
-    def _model(self, name: str, package: str, digest: str) -> ServedModel:
-        there, order = self.models.get(name), model_order(package, digest, self._settings)
-        if there is not None and there.order == order:
-            return there
+    def _await(self, models: Mapping[str, ServedModel]) -> None:
+        """Load these for a coming revision, and let go of what was loaded for another one."""
+        before, self.coming = self.coming, dict(models)
+        for model in before.values():
+            if self.coming.get(model.name) is not model:
+                self._later(model.stop())
+        for model in self.coming.values():
+            if before.get(model.name) is not model:
+                model.start()
+
+    def _model(self, package: KnownModel, digest: str) -> ServedModel:
+        """That which is there or on its way already, or a new one."""
+        name, order = package.model, model_order(str(package.folder), digest, self._settings)
+        for there in (self.models.get(name), self.coming.get(name)):
+            if there is not None and there.order == order:
+                return there
         return ServedModel(
             name, order, model_bounds(self._settings), told=self._told, shifted=self._shifted,
             others_serve=lambda: self.is_ready,
@@ -87,7 +126,7 @@ class Fleet:
     def _take(self, routes: Routes, models: dict[str, ServedModel]) -> None:
         """From here on requests go by the new routes; those under way end with the model that they asked."""
         old = [model for name, model in self.models.items() if models.get(name) is not model]
-        self.routes, self.models = routes, models
+        self.routes, self.models, self.coming = routes, models, {}
         answering = routes.fallback or [arm.model for arm in routes.stable_arms]
         self._breakers.follow(models, answering=answering, fresh=[model.name for model in old])
         for model in old:
@@ -99,14 +138,16 @@ class Fleet:
         task.add_done_callback(self._retiring.discard)
 
 
-def _digests(packages: Mapping[str, str]) -> dict[str, str]:
-    """By model; of a package that cannot be read one that matches nothing: its process says why, the others answer."""
-    found = {}
-    for name, folder in packages.items():
-        try:
-            found[name] = package_digest(Path(folder))
-        except PackageError:
-            found[name] = "unreadable"
+def _digests(packages: Sequence[KnownModel]) -> dict[str, str]:
+    """By model: as written, else as found; of a package that cannot be read one that matches nothing: its process says
+    why, the others answer."""
+    found = {each.model: each.digest for each in packages}
+    for each in packages:
+        if not each.digest:
+            try:
+                found[each.model] = package_digest(each.folder)
+            except PackageError:
+                found[each.model] = "unreadable"
     return found
 
 

@@ -174,8 +174,12 @@ def _loaded(order: ModelOrder) -> Predictor:
     Raises:
         PackageError: it is damaged, or another one than was asked for lies there by now.
     """
-    if order.digest and package_digest(Path(order.package)) != order.digest:
-        raise PackageError("the package has changed since it was asked for", hint="ask for it again")
+    if order.digest and (found := package_digest(Path(order.package))) != order.digest:
+        raise PackageError(
+            f"the package is not the one that was asked for or rolled out: its digest begins with {found[:12]}, that "
+            f"one's with {order.digest[:12]}",
+            hint="put the right one back, or register and roll out this one",
+        )
     if order.threads:
         torch.set_num_threads(order.threads)
     return load(order.package, device=order.device, runtime=order.runtime).prepare()

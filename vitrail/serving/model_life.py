@@ -55,13 +55,18 @@ class ModelLife:
         state, why: how it is, in a word and in words.
         facts: what the process said of its model when it was last ready; empty: it never was.
         restarts: processes but the first.
+        ends: how often its process ended though nobody wanted it to, or could not be begun.
+        fault: why the last process that ended so did; empty: none has.
+        is_down: whether the last process that ended had never been ready, and none has been since.
     """
 
     def __init__(self, name: str, order: ModelOrder, bounds: Bounds, listener: Listener) -> None:
         self.state: State = "loading"
         self.why = "is being loaded"
         self.facts: dict[str, Any] = {}
-        self.restarts = 0
+        self.restarts = self.ends = 0
+        self.fault = ""
+        self.is_down = False
         self._name, self._order, self._bounds, self._listener = name, order, bounds, listener
         self._writer: asyncio.StreamWriter | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -69,6 +74,11 @@ class ModelLife:
         self._judged = asyncio.Event()
         self._unsaid: list[bytes] = []
         self._retired = False
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process; None: there is none now."""
+        return None if self._process is None else self._process.pid
 
     def start(self) -> None:
         """Begin to load; see `until_loaded`."""
@@ -120,6 +130,8 @@ class ModelLife:
                 await self._clear_away()
             if self._retired:
                 return
+            self.ends += 1
+            self.fault, self.is_down = why, self.state != "ready"
             if time.monotonic() - began > STEADY_SECONDS:
                 wait = self._bounds.restart_seconds
             self._change("failed", f"{why}; it is started again in {wait:.1f} s")
@@ -141,6 +153,7 @@ class ModelLife:
         if ready.said["kind"] != "ready":
             return f"could not be loaded: {ready.said.get('reason', 'no reason was given')}"
         self.facts = ready.said
+        self.is_down = False
         if not self._retired:
             self._change("ready", "answers")
         self._judged.set()

@@ -54,7 +54,7 @@ class RoutesApi:
         return as_json({"routes": written.as_json()}, status=202)
 
     def _packages(self, routes: Routes, given: Any) -> dict[str, str]:
-        """Of every model; those that are served already need not be told again."""
+        """Of models that are new, or to be loaded as they are now; what is served already need not be named."""
         if not isinstance(given, dict) or not all(isinstance(folder, str) for folder in given.values()):
             raise Refusal("bad_request", "packages are no object of folders", hint=_HINT)
         there = {name: model.order.package for name, model in self._service.fleet.models.items()}
@@ -62,4 +62,4 @@ class RoutesApi:
         missing = [name for name in routes.models if name not in whole]
         if missing:
             raise Refusal("bad_request", f"the package of model {missing[0]} is not told", hint=_HINT)
-        return {name: whole[name] for name in routes.models}
+        return {name: folder for name, folder in given.items() if name in routes.models}

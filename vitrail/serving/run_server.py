@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import uvloop
@@ -12,20 +12,29 @@ from vitrail.basics.errors import InputError
 from vitrail.pages.numbers import percent
 from vitrail.serving.api_pages import api_pages
 from vitrail.serving.app import application
-from vitrail.serving.console.pages import Console
+from vitrail.serving.beside import Beside, standing_beside
+from vitrail.serving.console.pages import PANELS, Console
 from vitrail.serving.keys import Keys
 from vitrail.serving.protection import is_loopback
 from vitrail.serving.served_models import ServedModels
 from vitrail.serving.server import listening_socket, serve_until_ended
 from vitrail.serving.service import Service
 from vitrail.serving.settings import ServingSettings
-from vitrail.serving.shared_state import SharedState, opened_state
+from vitrail.serving.shared_state import opened_state
 
 
 def run_server(
-    models: ServedModels, settings: ServingSettings, *, environment: Mapping[str, str], tell: Callable[[str], None]
-) -> None:
+    models: ServedModels, settings: ServingSettings, *, environment: Mapping[str, str], tell: Callable[[str], None],
+    beside: Sequence[Beside] = (),
+) -> None:  # fmt: skip
     """Serve until Ctrl-C or SIGTERM.
+
+    Args:
+        models: what is asked for.
+        settings: of the server.
+        environment: keys may stand there.
+        tell: receives what an operator wants to read, a line at a time.
+        beside: what else its console shows, its addresses answer and it begins and ends.
 
     Raises:
         InputError: the address is taken, or can be reached from other machines and there is no key.
@@ -40,18 +49,21 @@ def run_server(
         for line in announced(models, settings):
             tell(line)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(models, settings, keys, state, listening, address=address, tell=tell))
+            packages = {each.model: str(each.folder.resolve()) for each in models.packages}
+            service = Service(models.routes(), packages, settings, state, tell=tell)
+            with standing_beside(beside):
+                runner.run(_serve(service, keys, listening, beside, address=address, tell=tell))
     finally:
         listening.close()
 
 
 async def _serve(
-    models: ServedModels, settings: ServingSettings, keys: Keys, state: SharedState, listening: socket.socket, *,
+    service: Service, keys: Keys, listening: socket.socket, beside: Sequence[Beside], *,
     address: str, tell: Callable[[str], None],
 ) -> None:  # fmt: skip
-    packages = {each.model: str(each.folder.resolve()) for each in models.packages}
-    service = Service(models.routes(), packages, settings, state, tell=tell)
-    app = application(service, keys, pages=[*Console(service).routes(), *api_pages(keys)])
+    console = Console(service, [*(panel for each in beside for panel in each.panels), *PANELS])
+    addresses = [address for each in beside for address in each.routes(keys)]
+    app = application(service, keys, pages=[*console.routes(), *api_pages(keys)], beside=addresses)
     greeting = asyncio.create_task(_greet(service, address, tell))
     try:
         await serve_until_ended(service, app, listening, told=tell)

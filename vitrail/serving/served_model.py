@@ -87,6 +87,26 @@ class ServedModel:
         return self._life.restarts
 
     @property
+    def ends(self) -> int:
+        """How often its process ended though nobody wanted it to."""
+        return self._life.ends
+
+    @property
+    def fault(self) -> str:
+        """Why its process ended the last time that it did so of itself; empty: it never has."""
+        return self._life.fault
+
+    @property
+    def is_down(self) -> bool:
+        """Whether its last process could not be loaded, and none could since."""
+        return self._life.is_down
+
+    @property
+    def pid(self) -> int | None:
+        """Number of its process; None: there is none now."""
+        return self._life.pid
+
+    @property
     def has_answered(self) -> bool:
         """Whether it was ever ready: one that never was has let nobody down."""
         return bool(self.facts)

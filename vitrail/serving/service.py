@@ -17,13 +17,17 @@ from vitrail.serving.model_faults import ModelFault, Overloaded, TooLate, Unusab
 from vitrail.serving.probing import answered_lately, probe_for_ever
 from vitrail.serving.reasons import reason_of
 from vitrail.serving.refusals import Refusal
+from vitrail.serving.reporting import REPORT_EVERY_SECONDS, RefusedRoutes, server_standing
 from vitrail.serving.served_model import ServedModel
 from vitrail.serving.settings import ServingSettings
-from vitrail.serving.shared_state import SharedState
+from vitrail.serving.shared_state import Known, SharedState
 from vitrail.traffic.routes import Arm, Routes
 
 FACTS = ("version", "classes", "size", "device", "runtime", "why_runtime", "knows_its_images", "why_no_reference")
 """Of what a model process says about its model, what clients are told."""
+
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 10.0, 300.0
+"""A revision that cannot be brought into force is tried again after so long, each time after twice as long."""
 
 
 class Service:
@@ -51,6 +55,7 @@ class Service:
         self.answering = Answering(self.fleet, self.breakers, self.errors, self.counting)
         self.draining = False
         self.problem: str | None = None
+        self.refused: RefusedRoutes | None = None
         self._asked, self._packages = asked, packages
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -61,6 +66,7 @@ class Service:
         self._tasks = [
             asyncio.create_task(probe_for_ever(self.fleet, self.breakers, seconds=every), name="probing"),
             asyncio.create_task(self._follow(routes, packages), name="routes"),
+            asyncio.create_task(self._report_for_ever(), name="reports"),
         ]
 
     async def stop(self, *, seconds: float) -> None:
@@ -69,6 +75,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.fleet.stop(seconds=seconds)
+        await self.state.report(server_standing(self.fleet, self.breakers, self.refused), ended=True)
         await self.state.end()
 
     @property
@@ -139,22 +146,53 @@ class Service:
             "problem": self.problem, "kept": self.state.standing(), "breakers": self.breakers.as_json(),
         }  # fmt: skip
 
-    async def _follow(self, routes: Routes, packages: Mapping[str, str]) -> None:
+    async def _report_for_ever(self) -> None:
+        while True:
+            with contextlib.suppress(Exception):  # whatever it is, the next report may be heard
+                await self.state.report(server_standing(self.fleet, self.breakers, self.refused))
+            await asyncio.sleep(REPORT_EVERY_SECONDS)
+
+    async def _follow(self, routes: Routes, packages: Known) -> None:
         """Bring into force what is in the shared state, now and whenever there is a new revision."""
         while True:
+            newer = asyncio.create_task(self.state.next_routes(after=routes.revision))
             try:
-                problems = await self.fleet.adopt(routes, packages)
-            except Exception as error:  # noqa: BLE001 - whatever it is, later revisions are followed
-                problems = [reason_of(error)]
-            self.problem = None
-            if problems:
-                self.problem = f"revision {routes.revision} is not in force here: {'; '.join(problems)}"
-                self.errors.add("(routes)", "not loaded", self.problem)
-                self._tell(f"routes   {self.problem}")
-            else:
-                with contextlib.suppress(Exception):  # the state says so itself
-                    await self.state.confirm(routes.revision)
-            routes, packages = await self.state.next_routes(after=routes.revision)
+                await self._bring_into_force(routes, packages, unless=newer)
+                routes, packages = await newer
+            finally:
+                newer.cancel()
+
+    async def _bring_into_force(self, routes: Routes, packages: Known, *, unless: asyncio.Task[Any]) -> None:
+        """Until it is, or there is a newer one: what keeps it from that, such as a full disk, may go."""
+        wait = FIRST_RETRY_SECONDS
+        while not unless.done():
+            trying = asyncio.create_task(self._try(routes, packages))
+            try:
+                await asyncio.wait({trying, unless}, return_when=asyncio.FIRST_COMPLETED)
+                if trying.done() and trying.result():
+                    return
+            finally:
+                trying.cancel()
+                await asyncio.gather(trying, return_exceptions=True)
+            await asyncio.wait({unless}, timeout=wait)
+            wait = min(2 * wait, LONGEST_RETRY_SECONDS)
+
+    async def _try(self, routes: Routes, packages: Known) -> bool:
+        """Whether these routes are in force from now on."""
+        try:
+            lost = tuple(await self.fleet.adopt(routes, packages))
+            why = "; ".join(f"{model.name} {model.why}" for model in lost)
+        except Exception as error:  # noqa: BLE001 - whatever it is, later revisions are followed
+            lost, why = (), reason_of(error)
+        before, self.refused = self.refused, RefusedRoutes(routes.revision, why, lost) if why else None
+        self.problem = f"revision {routes.revision} is not in force here: {why}" if why else None
+        if self.refused is None:
+            with contextlib.suppress(Exception):  # the state says so itself
+                await self.state.confirm(routes.revision)
+        elif before is None or (before.revision, before.why) != (routes.revision, why):
+            self.errors.add("(routes)", "not loaded", str(self.problem))
+            self._tell(f"routes   {self.problem}")
+        return self.refused is None
 
     def _told(self, model: str, why: str) -> None:
         self._tell(f"model    {model} {why}")

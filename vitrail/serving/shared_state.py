@@ -2,27 +2,30 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vitrail.basics.clock import Clock, SystemClock
 from vitrail.basics.database import Database, opened_database
-from vitrail.basics.errors import VitrailError
+from vitrail.basics.errors import InputError, VitrailError
 from vitrail.models.seal import package_digest
 from vitrail.monitoring.keeper import FiguresKeeper
 from vitrail.monitoring.live_figures import LiveFigures
+from vitrail.monitoring.server_reports import ServerReport, ServerReports
 from vitrail.monitoring.truth import Truths
 from vitrail.monitoring.truth_figures import TruthSettings
 from vitrail.serving.feedback import ToldTruth
 from vitrail.serving.refusals import Refusal
+from vitrail.serving.reporting import ServerStanding
 from vitrail.serving.settings import ServingSettings
 from vitrail.traffic.route_changes import started_routes
 from vitrail.traffic.route_records import KnownModel
 from vitrail.traffic.routes import Routes
 from vitrail.traffic.routes_store import RoutesStore
 
-LOOK_EVERY_SECONDS = 1.0
+LOOK_EVERY_SECONDS = 0.4
 """How often a server looks for a new revision."""
 
 NOT_KEPT = "none"
@@ -30,6 +33,8 @@ NOT_KEPT = "none"
 
 Packages = Mapping[str, str]
 """Folder by model."""
+Known = Mapping[str, KnownModel]
+"""Every model of some routes, by its id."""
 
 
 class SharedState:
@@ -37,19 +42,19 @@ class SharedState:
 
     def __init__(self, clock: Clock, settings: TruthSettings) -> None:
         self._truths = Truths(clock, settings)
-        self._routes: tuple[Routes, Packages] | None = None
+        self._routes: tuple[Routes, Known] | None = None
         self._changed = asyncio.Event()
 
-    async def begin(self, asked: Routes, packages: Packages, live: LiveFigures) -> tuple[Routes, Packages]:
-        """The routes to begin with; from now on figures are kept.
+    async def begin(self, asked: Routes, packages: Packages, live: LiveFigures) -> tuple[Routes, Known]:
+        """The routes to begin with, and where their models are; from now on figures are kept.
 
         Raises:
             SystemFault: the database cannot be reached.
         """
-        self._routes = (asked, packages)
+        self._routes = (asked, _unhashed(packages))
         return self._routes
 
-    async def next_routes(self, *, after: int) -> tuple[Routes, Packages]:
+    async def next_routes(self, *, after: int) -> tuple[Routes, Known]:
         """Wait for a revision that is newer."""
         while self._routes is None or self._routes[0].revision <= after:
             self._changed.clear()
@@ -63,11 +68,20 @@ class SharedState:
     async def write_routes(self, routes: Routes, packages: Packages) -> None:
         """Write the next revision.
 
+        Args:
+            routes: their number is the one after the last.
+            packages: of models that are new, or are to be loaded as they are now.
+
         Raises:
             DatabaseConflict: somebody else was quicker.
+            InputError: a model is not known.
             SystemFault: the database cannot be reached.
         """
-        self._routes = (routes, packages)
+        known = {**(self._routes[1] if self._routes else {}), **_unhashed(packages)}
+        missing = [name for name in routes.models if name not in known]
+        if missing:
+            raise InputError(f"the package of model {missing[0]} is not known", hint="tell its folder in `packages`")
+        self._routes = (routes, known)
         self._changed.set()
 
     async def confirm(self, revision: int) -> None:
@@ -76,6 +90,9 @@ class SharedState:
     async def confirmations(self) -> dict[str, int]:
         """By which revision each server serves."""
         return {}
+
+    async def report(self, standing: ServerStanding, *, ended: bool = False) -> None:
+        """Tell those who share this state how this server is; where they cannot be reached, the next time."""
 
     def answered(self, request_id: str, arm: str, answer: str, attributes: Mapping[str, str]) -> None:
         """An arm answered; its truth may be told later."""
@@ -118,10 +135,12 @@ class KeptState(SharedState):
         super().__init__(clock, settings.truths)
         self._database, self._server, self._keeping = database, server, settings.keeping
         self._store = RoutesStore(database, clock.wall)
+        self._reports = ServerReports(database)
+        self._source, self._beat = f"{server}/{uuid.uuid4().hex[:12]}", 0
         self._keeper: FiguresKeeper | None = None
         self._routes_fault: str | None = None
 
-    async def begin(self, asked: Routes, packages: Packages, live: LiveFigures) -> tuple[Routes, Packages]:
+    async def begin(self, asked: Routes, packages: Packages, live: LiveFigures) -> tuple[Routes, Known]:
         """See `SharedState`; takes up the revision in force, unless something else is asked for than last time."""
         routes = await asyncio.to_thread(started_routes, self._store, asked, _known(packages))
         self._keeper = FiguresKeeper(
@@ -130,7 +149,7 @@ class KeptState(SharedState):
         self._keeper.start()
         return routes, await self._packages_of(routes)
 
-    async def next_routes(self, *, after: int) -> tuple[Routes, Packages]:
+    async def next_routes(self, *, after: int) -> tuple[Routes, Known]:
         """See `SharedState`. While the database is away the revision in force stays."""
         while True:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
@@ -164,6 +183,15 @@ class KeptState(SharedState):
         told = await asyncio.to_thread(self._store.confirmations)
         return {each.server: each.revision for each in told}
 
+    async def report(self, standing: ServerStanding, *, ended: bool = False) -> None:
+        """See `SharedState`."""
+        self._beat += 1
+        report = ServerReport(self._server, self._source, self._beat, **vars(standing), ended=ended)
+        try:
+            await asyncio.to_thread(self._reports.write, report)
+        except VitrailError:
+            self._reports = ServerReports(self._database)  # a file that was removed is made anew
+
     def standing(self) -> dict[str, Any]:
         """See `SharedState`."""
         told = {} if self._keeper is None else self._keeper.state.as_json()
@@ -174,9 +202,9 @@ class KeptState(SharedState):
         if self._keeper is not None:
             await asyncio.to_thread(self._keeper.stop)
 
-    async def _packages_of(self, routes: Routes) -> Packages:
+    async def _packages_of(self, routes: Routes) -> Known:
         known = await asyncio.to_thread(self._store.models)
-        return {name: str(known[name].folder) for name in routes.models}
+        return {name: known[name] for name in routes.models}
 
 
 def opened_state(settings: ServingSettings, *, server: str) -> SharedState:
@@ -192,6 +220,11 @@ def opened_state(settings: ServingSettings, *, server: str) -> SharedState:
     if "://" not in place:
         Path(place).expanduser().parent.mkdir(parents=True, exist_ok=True)
     return KeptState(opened_database(place), server=server, clock=clock, settings=settings)
+
+
+def _unhashed(packages: Packages) -> Known:
+    """Of packages that nobody wrote a digest of: whatever lies there is loaded."""
+    return {name: KnownModel(name, Path(folder), "") for name, folder in packages.items()}
 
 
 def _known(packages: Packages) -> list[KnownModel]:

@@ -44,4 +44,4 @@ def serve(
     given = [packages] if isinstance(packages, str | Path) else list(packages)
     file = None if config is None else Path(config)
     asked = asked_server([str(each) for each in given], file, settings, found=package_or_version)
-    run_server(asked.models, asked.settings, environment=os.environ, tell=tell)
+    run_server(asked.models, asked.settings, environment=os.environ, tell=tell, beside=())

@@ -7,7 +7,6 @@ stopped and starved in `tests/journeys/test_serving_faults.py`.
 import asyncio
 import gc
 import os
-import stat
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -22,31 +21,6 @@ from vitrail.serving.model_order import Bounds, ModelOrder
 from vitrail.serving.served_model import ServedModel
 
 QUICK = Bounds(hang_seconds=0.4, load_seconds=5.0, restart_seconds=0.01, longest_restart_seconds=0.02)
-BEGIN = """
-import json, socket, struct, sys, time
-line = socket.socket(fileno=int(sys.argv[-2]))
-file = line.makefile("rb")
-def hear():
-    head = file.read(12)
-    text, content = struct.unpack("!IQ", head) if len(head) == 12 else sys.exit()
-    return json.loads(file.read(text)), file.read(content)
-def say(told, content=b""):
-    text = json.dumps(told).encode()
-    line.sendall(struct.pack("!IQ", len(text), len(content)) + text + content)
-hear()
-"""
-
-
-@pytest.fixture
-def stands_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    def use(script: str) -> None:
-        file = tmp_path / "stand-in"
-        file.write_text(f"#!{real} -IS\n{BEGIN}{script}")
-        file.chmod(file.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setattr(sys, "executable", str(file))
-
-    real = os.path.realpath(sys.executable)
-    return use
 
 
 def lived(work: Callable[[ServedModel, list[str]], Coroutine[Any, Any, None]]) -> None:
@@ -73,9 +47,8 @@ def lived(work: Callable[[ServedModel, list[str]], Coroutine[Any, Any, None]]) -
         before = open_files(), children_of(os.getpid())
         runner.run(live())
         gc.collect()  # what other tests have left is no matter of this one
-        assert open_files() <= before[0] and set(children_of(os.getpid())) <= set(
-            before[1]
-        )  # others' may end meanwhile
+        assert open_files() <= before[0]
+        assert set(children_of(os.getpid())) <= set(before[1])  # others' may end meanwhile
 
 
 def open_files() -> int:
