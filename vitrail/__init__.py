@@ -23,6 +23,14 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
     from vitrail.workflows.fit.call import fit, plan
     from vitrail.workflows.look import look
     from vitrail.workflows.nodes import nodes
+    from vitrail.workflows.operate.deciding import (
+        approve_proposal,
+        decline_proposal,
+        operate_status,
+        resume_proposal,
+        sign_proposal,
+    )
+    from vitrail.workflows.operate.run import operate
     from vitrail.workflows.pretrain.formula import pretrain_formula
     from vitrail.workflows.register import register
     from vitrail.workflows.serve import serve
@@ -31,18 +39,21 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
 
 __version__ = "0.1.0"
 __all__ = [
-    "admit", "attention_map", "check", "compare", "create_feature_extractor", "decide", "evaluate", "fit", "load",
-    "look", "nobody", "nodes", "open_features", "package_of_version", "plan", "pretrain_formula", "register",
-    "retire", "serve", "set_alias", "sign", "table", "versions", "watch", "with_reference", "write_features",
+    "admit", "approve_proposal", "attention_map", "check", "compare", "create_feature_extractor", "decide",
+    "decline_proposal", "evaluate", "fit", "load", "look", "nobody", "nodes", "open_features", "operate",
+    "operate_status", "package_of_version", "plan", "pretrain_formula", "register", "resume_proposal", "retire",
+    "serve", "set_alias", "sign", "sign_proposal", "table", "versions", "watch", "with_reference", "write_features",
 ]  # fmt: skip
 
 _MODULES = {
     "admit": "vitrail.workflows.admit",
+    "approve_proposal": "vitrail.workflows.operate.deciding",
     "attention_map": "vitrail.features.attention.map",
     "check": "vitrail.workflows.check",
     "compare": "vitrail.workflows.compare",
     "create_feature_extractor": "vitrail.features.extractor",
     "decide": "vitrail.workflows.decide",
+    "decline_proposal": "vitrail.workflows.operate.deciding",
     "evaluate": "vitrail.workflows.evaluate",
     "fit": "vitrail.workflows.fit.call",
     "load": "vitrail.prediction.predictor",
@@ -50,14 +61,18 @@ _MODULES = {
     "nobody": "vitrail.basics.events",
     "nodes": "vitrail.workflows.nodes",
     "open_features": "vitrail.features.store.reader",
+    "operate": "vitrail.workflows.operate.run",
+    "operate_status": "vitrail.workflows.operate.deciding",
     "package_of_version": "vitrail.rollout.versioned_package",
     "plan": "vitrail.workflows.fit.call",
     "pretrain_formula": "vitrail.workflows.pretrain.formula",
     "register": "vitrail.workflows.register",
+    "resume_proposal": "vitrail.workflows.operate.deciding",
     "retire": "vitrail.workflows.versions",
     "serve": "vitrail.workflows.serve",
     "set_alias": "vitrail.workflows.versions",
     "sign": "vitrail.workflows.versions",
+    "sign_proposal": "vitrail.workflows.operate.deciding",
     "table": "vitrail.data.named_columns",
     "versions": "vitrail.workflows.versions",
     "watch": "vitrail.workflows.watch",

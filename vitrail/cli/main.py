@@ -25,6 +25,7 @@ from vitrail.cli import (
     look,
     mlflow_registry,
     nodes,
+    operate,
     predict,
     pretrain,
     serve,
@@ -59,7 +60,7 @@ app = typer.Typer(
 )
 for family in (
     check, fit, predict, features, nodes, look, demo, evaluate, compare, decide, study, pretrain,
-    versions, mlflow_registry, serve, watch, admit,
+    versions, mlflow_registry, serve, watch, admit, operate,
 ):  # fmt: skip
     family.register(app)
 

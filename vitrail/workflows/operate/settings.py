@@ -44,4 +44,6 @@ def fit_settings(policy: OperatePolicy, proposal: Proposal) -> dict[str, Any]:
 def held_out_of(policy: OperatePolicy) -> Any:
     """The images of admission."""
     material = policy.material
-    return NamedColumns(material.held_out, material.held_out_columns) if material.held_out_columns else material.held_out
+    return (
+        NamedColumns(material.held_out, material.held_out_columns) if material.held_out_columns else material.held_out
+    )

@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 from vitrail.basics.errors import InputError
 from vitrail.basics.files import sha256_of
 from vitrail.basics.run_standing import standing_of
-from vitrail.models.package import read_package
-from vitrail.models.run_package import package_of
 from vitrail.monitoring.told_requests import told_requests
 from vitrail.rollout.operating.before_after import told_before_after
 from vitrail.rollout.operating.material import write_material
