@@ -92,9 +92,17 @@ def with_feedback(rows: pa.Table, images: Sequence[FeedbackImage]) -> pa.Table:
     columns: dict[str, pa.Array] = {}
     for name in [*names, *(each for each in told if each not in names)]:
         own = rows[name].combine_chunks() if name in names else pa.nulls(rows.num_rows, pa.string())
-        columns[name] = pa.concat_arrays([own, _more(name, images).cast(own.type)])
+        columns[name] = pa.concat_arrays(_of_one_kind(own, _more(name, images)))
     said = [None] * rows.num_rows + ["yes"] * len(images)
     return pa.table({**columns, **({FEEDBACK_COLUMN: pa.array(said, pa.string())} if images else {})})
+
+
+def _of_one_kind(own: pa.Array, more: pa.Array) -> list[pa.Array]:
+    """Numbers stay numbers where all that was told are some; else both become words."""
+    try:
+        return [own, more.cast(own.type)]
+    except pa.ArrowInvalid:
+        return [own.cast(pa.string()), more.cast(pa.string())]
 
 
 def _more(name: str, images: Sequence[FeedbackImage]) -> pa.Array:
@@ -109,8 +117,7 @@ def _more(name: str, images: Sequence[FeedbackImage]) -> pa.Array:
             return pa.array([0] * len(images), pa.int32())
         case "group":
             return pa.nulls(len(images), pa.string())
-    said = pa.array([dict(each.attributes).get(name) for each in images], pa.string())
-    return said
+    return pa.array([dict(each.attributes).get(name) for each in images], pa.string())
 
 
 def _refuse_without(attribute: str | None, rows: pa.Table, data: str) -> None:
