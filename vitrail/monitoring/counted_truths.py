@@ -47,10 +47,10 @@ def counted_truths(
     names = ("arm", "at", "truth_at", "attributes", "answer", "truth")
     table = sql.table("figures_answers", *(sql.column(name) for name in names))
     # Rounding down in a way that every database has: `floor` is no function of a SQLite built without mathematics.
-    window = sql.func.round((table.c.truth_at - since) / window_seconds - 0.5)
-    alike = (window, table.c.attributes, table.c.answer, table.c.truth)
+    window = sql.func.round((table.c.truth_at - since) / window_seconds - 0.5).label("window_number")
     wanted = sql.and_(table.c.arm.in_(list(arms)), table.c.at >= since, table.c.truth.is_not(None))
-    counted = sql.select(*alike, sql.func.count()).where(wanted).group_by(*alike)
+    told = sql.select(window, table.c.attributes, table.c.answer, table.c.truth).where(wanted).subquery()
+    counted = sql.select(*told.c, sql.func.count()).group_by(*told.c)
     with database.reading() as connection:
         rows = connection.execute(counted).all()
     found = [CountedTruths(max(0, int(at)), attributes_of(text), *rest) for at, text, *rest in rows]

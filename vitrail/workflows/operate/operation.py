@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from vitrail.basics.database import Database, opened_database
 from vitrail.basics.events import Emit, nobody
@@ -33,6 +33,7 @@ class RolloutStanding:
     sentence: str = ""
 
 
+@runtime_checkable
 class Rollouts(Protocol):
     """What the loop asks of rollouts."""
 
