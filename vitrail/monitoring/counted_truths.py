@@ -46,8 +46,10 @@ def counted_truths(
 
     names = ("arm", "at", "truth_at", "attributes", "answer", "truth")
     table = sql.table("figures_answers", *(sql.column(name) for name in names))
-    # Rounding down in a way that every database has: `floor` is no function of a SQLite built without mathematics.
-    window = sql.func.round((table.c.truth_at - since) / window_seconds - 0.5).label("window_number")
+    place = (table.c.truth_at - since) / window_seconds
+    # SQLite may be built without `floor`, and cuts off where PostgreSQL rounds.
+    down = sql.func.floor(place) if database.kind == "postgresql" else sql.cast(place, sql.Integer)
+    window = down.label("window_number")
     wanted = sql.and_(table.c.arm.in_(list(arms)), table.c.at >= since, table.c.truth.is_not(None))
     told = sql.select(window, table.c.attributes, table.c.answer, table.c.truth).where(wanted).subquery()
     counted = sql.select(*told.c, sql.func.count()).group_by(*told.c)

@@ -56,7 +56,8 @@ class NoRollouts:
 
 @contextlib.contextmanager
 def opened(policy, serving):
-    with opened_operation(policy, rollouts=lambda *_: NoRollouts(), clock=serving.clock, emit=vitrail.nobody) as operation:
+    others = {"rollouts": lambda *_: NoRollouts(), "clock": serving.clock, "emit": vitrail.nobody}
+    with opened_operation(policy, **others) as operation:
         yield operation
 
 
