@@ -33,24 +33,45 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
     from vitrail.workflows.operate.run import operate
     from vitrail.workflows.pretrain.formula import pretrain_formula
     from vitrail.workflows.register import register
+    from vitrail.workflows.rollout import (
+        abort_rollout,
+        conduct_rollout,
+        pause_rollout,
+        plan_rollout,
+        promote_rollout,
+        replay_rollout,
+        resume_rollout,
+        rollout_status,
+        start_rollout,
+    )
     from vitrail.workflows.serve import serve
     from vitrail.workflows.versions import retire, set_alias, sign, versions
     from vitrail.workflows.watch import watch, with_reference
 
 __version__ = "0.1.0"
 __all__ = [
+<<<<<<< HEAD
     "admit", "approve_proposal", "attention_map", "check", "compare", "create_feature_extractor", "decide",
     "decline_proposal", "evaluate", "fit", "load", "look", "nobody", "nodes", "open_features", "operate",
     "operate_status", "package_of_version", "plan", "pretrain_formula", "register", "resume_proposal", "retire",
     "serve", "set_alias", "sign", "sign_proposal", "table", "versions", "watch", "with_reference", "write_features",
+=======
+    "abort_rollout", "admit", "attention_map", "check", "compare", "conduct_rollout", "create_feature_extractor",
+    "decide", "evaluate", "fit", "load", "look", "nobody", "nodes", "open_features", "package_of_version",
+    "pause_rollout", "plan", "plan_rollout", "pretrain_formula", "promote_rollout", "register", "replay_rollout",
+    "resume_rollout", "retire", "rollout_status", "serve", "set_alias", "sign", "start_rollout", "table", "versions",
+    "watch", "with_reference", "write_features",
+>>>>>>> r18A
 ]  # fmt: skip
 
 _MODULES = {
+    "abort_rollout": "vitrail.workflows.rollout",
     "admit": "vitrail.workflows.admit",
     "approve_proposal": "vitrail.workflows.operate.deciding",
     "attention_map": "vitrail.features.attention.map",
     "check": "vitrail.workflows.check",
     "compare": "vitrail.workflows.compare",
+    "conduct_rollout": "vitrail.workflows.rollout",
     "create_feature_extractor": "vitrail.features.extractor",
     "decide": "vitrail.workflows.decide",
     "decline_proposal": "vitrail.workflows.operate.deciding",
@@ -64,15 +85,28 @@ _MODULES = {
     "operate": "vitrail.workflows.operate.run",
     "operate_status": "vitrail.workflows.operate.deciding",
     "package_of_version": "vitrail.rollout.versioned_package",
+    "pause_rollout": "vitrail.workflows.rollout",
     "plan": "vitrail.workflows.fit.call",
+    "plan_rollout": "vitrail.workflows.rollout",
     "pretrain_formula": "vitrail.workflows.pretrain.formula",
+    "promote_rollout": "vitrail.workflows.rollout",
     "register": "vitrail.workflows.register",
+<<<<<<< HEAD
     "resume_proposal": "vitrail.workflows.operate.deciding",
+=======
+    "replay_rollout": "vitrail.workflows.rollout",
+    "resume_rollout": "vitrail.workflows.rollout",
+>>>>>>> r18A
     "retire": "vitrail.workflows.versions",
+    "rollout_status": "vitrail.workflows.rollout",
     "serve": "vitrail.workflows.serve",
     "set_alias": "vitrail.workflows.versions",
     "sign": "vitrail.workflows.versions",
+<<<<<<< HEAD
     "sign_proposal": "vitrail.workflows.operate.deciding",
+=======
+    "start_rollout": "vitrail.workflows.rollout",
+>>>>>>> r18A
     "table": "vitrail.data.named_columns",
     "versions": "vitrail.workflows.versions",
     "watch": "vitrail.workflows.watch",

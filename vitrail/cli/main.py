@@ -28,6 +28,7 @@ from vitrail.cli import (
     operate,
     predict,
     pretrain,
+    rollout,
     serve,
     study,
     versions,
@@ -60,7 +61,7 @@ app = typer.Typer(
 )
 for family in (
     check, fit, predict, features, nodes, look, demo, evaluate, compare, decide, study, pretrain,
-    versions, mlflow_registry, serve, watch, admit, operate,
+    versions, mlflow_registry, serve, watch, admit, rollout, operate,
 ):  # fmt: skip
     family.register(app)
 

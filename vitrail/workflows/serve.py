@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.basics.errors import missing_extra
+from vitrail.rollout.live.watcher import rollouts_beside
 from vitrail.rollout.versioned_package import package_or_version
 
 
@@ -44,4 +45,6 @@ def serve(
     given = [packages] if isinstance(packages, str | Path) else list(packages)
     file = None if config is None else Path(config)
     asked = asked_server([str(each) for each in given], file, settings, found=package_or_version)
-    run_server(asked.models, asked.settings, environment=os.environ, tell=tell, beside=())
+    run_server(
+        asked.models, asked.settings, environment=os.environ, tell=tell, beside=rollouts_beside(asked.settings.state)
+    )

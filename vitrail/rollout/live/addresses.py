@@ -5,6 +5,7 @@ from pathlib import Path
 
 from vitrail.basics.database import Database, opened_database
 from vitrail.basics.errors import InputError
+from vitrail.rollout.version_store import ENVIRONMENT
 
 STATE = "VITRAIL_STATE"
 """Environment variable with the state of the servers, for commands that name none."""
@@ -30,23 +31,22 @@ def opened_state_of_servers(address: str | Path | None) -> Database:
     return database
 
 
-def address_of_versions(kept: str, given: str | Path | None, environment: str | None) -> str | Path:
+def address_of_versions(kept: str, given: str | Path | None) -> str | Path:
     """The address of a rollout's version store; a password is kept nowhere, so it must be said again.
 
     Args:
         kept: with the rollout, without a password.
-        given: what was said; None: nothing.
-        environment: what `$VITRAIL_VERSIONS` says, if anything.
+        given: what was said; None: nothing, and `$VITRAIL_VERSIONS` is looked at.
 
     Raises:
         InputError: it has a password that nobody says.
     """
-    for said in (given, environment):
+    for said in (given, os.environ.get(ENVIRONMENT)):
         if said is not None and opened_database(said).shown == kept:
             return said
     if _HIDDEN not in kept:
         return kept
     raise InputError(
         f"the version store of this rollout is {kept}, and its password is not kept",
-        hint="name it: --store, or VITRAIL_VERSIONS",
+        hint=f"name it: --store, or {ENVIRONMENT}",
     )

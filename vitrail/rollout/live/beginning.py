@@ -21,7 +21,10 @@ class Beginning:
 
     Attributes:
         version: that is rolled out.
+        plan: of the rollout.
+        replaces: the stable arm that was named; None: the only one.
         base: the routes that hold.
+        arm: that it replaces.
         verified: what came of looking at its package.
 
     Args:
@@ -42,6 +45,7 @@ class Beginning:
         arms, known = rollout_arms(self.base, model, replaces=replaces, number=1), routes.models()
         _refuse_other_package(self.version, model, self.base, known[model].digest if model in known else None)
         stable = known[arms.replaced.model].folder
+        self.arm = arms.replaces
         self.verified = _passed(versions, self.version, stable)
 
     def begun(self, store: RolloutStore, *, by: str, versions: str, holder: str | None = None) -> KeptRollout:

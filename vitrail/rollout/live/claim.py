@@ -78,7 +78,7 @@ def waited_claim(
         kept = store.rollout(number)
         if kept.is_closed:
             raise InputError(f"rollout {number} is over: {kept.state.result}", hint="vitrail rollout start another one")
-        if take_over or silence.is_silent(kept):
+        if take_over or kept.holder == holder or silence.is_silent(kept):
             return claimed(store, kept, holder=holder, clock=clock, take_over=take_over)
         if silence.has_grown:
             raise is_conducted(kept)

@@ -9,6 +9,7 @@ from pathlib import Path
 from vitrail.basics.clock import Clock
 from vitrail.basics.database import Database
 from vitrail.basics.errors import SystemFault
+from vitrail.rollout.live.addresses import address_of_versions
 from vitrail.rollout.live.claim import Claim
 from vitrail.rollout.live.kept_rollout import KeptRollout
 from vitrail.rollout.live.living_servers import LivingServers
@@ -134,11 +135,21 @@ class Conductor:
                 return  # somebody has ordered something
 
 
-def conductor_of(claim: Claim, database: Database, servers: LivingServers, clock: Clock) -> Conductor:
-    """A conductor whose observer looks at a database, and whose version store is that of the rollout."""
+def conductor_of(
+    claim: Claim, database: Database, servers: LivingServers, clock: Clock, *, store: str | Path | None = None
+) -> Conductor:  # fmt: skip
+    """A conductor whose observer looks at a database, and whose version store is that of the rollout.
+
+    Args:
+        claim: on the rollout.
+        database: of the servers.
+        servers: tells those that live.
+        clock: for the stores.
+        store: address of the version store, where it has a password.
+    """
 
     def versions(kept: KeptRollout) -> VersionStore:
-        return opened_store(kept.versions, clock.wall)
+        return opened_store(address_of_versions(kept.versions, store), clock.wall)
 
     def verify(kept: KeptRollout, stable: Path) -> VerifiedPackage:
         with contextlib.closing(versions(kept)) as store:

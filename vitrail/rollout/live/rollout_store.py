@@ -52,6 +52,31 @@ class RolloutStore:
             rows = connection.execute(asked).all()
         return [rollout_of(row) for row in rows]
 
+    def last(self) -> KeptRollout:
+        """The one that goes on, else the last that ended.
+
+        Raises:
+            InputError: there was none.
+        """
+        found = self.current()
+        if found is None:
+            raise InputError(f"{self.database.shown}: no rollout was begun", hint="vitrail rollout start NAME@N")
+        return found
+
+    def going_on(self) -> KeptRollout:
+        """The one that goes on.
+
+        Raises:
+            InputError: there is none.
+        """
+        found = self.last()
+        if found.state.is_over and found.is_closed:
+            raise InputError(
+                f"no rollout goes on: rollout {found.number} of {found.version} is over: {found.state.result}",
+                hint="vitrail rollout start NAME@N",
+            )
+        return found
+
     def rollout(self, number: int) -> KeptRollout:
         """One of them.
 

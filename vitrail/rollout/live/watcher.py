@@ -7,14 +7,15 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vitrail.basics.clock import Clock
-from vitrail.basics.database import Database
+from vitrail.basics.clock import Clock, SystemClock
+from vitrail.basics.database import Database, opened_database
 from vitrail.basics.errors import VitrailError
 from vitrail.rollout.live.addresses import STATE
 from vitrail.rollout.live.claim import LEASE_SECONDS, Silence
 from vitrail.rollout.live.kept_rollout import KeptRollout
 from vitrail.rollout.live.rollout_store import RolloutStore
 
+NOT_KEPT = "none"
 WATCH_SECONDS = 2.0
 END_SECONDS = 3.0
 _COMMAND = (sys.executable, "-m", "vitrail", "rollout", "conduct", "--with-parent", "--quiet")
@@ -96,6 +97,17 @@ class Watcher:
     def _watch(self) -> None:
         while not self._ended.wait(self._every):
             self.look_once()
+
+
+def rollouts_beside(address: str) -> list[Watcher]:
+    """What stands beside a server whose state is kept: a watcher, so that a rollout never waits for a person.
+
+    Args:
+        address: of the state; `none`: it is kept nowhere, and there are no rollouts.
+    """
+    if address == NOT_KEPT:
+        return []
+    return [Watcher(opened_database(address), address, SystemClock())]
 
 
 def _end(conductor: "subprocess.Popen[bytes]") -> None:
