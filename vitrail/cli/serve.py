@@ -42,6 +42,10 @@ def serve(
     allow_without_key: Annotated[
         bool, typer.Option("--allow-without-key", help="Let everybody in who reaches the address.")
     ] = False,
+    keep_images: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep users' images that were answered, to learn from; see docs/serving.md."),
+    ] = None,
     settings: Settings = None,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -55,6 +59,7 @@ def serve(
     options = {
         "host": host, "port": port, "state": state, "predict_key_file": predict_key_file,
         "admin_key_file": admin_key_file, "allow_without_key": allow_without_key or None,
+        "keep_images": keep_images,
     }  # fmt: skip
     given = {name: value for name, value in options.items() if value is not None}
     vitrail.serve(

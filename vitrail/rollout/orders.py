@@ -1,6 +1,7 @@
 """What a person may tell a rollout: pause, go on, promote, abort. Each gives the next state; the next tick obeys it."""
 
 from dataclasses import replace
+from typing import Literal
 
 from vitrail.basics.errors import InputError
 from vitrail.rollout.plan import RolloutSettings
@@ -55,6 +56,16 @@ def with_order(
         )
     said = f"{by} ordered to {kind}: {why or 'no reason'}"
     return _recorded(plan, replace(state, order=Order(kind, by, why)), "order", said, wall)
+
+
+def possible_orders(state: RolloutState) -> tuple[Literal["pause", "resume", "promote", "abort"], ...]:
+    """What a rollout would obey now; nothing once it is over."""
+    if state.is_over:
+        return ()
+    first: tuple[Literal["pause", "resume"], ...] = ("pause",)
+    if state.pause is not None:
+        first = () if state.pause.kind == "approval" else ("resume",)
+    return (*first, "abort") if state.phase in ("verifying", "loading") else (*first, "promote", "abort")
 
 
 def _refuse_over(state: RolloutState) -> None:

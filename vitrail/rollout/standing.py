@@ -1,7 +1,7 @@
 """How a rollout stands, for a page or a command line: every gate with its numbers, and what is waited for."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from vitrail.measures.paired_sequence import difference_so_far
 from vitrail.rollout.decision import route_step
 from vitrail.rollout.evidence import Evidence, Pairs
 from vitrail.rollout.measuring import crossed, is_compared
+from vitrail.rollout.orders import possible_orders
 from vitrail.rollout.plan import RolloutSettings
 from vitrail.rollout.sentences import counted
 from vitrail.rollout.state import TESTS, ArmLook, RolloutState, TestName, title_of
@@ -105,7 +106,9 @@ def rollout_standing(plan: RolloutSettings, state: RolloutState, evidence: Evide
         "stages": [{"name": stage.name, "percent": stage.percent} for stage in plan.stages],
         "routes": step, "share": share, "since": state.since, "seconds": state.seconds,
         "paused": None if state.pause is None else {"kind": state.pause.kind, "sentence": state.pause.sentence},
-        "waiting": list(state.waiting), "unmeasured": state.unmeasured,
+        "shadow_share": plan.shadow.shadow_share,
+        "counts": {"candidate": asdict(state.measured.candidate), "control": asdict(state.measured.control)},
+        "waiting": list(state.waiting), "unmeasured": state.unmeasured, "orders": list(possible_orders(state)),
         "gates": [] if evidence is None else [each.as_json() for each in gate_figures(plan, state, evidence)],
         "decisions": [
             {"at": each.at, "where": each.where, "outcome": each.outcome, "sentences": list(each.sentences)}

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -99,10 +99,15 @@ class Answering:
         breakers: say whom not to ask.
         errors: keep the last ones.
         watcher: counts what comes of it, and keeps answers for truths that come later.
+        keep: receives the id and the bytes of every image that a user was given an answer to; must return at once.
     """
 
-    def __init__(self, fleet: Fleet, breakers: Breakers, errors: RecentErrors, watcher: Watcher) -> None:
+    def __init__(
+        self, fleet: Fleet, breakers: Breakers, errors: RecentErrors, watcher: Watcher,
+        keep: Callable[[str, bytes], None] | None = None,
+    ) -> None:  # fmt: skip
         self._fleet, self._breakers, self._errors, self._watcher = fleet, breakers, errors, watcher
+        self._keep = keep
         self._random = random.Random()  # of anonymous requests: nothing hangs on which one
         self._shadowed: set[asyncio.Task[None]] = set()
         self.users_waiting = 0
@@ -127,6 +132,8 @@ class Answering:
         finally:
             self.users_waiting -= 1
         self._count_answer(answer)
+        if self._keep is not None:
+            self._keep(question.id, question.image)
         self._shadow(question, routes)
         return answer
 

@@ -76,7 +76,13 @@ def request_schemas() -> dict[str, Schema]:
         },
         "Arm": _arm(),
         "NewRoutes": {
-            **objects("routes", routes=_routes("arms"), packages={"type": "object", "additionalProperties": TEXT}),
+            **objects(
+                "routes",
+                routes=_routes("arms"),
+                packages={"type": "object", "additionalProperties": TEXT},
+                based_on=described({"type": "integer"}, "The revision that is changed; 409 if it is not the last."),
+                force=described({"type": "boolean"}, "Also while a rollout tries a candidate, which pauses it."),
+            ),
             "additionalProperties": False,
         },
     }
@@ -150,10 +156,10 @@ def _model() -> Schema:
 def _health() -> Schema:
     status = {"enum": list(get_args(HealthStatus))}
     return objects(
-        "status arms revision draining problem kept breakers", status=status,
+        "status arms revision draining problem kept breakers kept_images", status=status,
         arms=list_of(objects("arm model_id status reason", arm=TEXT, model_id=TEXT, status=status, reason=TEXT)),
         revision=or_null("integer"), draining=FLAG, problem=or_null("string"), kept={"type": "object"},
-        breakers=list_of({"type": "object"}),
+        breakers=list_of({"type": "object"}), kept_images=or_null("object"),
     )  # fmt: skip
 
 

@@ -87,7 +87,9 @@ def announced(models: ServedModels, settings: ServingSettings) -> list[str]:
     lines = [
         f"serve    {each.model:<{width}}  {percent(each.weight / whole):>6}  {each.folder}" for each in models.packages
     ]  # fmt: skip
-    return [*lines, f"state    {_without_password(settings.state)}"]
+    kept = settings.kept_images.keep_images
+    images = [] if kept is None else [f"images   those that were answered are kept in {kept}"]
+    return [*lines, f"state    {_without_password(settings.state)}", *images]
 
 
 def refuse_open_door(settings: ServingSettings, keys: Keys) -> None:

@@ -13,6 +13,7 @@ from vitrail.serving.answering import Answering
 from vitrail.serving.breakers import Breakers
 from vitrail.serving.counting import Counting
 from vitrail.serving.fleet import Fleet
+from vitrail.serving.kept_images import opened_kept_images
 from vitrail.serving.model_faults import ModelFault, Overloaded, TooLate, UnusableImage
 from vitrail.serving.probing import answered_lately, probe_for_ever
 from vitrail.serving.reasons import reason_of
@@ -52,7 +53,9 @@ class Service:
         self.counting = Counting(self.live, state)
         self.breakers = Breakers([], clock.monotonic, settings.breakers)
         self.fleet = Fleet(settings, self.breakers, told=self._told, shifted=self._shifted)
-        self.answering = Answering(self.fleet, self.breakers, self.errors, self.counting)
+        self.kept_images = opened_kept_images(settings.kept_images)
+        keep = None if self.kept_images is None else self.kept_images.keep
+        self.answering = Answering(self.fleet, self.breakers, self.errors, self.counting, keep)
         self.draining = False
         self.problem: str | None = None
         self.refused: RefusedRoutes | None = None
@@ -77,6 +80,8 @@ class Service:
         await self.fleet.stop(seconds=seconds)
         await self.state.report(server_standing(self.fleet, self.breakers, self.refused), ended=True)
         await self.state.end()
+        if self.kept_images is not None:
+            await asyncio.to_thread(self.kept_images.stop)
 
     @property
     def is_ready(self) -> bool:
@@ -144,6 +149,7 @@ class Service:
         return {
             "revision": None if routes is None else routes.revision, "draining": self.draining,
             "problem": self.problem, "kept": self.state.standing(), "breakers": self.breakers.as_json(),
+            "kept_images": None if self.kept_images is None else self.kept_images.standing(),
         }  # fmt: skip
 
     async def _report_for_ever(self) -> None:

@@ -11,6 +11,7 @@ from vitrail.monitoring.health import HealthLimits
 from vitrail.monitoring.keeper import KeeperSettings
 from vitrail.monitoring.truth_figures import TruthSettings
 from vitrail.serving.breaker import BreakerSettings
+from vitrail.serving.kept_images import KeptImageSettings
 
 ImageFormat = Literal["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "DICOM"]
 """Formats as Pillow names them; DICOM wherever a reader of it is known."""
@@ -111,6 +112,8 @@ class ServingSettings(Settings):
     """How figures are kept."""
     truths: TruthSettings
     """How groups are compared, where truth comes back."""
+    kept_images: KeptImageSettings
+    """Whether images of users are kept."""
 
     @model_validator(mode="after")
     def _limits_are_reachable(self) -> "ServingSettings":

@@ -61,9 +61,9 @@ class SharedState:
             await self._changed.wait()
         return self._routes
 
-    async def latest_revision(self) -> int:
-        """The number of the last one that was written, be it in force here already or not."""
-        return 0 if self._routes is None else self._routes[0].revision
+    async def latest_routes(self) -> Routes | None:
+        """The last ones that were written, be they in force here already or not."""
+        return None if self._routes is None else self._routes[0]
 
     async def write_routes(self, routes: Routes, packages: Packages) -> None:
         """Write the next revision.
@@ -163,9 +163,9 @@ class KeptState(SharedState):
             except VitrailError as error:
                 self._routes_fault = error.message
 
-    async def latest_revision(self) -> int:
+    async def latest_routes(self) -> Routes | None:
         """See `SharedState`."""
-        return await asyncio.to_thread(self._store.latest_revision) or 0
+        return await asyncio.to_thread(self._store.latest)
 
     async def write_routes(self, routes: Routes, packages: Packages) -> None:
         """See `SharedState`."""

@@ -1,6 +1,7 @@
 """A service that was never started, with figures that were made up: for what only looks at it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from vitrail.basics.clock import SystemClock
@@ -19,9 +20,11 @@ FACTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def made_up_service(arms: Sequence[Arm] = (), *, facts: Mapping[str, Any] | None = FACTS, **routes: Any) -> Service:
+def made_up_service(
+    arms: Sequence[Arm] = (), *, facts: Mapping[str, Any] | None = FACTS, keep_images: Path | None = None, **routes: Any
+) -> Service:
     """Routes of these arms are in force, and their models answer; without `facts` they are being loaded."""
-    settings = ServingSettings.gather()
+    settings = ServingSettings.gather(keep_images=keep_images)
     asked = Routes(1, tuple(arms) or (Arm("ants", "ants", weight=1.0),), **routes)
     service = Service(asked, {}, settings, SharedState(SystemClock(), settings.truths), tell=lambda _: None)
     if arms:

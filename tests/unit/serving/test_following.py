@@ -9,12 +9,20 @@ from typing import Any
 import pytest
 import uvloop
 
-from vitrail.basics.clock import SystemClock
+from tests.serving import small_package
+from vitrail.basics.database import opened_database
+from vitrail.basics.errors import PackageError
+from vitrail.models.seal import package_digest
+from vitrail.monitoring.server_reports import ServerReport, ServerReports
+from vitrail.serving.loaded_model import _loaded
+from vitrail.serving.model_order import ModelOrder
 from vitrail.serving.reporting import ServerStanding, server_standing
 from vitrail.serving.service import Service
 from vitrail.serving.settings import ServingSettings
-from vitrail.serving.shared_state import SharedState
+from vitrail.serving.shared_state import SharedState, opened_state
+from vitrail.traffic.route_records import KnownModel
 from vitrail.traffic.routes import Arm, Routes
+from vitrail.traffic.routes_store import RoutesStore
 
 ANTS = Arm("ants", "ants", weight=1.0)
 FIRST = Routes(1, (ANTS,))
@@ -33,18 +41,21 @@ while True: hear()
 def folder(stands_in: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where a file `slow` or `broken` says how the model `new` is loaded."""
     monkeypatch.setattr("vitrail.serving.service.FIRST_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("vitrail.serving.service.REPORT_EVERY_SECONDS", 0.05)
     stands_in(STAND_IN.format(folder=tmp_path))
     yield tmp_path
     (tmp_path / "slow").unlink(missing_ok=True)
 
 
-def followed(work: Callable[[Service, SharedState], Coroutine[Any, Any, None]]) -> list[str]:
-    """What a server said that followed while `work` wrote routes."""
+def followed(
+    work: Callable[[Service, SharedState], Coroutine[Any, Any, None]], *, ants: Path = Path("nowhere"), **settings: Any
+) -> list[str]:
+    """What a server said that followed while `work` wrote routes; it keeps nothing unless told where."""
 
     async def live() -> None:
-        settings = ServingSettings.gather(restart_seconds=0.05)
-        state = SharedState(SystemClock(), settings.truths)
-        service = Service(FIRST, {"ants": "nowhere"}, settings, state, tell=said.append)
+        gathered = ServingSettings.gather(restart_seconds=0.05, **{"state": "none", **settings})
+        state = opened_state(gathered, server="one")
+        service = Service(FIRST, {"ants": str(ants)}, gathered, state, tell=said.append)
         await service.start()
         try:
             async with asyncio.timeout(10):
@@ -126,3 +137,41 @@ def test_a_model_whose_process_dies_is_loading_until_it_could_not_be_loaded_agai
         assert models(service)["new"][2] >= 2, "that it was loaded in vain counts as well"
 
     followed(work)
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_package(tmp_path_factory.mktemp("packages") / "ants")
+
+
+def test_what_a_server_says_of_itself_is_in_the_database_until_it_says_good_bye(folder: Path, package: Path) -> None:
+    database = opened_database(folder / "state.sqlite")
+    reports, store = ServerReports(database), RoutesStore(database, lambda: 0.0)
+
+    def report() -> ServerReport:
+        (found,) = reports.latest()
+        return found
+
+    async def work(service: Service, _state: SharedState) -> None:
+        await until(lambda: any(model.state == "ready" for each in reports.latest() for model in each.models))
+        first = report()
+        assert (first.server, first.revision, first.refused, first.ended) == ("one", 1, None, False)
+        assert first.models[0].digest == package_digest(package)
+        store.write(WITH_NEW, expected=1, models=[KnownModel("new", package, "f" * 64)])
+        await until(lambda: report().revision == 2)
+        assert report().beat > first.beat and report().source == first.source
+        assert {each.model: each.digest for each in report().models}["new"] == "f" * 64, "as it was written"
+
+    followed(work, ants=package, state=str(folder / "state.sqlite"))
+    assert report().ended and report().source.startswith("one/")
+
+
+def test_a_package_that_is_not_the_one_that_was_written_is_refused(package: Path) -> None:
+    digest = package_digest(package)
+    with pytest.raises(PackageError) as refused:
+        _loaded(ModelOrder(str(package), digest="f" * 64))
+    assert str(refused.value) == (
+        f"the package is not the one that was asked for or rolled out: its digest begins with {digest[:12]}, that "
+        "one's with ffffffffffff\nhint: put the right one back, or register and roll out this one"
+    )
+    assert _loaded(ModelOrder(str(package), digest, runtime="torch", device="cpu")).classes == ["ant", "bee", "wasp"]

@@ -47,7 +47,7 @@ def lived(work: Callable[[ServedModel, list[str]], Coroutine[Any, Any, None]]) -
         runner.run(live())
         gc.collect()  # what other tests have left is no matter of this one
         assert open_files() <= before[0]
-        assert set(children_of(os.getpid())) <= set(before[1])  # others' may end meanwhile
+        assert set(children_of(os.getpid())) <= set(before[1])  # those of other tests may end meanwhile
 
 
 def open_files() -> int:

@@ -7,8 +7,12 @@ from vitrail.serving.console.view import View
 
 
 def cautions(view: View) -> str:
-    """What the names of the classes ask for, then what always holds."""
-    return render_page("console/cautions.html", cautions=cautions_for(list(dict.fromkeys(view.classes()))))
+    """Whether images of users are kept; what the names of the classes ask for; then what always holds."""
+    kept = view.service.kept_images
+    return render_page(
+        "console/cautions.html", cautions=cautions_for(list(dict.fromkeys(view.classes()))),
+        kept=None if kept is None else kept.standing()["sentence"],
+    )  # fmt: skip
 
 
 PANEL = Panel("cautions", "What to be careful about", cautions, beside=True)

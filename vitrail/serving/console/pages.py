@@ -1,18 +1,15 @@
 """The addresses of the console: the page, its panels as they are now, and its script."""
 
 import asyncio
-import functools
 import logging
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-import vitrail.pages
 from vitrail.pages.frame import render_page
 from vitrail.pages.window import stained_window
 from vitrail.serving.console import (
@@ -27,7 +24,7 @@ from vitrail.serving.console import (
     traffic,
     truth,
 )  # fmt: skip
-from vitrail.serving.console.panels import Panel
+from vitrail.serving.console.panels import Panel, script_response
 from vitrail.serving.console.view import DEFAULT_WINDOW, WINDOWS, View
 from vitrail.serving.service import Service
 
@@ -73,6 +70,7 @@ class Console:
         text = render_page(
             "console/page.html", main=columns[False], beside=columns[True], windows=WINDOWS, seconds=seconds,
             window=stained_window("console"), panels=self._panels,
+            scripts=[panel.script for panel in self._panels if panel.script],
         )  # fmt: skip
         return HTMLResponse(text)
 
@@ -83,7 +81,7 @@ class Console:
 
     async def script(self, _request: Request) -> Response:
         """What keeps the panels up to date and sends images."""
-        return Response(_script(), media_type="text/javascript")
+        return script_response("console.js")
 
     async def _panels_now(self, seconds: int) -> dict[str, str]:
         async with self._drawing:
@@ -112,8 +110,3 @@ def _window(request: Request) -> int:
     """The window that is asked for; one that there is not is the usual one: a page is no place for riddles."""
     asked = request.query_params.get("window", "")
     return int(asked) if asked in map(str, WINDOWS) else DEFAULT_WINDOW
-
-
-@functools.cache
-def _script() -> str:
-    return (Path(vitrail.pages.__file__).parent / "templates/console/console.js").read_text(encoding="utf-8")

@@ -16,13 +16,15 @@ function say(lost) {
   connection.classList.toggle("lost", lost);
 }
 
-// What a reader did in a panel outlives the change: opened parts, how far it is scrolled, and the focus.
+// What a reader did in a panel outlives the change: opened parts, what was typed, how far it is scrolled, and the focus.
 function swap(panel, fresh) {
-  const places = "summary, a, button, [tabindex]";
+  const places = "summary, a, button, input, [tabindex]";
   const open = new Map([...panel.querySelectorAll("details")].map((each) => [each.dataset.key, each.open]));
   const scrolled = [...panel.querySelectorAll(".scroll")].map((each) => each.scrollLeft);
   const focused = [...panel.querySelectorAll(places)].indexOf(document.activeElement);
+  const typed = [...panel.querySelectorAll("input:not([type=hidden])")].map((each) => each.value);
   panel.replaceChildren(...fresh.childNodes);
+  panel.querySelectorAll("input:not([type=hidden])").forEach((each, number) => { each.value = typed[number] ?? ""; });
   for (const each of panel.querySelectorAll("details")) each.open = open.get(each.dataset.key) ?? each.open;
   panel.querySelectorAll(".scroll").forEach((each, number) => { each.scrollLeft = scrolled[number] ?? 0; });
   if (focused >= 0) panel.querySelectorAll(places)[focused]?.focus({ preventScroll: true });
