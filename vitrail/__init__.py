@@ -50,18 +50,12 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
 
 __version__ = "0.1.0"
 __all__ = [
-<<<<<<< HEAD
-    "admit", "approve_proposal", "attention_map", "check", "compare", "create_feature_extractor", "decide",
-    "decline_proposal", "evaluate", "fit", "load", "look", "nobody", "nodes", "open_features", "operate",
-    "operate_status", "package_of_version", "plan", "pretrain_formula", "register", "resume_proposal", "retire",
-    "serve", "set_alias", "sign", "sign_proposal", "table", "versions", "watch", "with_reference", "write_features",
-=======
-    "abort_rollout", "admit", "attention_map", "check", "compare", "conduct_rollout", "create_feature_extractor",
-    "decide", "evaluate", "fit", "load", "look", "nobody", "nodes", "open_features", "package_of_version",
-    "pause_rollout", "plan", "plan_rollout", "pretrain_formula", "promote_rollout", "register", "replay_rollout",
-    "resume_rollout", "retire", "rollout_status", "serve", "set_alias", "sign", "start_rollout", "table", "versions",
+    "abort_rollout", "admit", "approve_proposal", "attention_map", "check", "compare", "conduct_rollout",
+    "create_feature_extractor", "decide", "decline_proposal", "evaluate", "fit", "load", "look", "nobody", "nodes",
+    "open_features", "operate", "operate_status", "package_of_version", "pause_rollout", "plan", "plan_rollout",
+    "pretrain_formula", "promote_rollout", "register", "replay_rollout", "resume_proposal", "resume_rollout",
+    "retire", "rollout_status", "serve", "set_alias", "sign", "sign_proposal", "start_rollout", "table", "versions",
     "watch", "with_reference", "write_features",
->>>>>>> r18A
 ]  # fmt: skip
 
 _MODULES = {
@@ -91,22 +85,16 @@ _MODULES = {
     "pretrain_formula": "vitrail.workflows.pretrain.formula",
     "promote_rollout": "vitrail.workflows.rollout",
     "register": "vitrail.workflows.register",
-<<<<<<< HEAD
-    "resume_proposal": "vitrail.workflows.operate.deciding",
-=======
     "replay_rollout": "vitrail.workflows.rollout",
+    "resume_proposal": "vitrail.workflows.operate.deciding",
     "resume_rollout": "vitrail.workflows.rollout",
->>>>>>> r18A
     "retire": "vitrail.workflows.versions",
     "rollout_status": "vitrail.workflows.rollout",
     "serve": "vitrail.workflows.serve",
     "set_alias": "vitrail.workflows.versions",
     "sign": "vitrail.workflows.versions",
-<<<<<<< HEAD
     "sign_proposal": "vitrail.workflows.operate.deciding",
-=======
     "start_rollout": "vitrail.workflows.rollout",
->>>>>>> r18A
     "table": "vitrail.data.named_columns",
     "versions": "vitrail.workflows.versions",
     "watch": "vitrail.workflows.watch",

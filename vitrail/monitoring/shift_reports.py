@@ -1,6 +1,7 @@
 """What every model process says of shift, in a database that servers share: one row for each life of a process."""
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,39 @@ class ShiftReports:
         asked = sql.select(*(table.c[name] for name in names)).where(table.c.digest == digest).order_by(table.c.number)
         with self._database.reading() as connection:
             return [ShiftReport(*row) for row in connection.execute(asked)]
+
+
+class ShiftKeeper:
+    """Writes what the models of a server say of shift, where there is something new.
+
+    Args:
+        database: is connected when it is first needed.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._reports, self._is_prepared = ShiftReports(database), False
+        self._written: dict[str, ShiftReport] = {}
+
+    def write(self, source: str, states: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -> None:
+        """Write what changed. A stream that has seen less than before, or is of another package, is a new one.
+
+        Args:
+            source: process of a server, unique.
+            states: by model, as `ShiftWatch.state` says.
+            digests: of the packages, by model; a model of which none is known is left out.
+        """
+        if not self._is_prepared:
+            self._reports.prepare()
+            self._is_prepared = True
+        for model, state in states.items():
+            digest, before = digests.get(model), self._written.get(model)
+            if not digest or not state.get("seen"):
+                continue
+            life = 1 if before is None else before.life + (state["seen"] < before.seen or digest != before.digest)
+            now = ShiftReport(source, model, life, digest, state["seen"], state["unlike"], float(state["p_value"]))
+            if now != before:
+                self._reports.write(now)
+                self._written[model] = now
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from vitrail.models.seal import package_digest
 from vitrail.monitoring.keeper import FiguresKeeper
 from vitrail.monitoring.live_figures import LiveFigures
 from vitrail.monitoring.server_reports import ServerReport, ServerReports
+from vitrail.monitoring.shift_reports import ShiftKeeper
 from vitrail.monitoring.truth import Truths
 from vitrail.monitoring.truth_figures import TruthSettings
 from vitrail.serving.feedback import ToldTruth
@@ -94,6 +95,9 @@ class SharedState:
     async def report(self, standing: ServerStanding, *, ended: bool = False) -> None:
         """Tell those who share this state how this server is; where they cannot be reached, the next time."""
 
+    async def report_shift(self, states: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -> None:
+        """Tell them whether images are like those that models know: the states of their stream tests, by model."""
+
     def answered(self, request_id: str, arm: str, answer: str, attributes: Mapping[str, str]) -> None:
         """An arm answered; its truth may be told later."""
         self._truths.remember(request_id, arm, answer, attributes)
@@ -135,7 +139,7 @@ class KeptState(SharedState):
         super().__init__(clock, settings.truths)
         self._database, self._server, self._keeping = database, server, settings.keeping
         self._store = RoutesStore(database, clock.wall)
-        self._reports = ServerReports(database)
+        self._reports, self._shift = ServerReports(database), ShiftKeeper(database)
         self._source, self._beat = f"{server}/{uuid.uuid4().hex[:12]}", 0
         self._keeper: FiguresKeeper | None = None
         self._routes_fault: str | None = None
@@ -191,6 +195,11 @@ class KeptState(SharedState):
             await asyncio.to_thread(self._reports.write, report)
         except VitrailError:
             self._reports = ServerReports(self._database)  # a file that was removed is made anew
+
+    async def report_shift(self, states: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -> None:
+        """See `SharedState`."""
+        with contextlib.suppress(VitrailError):
+            await asyncio.to_thread(self._shift.write, self._source, states, digests)
 
     def standing(self) -> dict[str, Any]:
         """See `SharedState`."""

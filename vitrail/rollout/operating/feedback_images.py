@@ -37,7 +37,7 @@ class FeedbackImages:
 
 
 def feedback_images(
-    told: Sequence[ToldRequest], folder: Path, *, classes: Sequence[str], taken: Sequence[str], most: int
+    told: Sequence[ToldRequest], folders: Sequence[Path], *, classes: Sequence[str], taken: Sequence[str], most: int
 ) -> FeedbackImages:
     """Join truths and images by request.
 
@@ -47,7 +47,7 @@ def feedback_images(
 
     Args:
         told: requests, the latest first.
-        folder: where the servers keep images as `REQUEST_ID.EXT`.
+        folders: where servers keep images as `REQUEST_ID.EXT`.
         classes: of the data.
         taken: paths of the data and of the held-out images.
         most: how many images at most.
@@ -56,7 +56,7 @@ def feedback_images(
         InputError: there is no such folder.
         SystemFault: it may not be read.
     """
-    kept, left_out = _files(folder), Counter[str]()
+    kept, left_out = _files(folders), Counter[str]()
     known_sizes, by_content = _by_size(taken), defaultdict[str, list[ToldRequest]](list)
     for each in told:
         file = kept.get(each.request_id)
@@ -82,14 +82,18 @@ def feedback_images(
     return FeedbackImages(found, {reason: count for reason, count in left_out.items() if count})
 
 
-def _files(folder: Path) -> dict[str, Path]:
+def _files(folders: Sequence[Path]) -> dict[str, Path]:
     """Kept images by request; files that are not ours are none."""
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: there is no such folder of feedback images", hint=f"vitrail serve … --keep-images {folder}"
-        )
-    with explained_os_errors(folder):
-        return {entry.stem: entry.absolute() for entry in sorted(folder.iterdir()) if _is_image_file(entry)}
+    found: dict[str, Path] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(
+                f"{folder}: there is no such folder of feedback images", hint=f"vitrail serve … --keep-images {folder}"
+            )
+        with explained_os_errors(folder):
+            entries = [each for each in sorted(folder.iterdir()) if _is_image_file(each)]
+        found.update({each.name.partition(".")[0]: each.absolute() for each in entries})
+    return found
 
 
 def _is_image_file(entry: Path) -> bool:

@@ -66,17 +66,17 @@ def write_material(
     _refuse_without(attribute, rows, settings.data)
     share, sentence = settings.most_feedback_share, f"{rows.num_rows:,} images of {settings.data}"
     images: Sequence[FeedbackImage] = ()
-    if feedback and settings.feedback_images is not None:
+    if feedback and settings.feedback_images:
         held_out = read_image_table(NamedColumns(settings.held_out, settings.held_out_columns)).rows
         found = feedback_images(
-            told, Path(settings.feedback_images).expanduser(), classes=sorted(set(rows["label"].to_pylist())),
+            told, [Path(each).expanduser() for each in settings.feedback_images], classes=sorted(set(rows["label"].to_pylist())),
             taken=[*rows["path"].to_pylist(), *held_out["path"].to_pylist()],
             most=int(share / (1 - share) * rows.num_rows),
         )  # fmt: skip
         images = found.images
         left = ", ".join(f"{count:,} {reason}" for reason, count in found.left_out.items())
         sentence += f" and {len(images):,} from feedback{f' (left out: {left})' if left else ''}"
-    elif settings.feedback_images is not None:
+    elif settings.feedback_images:
         sentence += ", without feedback"
     table = with_feedback(rows, images)
     file.parent.mkdir(parents=True, exist_ok=True)

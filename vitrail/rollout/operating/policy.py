@@ -62,8 +62,9 @@ class MaterialSettings(Settings):
     """Labelled images on which admission and the comparison of before and after are made."""
     held_out_columns: Mapping[str, str] = Field(default_factory=dict)
     """Likewise for the held-out images."""
-    feedback_images: str | None = None
-    """Folder in which the servers keep images (`vitrail serve --keep-images`); None: feedback is not trained on."""
+    feedback_images: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    """Folders in which servers keep images (`vitrail serve --keep-images`), one for each; none: feedback is not trained
+    on."""
     most_feedback_share: Annotated[float, Field(gt=0, le=0.9)] = 0.3
     """The largest share of the training material that feedback may be; the latest is taken."""
     model: str | None = None

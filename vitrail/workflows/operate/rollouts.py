@@ -3,14 +3,12 @@
 import time
 
 from vitrail.basics.database import Database
-from vitrail.rollout.asked_plan import asked_plan
-from vitrail.rollout.live.beginning import Beginning
+from vitrail.basics.events import nobody
 from vitrail.rollout.live.kept_rollout import KeptRollout
 from vitrail.rollout.live.rollout_store import RolloutStore
 from vitrail.rollout.operating.policy import OperatePolicy
-from vitrail.rollout.version_store import opened_store
-from vitrail.traffic.routes_store import RoutesStore
 from vitrail.workflows.operate.operation import Rollouts, RolloutStanding
+from vitrail.workflows.rollout import start_rollout
 
 _LOOKED_BACK = 100
 
@@ -19,8 +17,7 @@ class KeptRollouts:
     """Those in the database of the servers; see `Rollouts`."""
 
     def __init__(self, policy: OperatePolicy, database: Database) -> None:
-        self._policy, self._database = policy, database
-        self._store = RolloutStore(database, time.time)
+        self._policy, self._store = policy, RolloutStore(database, time.time)
 
     def find(self, version: str, *, since: float) -> RolloutStanding | None:
         """See `Rollouts`."""
@@ -35,12 +32,11 @@ class KeptRollouts:
         Raises:
             InputError: the version, the routes or the plan do not allow it, or another rollout goes on.
         """
-        plan, versions = asked_plan(self._policy.rollout, {}), opened_store(self._policy.store, time.time)
-        try:
-            beginning = Beginning(version, versions, RoutesStore(self._database, time.time), plan, replaces=None)
-            return _standing(beginning.begun(self._store, by=by, versions=versions.shown))
-        finally:
-            versions.close()
+        policy = self._policy
+        begun = start_rollout(
+            version, state=policy.state, store=policy.store, plan=policy.rollout, by=by, conduct=False, emit=nobody
+        )  # fmt: skip
+        return _standing(begun.rollout)
 
 
 def rollouts_of(policy: OperatePolicy, database: Database) -> Rollouts:

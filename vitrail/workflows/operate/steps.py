@@ -153,7 +153,7 @@ STEPS: Mapping[ProposalState, Callable[[Operation, Proposal], Made | None]] = {
 
 def _told(operation: Operation, proposal: Proposal) -> list[Any]:
     """Requests to the version that should be replaced whose truth came."""
-    if not proposal.uses_feedback or operation.policy.material.feedback_images is None:
+    if not proposal.uses_feedback or not operation.policy.material.feedback_images:
         return []
     routes = RoutesStore(operation.database, operation.clock)
     models = {name for name, known in routes.models().items() if known.digest == proposal.digest}

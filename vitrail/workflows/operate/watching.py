@@ -72,9 +72,9 @@ def close_overtaken(operation: Operation, proposals: Sequence[Proposal], stable:
 def _evidence(operation: Operation, live: LiveFigures, trigger: Trigger, found: Sequence[Trigger]) -> dict[str, Any]:
     seen, unlike = totals(live)
     verdict, material = _of_feedback(operation, live, found), operation.policy.material
-    is_used = verdict.is_believed and material.feedback_images is not None
+    is_used = verdict.is_believed and bool(material.feedback_images)
     told = [verdict.sentence]
-    if material.feedback_images is not None and not is_used:
+    if material.feedback_images and not is_used:
         told.append("It is proposed without feedback; whoever approves may say otherwise.")
     return {
         "sentence": trigger.sentence, "amount": trigger.amount, "figures": dict(trigger.figures), "seen": seen,

@@ -25,7 +25,7 @@ def kept(tmp_path):
 
 
 def joined(requests, kept, taken=(), most=10):
-    return feedback_images(requests, kept, classes=["cat", "dog"], taken=list(taken), most=most)
+    return feedback_images(requests, [kept], classes=["cat", "dog"], taken=list(taken), most=most)
 
 
 def test_truths_are_joined_with_kept_images_by_request_and_what_is_left_out_is_counted(kept):

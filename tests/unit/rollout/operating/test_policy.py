@@ -14,7 +14,7 @@ def written(tmp_path, text):
 def test_three_lines_are_a_policy_and_nothing_happens_without_a_person(tmp_path):
     policy = written(tmp_path, LEAST)
     assert policy.people.without_a_person == () and policy.material.mitigation == "none"
-    assert policy.material.feedback_images is None and policy.trigger.alpha == 0.05
+    assert policy.material.feedback_images == () and policy.trigger.alpha == 0.05
     more = written(tmp_path, LEAST + "alpha: 0.01\nfit: {preset: quick}\napprovers: [Ada]\ncolumns: {label: dx}\n")
     assert more.trigger.alpha == 0.01 and more.material.fit == {"preset": "quick"}
 
