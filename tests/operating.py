@@ -42,15 +42,15 @@ def write_table(folder: Path, count: int, *, seed: int, rare: float = 0.5) -> Pa
 class Serving:
     """What servers would have left in their database, a version store, and a policy."""
 
-    def __init__(self, folder: Path, stable: Path, address: str | None = None) -> None:
-        self.folder, self.state = folder, address or str(folder / "serve.sqlite")
+    def __init__(self, folder: Path, stable: Path, *, ago: float = 0.0) -> None:
+        self.folder, self.state = folder, str(folder / "serve.sqlite")
         self.store = str(folder / "versions.sqlite")
         self.database = opened_database(self.state)
         self.figures = FiguresStore(self.database, server="one", source="one-1")
         self.figures.prepare()
         self.shift = ShiftReports(self.database)
         self.shift.prepare()
-        self.now = time.time()  # people decide by the wall clock
+        self.now = time.time() - ago  # people decide by the wall clock
         self.numbers = itertools.count(1)
         vitrail.register(stable, name="colours", store=self.store)
         vitrail.set_alias("colours@1", "stable", store=self.store)

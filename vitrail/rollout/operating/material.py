@@ -69,7 +69,8 @@ def write_material(
     if feedback and settings.feedback_images:
         held_out = read_image_table(NamedColumns(settings.held_out, settings.held_out_columns)).rows
         found = feedback_images(
-            told, [Path(each).expanduser() for each in settings.feedback_images], classes=sorted(set(rows["label"].to_pylist())),
+            told, [Path(each).expanduser() for each in settings.feedback_images],
+            classes=sorted(set(rows["label"].to_pylist())),
             taken=[*rows["path"].to_pylist(), *held_out["path"].to_pylist()],
             most=int(share / (1 - share) * rows.num_rows),
         )  # fmt: skip

@@ -122,7 +122,8 @@ def carried_on(operation: Operation, proposal: Proposal) -> list[str]:
             if made is None:
                 break
             proposal = operation.proposals.advance(proposal, made.state, by=made.by, facts=made.facts)
-            told.append(f"proposal {proposal.number}: {made.state}. {made.facts.get('sentence', '')}".strip())
+            said = " ".join(str(made.facts[name]) for name in ("why", "sentence") if made.facts.get(name))
+            told.append(f"proposal {proposal.number}: {made.state}. {said}".strip())
     except DatabaseConflict:
         told.append(f"proposal {proposal.number} has gone on elsewhere")
     except SystemFault:
