@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
     from vitrail.workflows.admit import admit
     from vitrail.workflows.check import check
     from vitrail.workflows.compare import compare
-    from vitrail.workflows.decide import decide
+    from vitrail.workflows.decide import decide, decide_by_group
     from vitrail.workflows.evaluate import evaluate
     from vitrail.workflows.features.write import write_features
     from vitrail.workflows.fit.call import fit, plan
@@ -51,7 +51,7 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
 __version__ = "0.1.0"
 __all__ = [
     "abort_rollout", "admit", "approve_proposal", "attention_map", "check", "compare", "conduct_rollout",
-    "create_feature_extractor", "decide", "decline_proposal", "evaluate", "fit", "load", "look", "nobody", "nodes",
+    "create_feature_extractor", "decide", "decide_by_group", "decline_proposal", "evaluate", "fit", "load", "look", "nobody", "nodes",
     "open_features", "operate", "operate_status", "package_of_version", "pause_rollout", "plan", "plan_rollout",
     "pretrain_formula", "promote_rollout", "register", "replay_rollout", "resume_proposal", "resume_rollout",
     "retire", "rollout_status", "serve", "set_alias", "sign", "sign_proposal", "start_rollout", "table", "versions",
@@ -68,6 +68,7 @@ _MODULES = {
     "conduct_rollout": "vitrail.workflows.rollout",
     "create_feature_extractor": "vitrail.features.extractor",
     "decide": "vitrail.workflows.decide",
+    "decide_by_group": "vitrail.workflows.decide",
     "decline_proposal": "vitrail.workflows.operate.deciding",
     "evaluate": "vitrail.workflows.evaluate",
     "fit": "vitrail.workflows.fit.call",

@@ -66,7 +66,7 @@ def feedback_images(
             left_out["truth is no class of the data"] += 1
         else:
             by_content[_content(file)].append(each)
-    found = []
+    found: list[FeedbackImage] = []
     for content, requests in by_content.items():
         file = kept[requests[0].request_id]
         if len({each.truth for each in requests}) > 1:

@@ -169,7 +169,13 @@ def _read(connection: Connection, name: str | None = None, *, number: int | None
     said: dict[int, list[ProposalLine]] = {each: [] for each in numbers}
     for row in connection.execute(asked):
         said[row.number].append(ProposalLine(row.position, row.kind, row.by, row.at, json.loads(row.facts)))
-    return [Proposal(*row[:6], json.loads(row.evidence), tuple(said[row.number])) for row in rows]
+    return [
+        Proposal(
+            row.number, row.name, row.kind, row.about, row.version, row.digest, json.loads(row.evidence),
+            tuple(said[row.number]),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 class _Tables:

@@ -4,6 +4,7 @@ Every step looks what is there already, makes what is missing, and gives the fac
 Nothing is written before it is made.
 """
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from vitrail.rollout.operating.proposals import Proposal, ProposalState
 from vitrail.rollout.version_records import Version
 from vitrail.traffic.routes_store import RoutesStore
 from vitrail.workflows.admit import admit
+from vitrail.workflows.decide import decide_by_group
 from vitrail.workflows.fit.call import fit
 from vitrail.workflows.operate.operation import LOOP, Operation
 from vitrail.workflows.operate.settings import fit_settings, held_out_of, mitigation_of
@@ -69,14 +71,29 @@ def refit(operation: Operation, proposal: Proposal) -> Made:
 
 def register_fitted(operation: Operation, proposal: Proposal) -> Made:
     """The same package keeps its number, however often it is registered."""
+    package, told = _with_thresholds(operation, proposal)
     shown = register(
-        proposal.fact("fitted", "run"), name=proposal.name, parent=proposal.version, by=LOOP,
+        package, name=proposal.name, parent=proposal.version, by=LOOP,
         store=operation.policy.store,
     )  # fmt: skip
     version = shown.version
     if version.digest == proposal.digest:
         raise InputError(f"the fit gave the package that stands, {version.id}", hint="name other data, or decline")
-    return Made("registered", LOOP, {"version": version.id, "sentence": f"It is {version.id}."})
+    return Made("registered", LOOP, {"version": version.id, **told, "sentence": f"It is {version.id}."})
+
+
+def _with_thresholds(operation: Operation, proposal: Proposal) -> tuple[Path, dict[str, Any]]:
+    """The fitted package; with thresholds by group and what they give, where that is the mitigation."""
+    run, chosen = Path(proposal.fact("fitted", "run")), mitigation_of(operation.policy, proposal)
+    if chosen.how != "thresholds" or chosen.attribute is None:
+        return run, {}
+    out = operation.folder(proposal, "-thresholds")
+    shutil.rmtree(out, ignore_errors=True)  # of an attempt that was killed: the same is made again
+    decided = decide_by_group(
+        run, Path(proposal.fact("gathered", "file")), by_group=chosen.attribute, out=out, workers=operation.workers,
+        device=str(operation.policy.material.fit.get("device", "auto")), emit=operation.emit,
+    )  # fmt: skip
+    return out, {"thresholds": decided.as_json()}
 
 
 def admit_registered(operation: Operation, proposal: Proposal) -> Made:
