@@ -51,11 +51,11 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
 __version__ = "0.1.0"
 __all__ = [
     "abort_rollout", "admit", "approve_proposal", "attention_map", "check", "compare", "conduct_rollout",
-    "create_feature_extractor", "decide", "decide_by_group", "decline_proposal", "evaluate", "fit", "load", "look", "nobody", "nodes",
-    "open_features", "operate", "operate_status", "package_of_version", "pause_rollout", "plan", "plan_rollout",
-    "pretrain_formula", "promote_rollout", "register", "replay_rollout", "resume_proposal", "resume_rollout",
-    "retire", "rollout_status", "serve", "set_alias", "sign", "sign_proposal", "start_rollout", "table", "versions",
-    "watch", "with_reference", "write_features",
+    "create_feature_extractor", "decide", "decide_by_group", "decline_proposal", "evaluate", "fit", "load", "look",
+    "nobody", "nodes", "open_features", "operate", "operate_status", "package_of_version", "pause_rollout", "plan",
+    "plan_rollout", "pretrain_formula", "promote_rollout", "register", "replay_rollout", "resume_proposal",
+    "resume_rollout", "retire", "rollout_status", "serve", "set_alias", "sign", "sign_proposal", "start_rollout",
+    "table", "versions", "watch", "with_reference", "write_features",
 ]  # fmt: skip
 
 _MODULES = {

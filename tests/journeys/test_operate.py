@@ -29,8 +29,9 @@ AS_ADA, AS_BOB = (("--as", name, "--note", "read its evidence") for name in ("Ad
 def world(tmp_path, monkeypatch):
     """Data with a rare site, a fitted version that serves for an hour, and a policy."""
     monkeypatch.chdir(tmp_path)
-    data, held_out = write_table(tmp_path / "data", 24, seed=10_000, rare=0.2), write_table(
-        tmp_path / "held-out", 24, seed=50_000
+    data, held_out = (
+        write_table(tmp_path / "data", 24, seed=10_000, rare=0.2),
+        write_table(tmp_path / "held-out", 24, seed=50_000),
     )
     python.fit(data, model="test_vit", out=tmp_path / "stable", workers=0, emit=python.nobody, **FIT)
     serving = Serving(tmp_path, tmp_path / "stable", ago=4000.0)
@@ -39,9 +40,11 @@ def world(tmp_path, monkeypatch):
         "may_be_missing": ["distribution_shift"],  # so few images say nothing of what is usual
     }  # fmt: skip
     policy = {
-        "name": "colours", "state": serving.state, "store": serving.store, "data": str(data), "held_out": str(held_out),
+        "name": "colours", "state": serving.state, "store": serving.store, "data": str(data),
+        "held_out": str(held_out),
         "feedback_images": [str(tmp_path / "kept")], "model": "test_vit", "fit": {**FIT, "seed": 3},
-        "mitigation": "reweighting", "window_seconds": 100.0, "approvers": ["Ada", "Bob"], "runs": str(tmp_path / "runs"),
+        "mitigation": "reweighting", "window_seconds": 100.0, "approvers": ["Ada", "Bob"],
+        "runs": str(tmp_path / "runs"),
         "admission": "admission.yaml", "rollout": "rollout.yaml",
     }  # fmt: skip
     plan = quick_plan(shadow_share=0.0, needs_signature=True).model_dump(mode="json")

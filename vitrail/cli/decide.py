@@ -39,7 +39,7 @@ def decide(
         float | None, typer.Option(help="How often the set of classes said of an image must hold the true one.")
     ] = None,
     by_group: Annotated[
-        str | None, typer.Option(metavar="ATTRIBUTE", help="A threshold for each of its groups, so that they fare alike.")
+        str | None, typer.Option(metavar="ATTRIBUTE", help="A threshold for each of its groups: they fare alike.")
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Labelled images with that attribute, as for `vitrail check`.")

@@ -117,7 +117,8 @@ def chosen_group_thresholds(
     alike = _alike(judged, groups, kept, settings) if len(kept) > 1 else None
     if alike is None:
         raise InputError(
-            f"{settings.by_group}: there are not two groups with {settings.least_group:,} images that the rate is about",
+            f"{settings.by_group}: there are not two groups with {settings.least_group:,} images that the rate is "
+            "about",
             hint="add images, or lower least_group",
         )
     names = tuple(groups.names[g] for g in kept)

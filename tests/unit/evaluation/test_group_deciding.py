@@ -67,9 +67,8 @@ def test_they_are_as_alike_as_those_of_fairlearn_and_cost_no_more_than_its_overa
 
 def test_what_cannot_be_made_alike_is_refused_in_words():
     three, *_ = judged(300)
-    wide = JudgedImages(
-        three.rows, np.concatenate([three.probabilities * 0.9, np.full((300, 1), 0.1)], axis=1), ("no", "yes", "z"), "val"
-    )
+    more = np.concatenate([three.probabilities * 0.9, np.full((300, 1), 0.1)], axis=1)
+    wide = JudgedImages(three.rows, more, ("no", "yes", "z"), "val")
     with pytest.raises(InputError, match="for two classes, this model knows 3\nhint: fit anew with reweight_by"):
         chosen_group_thresholds(wide, GroupDecisionSettings(by_group="site"))
     few, *_ = judged(60)

@@ -49,9 +49,7 @@ class GroupThresholds(PackagePart):
             if type(each) not in (int, float) or not 0 <= each <= 1:
                 raise ValueError(f"a threshold is {str(each)[:40]}, a number from 0 to 1 was expected")
 
-    def predicted(
-        self, probabilities: Float[np.ndarray, "N K"], groups: Sequence[str | None]
-    ) -> Int[np.ndarray, "N"]:
+    def predicted(self, probabilities: Float[np.ndarray, "N K"], groups: Sequence[str | None]) -> Int[np.ndarray, "N"]:
         """Number of the class that is answered.
 
         Args:

@@ -24,9 +24,7 @@ def version_folder(packages, tmp_path_factory):
 def versions(version_folder, tmp_path):
     """`flowers@1`, stable, and `flowers@2`, admitted."""
     shutil.copytree(version_folder, tmp_path / "versions")
-    with contextlib.closing(
-        opened_store(tmp_path / "versions" / "versions.sqlite", time.time, files=None)
-    ) as store:
+    with contextlib.closing(opened_store(tmp_path / "versions" / "versions.sqlite", time.time, files=None)) as store:
         yield store
 
 

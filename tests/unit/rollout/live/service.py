@@ -109,7 +109,9 @@ class HandServer:
             for each in models
         )  # fmt: skip
         refused, why = self.refused or (None, "")
-        self.reports.write(ServerReport(self.name, self.source, self.beat, self.revision, refused, why, told, self.ended))
+        self.reports.write(
+            ServerReport(self.name, self.source, self.beat, self.revision, refused, why, told, self.ended)
+        )
 
     def serve(self, requests: int) -> None:
         """Answer so many requests, and write down what was counted and answered."""
@@ -206,7 +208,9 @@ class Service:
         assert current is not None
         return current
 
-    def run(self, *, until: Callable[[KeptRollout], object] = lambda kept: kept.is_closed, most: int = 400) -> KeptRollout:
+    def run(
+        self, *, until: Callable[[KeptRollout], object] = lambda kept: kept.is_closed, most: int = 400
+    ) -> KeptRollout:
         """Step after step."""
         for _ in range(most):
             kept = self.step()
