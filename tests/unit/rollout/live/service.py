@@ -29,7 +29,7 @@ from vitrail.traffic.route_records import KnownModel
 from vitrail.traffic.routes import Arm, Routes
 from vitrail.traffic.routes_store import RoutesStore
 
-CLASSES = ("ants", "bees")
+CLASSES = ("ant", "bee")
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class HandServer:
     clock: FalseClock
     behaviours: Mapping[str, Behaviour]
     truths: bool = True
+    clock_off: float = 0.0
     ended: bool = False
     revision: int = 0
     beat: int = 0
@@ -94,6 +95,10 @@ class HandServer:
         else:
             self.routes, self.revision, self.refused = latest, latest.revision, None
 
+    def wall(self) -> float:
+        """As this server's clock has it."""
+        return self.clock.wall() + self.clock_off
+
     def behaviour(self, model: str) -> Behaviour:
         return self.behaviours.get(model, Behaviour())
 
@@ -117,7 +122,7 @@ class HandServer:
         """Answer so many requests, and write down what was counted and answered."""
         if self.routes is None:
             return
-        slot, tallies, answers = slot_at(self.clock.wall()), dict[str, Tally](), list[AnsweredRequest]()
+        slot, tallies, answers = slot_at(self.wall()), dict[str, Tally](), list[AnsweredRequest]()
         stable = 1.0 - sum(arm.share for arm in self.routes.arms if arm.role in ("canary", "control"))
         for arm in self.routes.arms:
             whole = stable * arm.weight if arm.role == "stable" else arm.share
@@ -128,12 +133,12 @@ class HandServer:
             key, truth = f"{self.source}-{next(self.numbers)}", CLASSES[n % 2]
             for arm in (*self.routes.stable_arms[:1], copying[0]):
                 said = self.behaviour(arm.model).says(truth)
-                answers.append(AnsweredRequest(key, self.clock.wall(), arm.name, said, ()))
+                answers.append(AnsweredRequest(key, self.wall(), arm.name, said, ()))
         self.figures.write_slots([(name, slot, tally) for name, tally in tallies.items()])
         self.figures.write_answers(answers)
         if self.truths and answers:
             told = {each.request_id: ToldTruth(CLASSES[n // 2 % 2], each.at) for n, each in enumerate(answers)}
-            self.figures.write_truths(told, now=self.clock.wall())
+            self.figures.write_truths(told, now=self.wall())
 
     def tally(self, arm: Arm, requests: int) -> Tally:
         """What came of asking an arm so often."""
@@ -154,19 +159,23 @@ class Service:
         versions: the version store, with `flowers@1`, which is stable, and `flowers@2`, which was admitted.
         behaviours: by model; of `flowers-2` it is the candidate's.
         servers: their names.
+        truths: whether users tell them.
+        wall: the wall clock of conductors; None: the same as all others'.
     """
 
     def __init__(
         self, address: str, versions: VersionStore, behaviours: Mapping[str, Behaviour] | None = None, *,
-        servers: tuple[str, ...] = ("one",),
+        servers: tuple[str, ...] = ("one",), truths: bool = True, wall: Callable[[], float] | None = None,
     ) -> None:  # fmt: skip
         self.clock, self.database, self.versions = FalseClock(), opened_database(address), versions
-        self.store = RolloutStore(self.database, self.clock.wall)
+        self.store = RolloutStore(self.database, wall or self.clock.wall)
         self.routes = RoutesStore(self.database, self.clock.wall)
         folder = versions.folder("flowers@1")
         stable = Routes(1, (Arm("flowers-1", "flowers-1", weight=1.0),))
         self.routes.write(stable, expected=None, models=[KnownModel("flowers-1", folder, package_digest(folder))])
-        self.servers = [HandServer(name, self.database, self.clock, behaviours or {}) for name in servers]
+        self.servers = [
+            HandServer(name, self.database, self.clock, behaviours or {}, truths=truths) for name in servers
+        ]
         self.conductor: Conductor | None = None
         self.told: list[str] = []
 
@@ -199,6 +208,9 @@ class Service:
         self.clock.go_on(5.0)
         conductor = self.conductor or self.conduct()
         done = conductor.step()
+        verifying = conductor._observer._verifying
+        if verifying is not None and verifying._thread is not None:
+            verifying._thread.join()  # so that the next step has its result
         self.told += done.told
         return self.kept if done.kept is None else done.kept
 
