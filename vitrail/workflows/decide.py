@@ -107,7 +107,7 @@ def decide_by_group(
         images = chosen_images(
             inspection, name=started.images.name, classes=predictor.classes, known=[] if seen is None else [seen]
         )
-        answers = gathered_answers(predictor.answers(checked_places(images.rows), workers=started.workers, emit=emit))
+        answers = gathered_answers(predictor.answers(checked_places(images.rows), workers=started.workers))
     judged = JudgedImages.of_answers(images.rows, answers, measured_on=images.measured_on)
     part, figures, left_out = chosen_group_thresholds(judged, asked)
     with_part(predictor.package, part, Path(out).expanduser())

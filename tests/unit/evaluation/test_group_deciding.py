@@ -1,6 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+import sklearn.base
 
 from vitrail.basics.errors import InputError
 from vitrail.evaluation.group_deciding import GroupDecisionSettings, chosen_group_thresholds
@@ -39,10 +40,11 @@ def test_they_are_as_alike_as_those_of_fairlearn_and_cost_no_more_than_its_overa
     images, labels, score, site = judged()
     part, _, _ = chosen_group_thresholds(images, GroupDecisionSettings(by_group="site"))
 
-    class Model:
+    class Model(sklearn.base.ClassifierMixin, sklearn.base.BaseEstimator):
         """Answers what it was given."""
 
         def fit(self, *_):
+            self.classes_ = np.array([0, 1])
             return self
 
         def predict_proba(self, column):

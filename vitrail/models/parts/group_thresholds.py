@@ -82,4 +82,4 @@ class GroupThresholds(PackagePart):
         chosen = facts.get("chosen", {})
         if not isinstance(chosen, dict):
             raise ValueError("what was chosen, by name, was expected")
-        return cls(tuple(classes), attribute, thresholds, facts.get("usual"), chosen)
+        return cls(tuple(classes), attribute, thresholds, facts.get("usual", 0.5), chosen)
