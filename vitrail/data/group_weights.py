@@ -9,6 +9,9 @@ from jaxtyping import Float
 from vitrail.basics.errors import InputError, did_you_mean
 from vitrail.data.columns import FIXED
 
+ImageWeights = Float[np.ndarray, "N"]
+"""How much each of N images counts; 1 on average."""
+
 MOST_GROUPS = 50
 """Different values of an attribute from which it is no longer one but an identifier, or a number to be cut into
 ranges first."""

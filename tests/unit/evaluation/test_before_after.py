@@ -26,7 +26,7 @@ def test_gap_and_accuracy_of_both_stand_beside_each_other_with_intervals_and_a_v
     accuracy, gap = section.figures["accuracy"], section.figures["attributes"]["site"]["accuracy gap"]
     assert (accuracy["before"]["value"], accuracy["after"]["value"]) == (0.75, 0.95)
     assert (gap["before"]["value"], gap["after"]["value"]) == (0.5, 0.0) and gap["after"]["n"] == 200
-    assert section.figures["attributes"]["site"]["gap in recognising a"]["before"]["value"] == 0.5
+    assert section.figures["attributes"]["site"]["gap in recognising b"]["before"]["value"] == 0.5
     (sentence,) = section.sentences
     assert sentence.verdict == "better"
     assert sentence.text.startswith("Between the groups of site, accuracy lies 50.0 % (39.") and sentence.text.endswith(

@@ -8,7 +8,6 @@ from vitrail.evaluation.training_section import trained_words, training_section
 from vitrail.features.heads import learn_heads, probe_sentence, probe_words, tell_first_figures
 from vitrail.features.split_features import compute_features
 from vitrail.training.arm import trained_arm
-from vitrail.training.image_stages import training_weights
 from vitrail.training.sinks import Watchers
 from vitrail.workflows.fit.model import ChosenFit
 from vitrail.workflows.fit.outcome import Fitted, fit_sections, pack, report
@@ -40,14 +39,13 @@ def finish_fit(started: StartedFit, chosen: ChosenFit, *, command: str, emit: Em
         Watchers(run.journaled(emit), settings.log, folder=run.path, name=name) as emit,
     ):
         prepared = prepare(started, settings, before=earlier.kept, emit=emit)
-        model, images = prepared.model, prepared.images
+        model, images, weights = prepared.model, prepared.images, prepared.weights
         refuse_other_data(run, prepared, overwrite=started.overwrite)
         moved = keep_split(run, images, earlier, data=name, emit=emit)
         chosen.tell(run, emit)
         watch.lap("check")
         features = compute_features(run, model, images, settings.pass_, emit=emit)
         watch.lap("features")
-        weights = training_weights(images, settings.training)
         heads = learn_heads(features.by_split, images, settings.probe, seed=settings.seed, emit=emit, weights=weights)
         model.set_head(heads.probe.weight, heads.probe.bias)
         tell_first_figures(heads, images, emit)
@@ -58,10 +56,9 @@ def finish_fit(started: StartedFit, chosen: ChosenFit, *, command: str, emit: Em
         watch.lap("scratch")
         judged = judge_splits(arm.logits, heads.neighbours, images, seed=settings.seed)
         told = (
-            *(*chosen.sentences, *moved),
+            *(*chosen.sentences, *moved, *weights_words(weights, settings.training.reweight_by)),
             f"Training features in {features.reason}.",
             probe_sentence(heads.probe, settings.probe.folds),
-            *weights_words(weights, settings.training.reweight_by),
             *(() if arm.trained else arm.plan.remarks),
         )
         training, trained = training_section(arm, model, images), trained_words(arm) or probe_words(heads.probe)

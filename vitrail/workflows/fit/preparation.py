@@ -7,6 +7,7 @@ from vitrail.basics.errors import InputError
 from vitrail.basics.events import Emit, Noted
 from vitrail.basics.run_folder import RunFolder
 from vitrail.data.adapted_preprocessing import adapted_preprocessing
+from vitrail.data.group_weights import ImageWeights
 from vitrail.data.inspection import Finding
 from vitrail.data.split_images import SplitImages, fingerprint
 from vitrail.data.split_memory import SplitMemory
@@ -30,11 +31,13 @@ class Prepared:
         model: with the preprocessing that it is used with, and where it is run.
         images: the image table with its splits.
         findings: what the check found, of the data and of the split that was drawn.
+        weights: how much each training image counts, where groups are reweighted.
     """
 
     model: ReadyModel
     images: SplitImages
     findings: tuple[Finding, ...]
+    weights: ImageWeights | None = None
 
 
 def prepare(started: StartedFit, settings: FitSettings, *, before: SplitMemory | None = None, emit: Emit) -> Prepared:
@@ -59,8 +62,7 @@ def prepare(started: StartedFit, settings: FitSettings, *, before: SplitMemory |
     shown = adapted_preprocessing(model.preprocessing, rows, settings.images, workers=workers)
     model = model.seen_through(shown, chosen_device(settings.device))
     images = SplitImages.of(rows, workers=workers)
-    training_weights(images, settings.training)  # refuses an attribute that there is not before anything is computed
-    return Prepared(model, images, findings)
+    return Prepared(model, images, findings, training_weights(images, settings.training))
 
 
 def refuse_other_data(run: RunFolder, prepared: Prepared, *, overwrite: bool) -> None:
