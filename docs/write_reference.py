@@ -31,6 +31,7 @@ It may be deleted at any time. |
 def reference() -> str:
     """The whole page."""
     from vitrail.cli.main import app
+    from vitrail.rollout.operating.policy import OperatePolicy
     from vitrail.rollout.plan import RolloutSettings
     from vitrail.workflows.features.settings import FeaturesSettings
     from vitrail.workflows.fit.settings import FitSettings
@@ -56,6 +57,11 @@ def reference() -> str:
         parts.append(_settings("the run", kind, own))
         for part, owner in kind.parts().items():
             parts.append(_settings(part.strip("_"), owner, list(owner.model_fields)))
+    parts += ["## The policy of `vitrail operate`", "A YAML file with these names; see [operating.md](operating.md)."]
+    own = [field for field in OperatePolicy.model_fields if field not in OperatePolicy.parts()]
+    parts.append(_settings("the model and its servers", OperatePolicy, own))
+    for part, owner in OperatePolicy.parts().items():
+        parts.append(_settings(part, owner, list(owner.model_fields)))
     return "\n\n".join(parts) + "\n"
 
 

@@ -3,7 +3,7 @@
 All are the same two-block network, fitted to pictures of three hues within a second; what is planted changes nothing
 else. Faults of the process rather than of the package (`leaking`, `dying`) come with the environment of a server:
 
-    with serving({"one": 1.0}, packages, folder=tmp_path, environment=leaking(tmp_path, "colours-8")) as server: …
+    with loading_server("colours@7", folder=tmp_path, environment=leaking(tmp_path, "colours-8")) as server: …
 """
 
 import io

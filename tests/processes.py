@@ -18,7 +18,15 @@ from typing import Any
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["pytest", "timm", "torch", "vitrail.workflows.fit.finish", "vitrail.workflows.features.write"]
+    [
+        "pytest",
+        "timm",
+        "torch",
+        "vitrail.workflows.fit.finish",
+        "vitrail.workflows.features.write",
+        "vitrail.serving.loaded_model",
+        "vitrail.serving.run_server",
+    ]
 )
 
 
@@ -43,6 +51,10 @@ class Running:
     def send_signal(self, number: int) -> None:
         """To this process alone."""
         os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """This process alone."""
+        os.kill(self.pid, signal.SIGKILL)
 
     def kill_with_its_workers(self) -> None:
         """End it and all that it started, if anything of it is left."""
@@ -99,13 +111,15 @@ def vitrail(*typed: Any) -> None:
 
 
 def _start_server() -> None:
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported
+    before = dict(os.environ)
+    # What is read when libraries are imported: one thread each, so that what is forked may fork, too.
+    os.environ.update(OMP_NUM_THREADS="1", JE_ARROW_MALLOC_CONF="background_thread:false")
     forkserver.ensure_running()
-    if before is None:
-        del os.environ["OMP_NUM_THREADS"]
-    else:
-        os.environ["OMP_NUM_THREADS"] = before
+    for name in ("OMP_NUM_THREADS", "JE_ARROW_MALLOC_CONF"):
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            del os.environ[name]
 
 
 def _begin(printed: str, environment: Mapping[str, str], function: Callable[..., Any], arguments: tuple) -> None:

@@ -3,7 +3,8 @@
     with serving({"ants": 80, "bees": 20}, packages, folder=tmp_path, model_seconds=1.0) as server:
         server.predict(jpeg)["prediction"]
 
-A server begins in some five seconds: its nursery imports torch. Files that only ask share the one of the fixture
+A server begins in half a second: what imports torch has done so before (`tests.processes`), once for all tests. Files
+that only ask share the one of the fixture
 `server` (`tests/journeys/conftest.py`); those that break it begin their own.
 """
 
@@ -12,7 +13,6 @@ import http.client
 import io
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -24,7 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import vitrail
 from tests.conftest import picture
+from tests.forked_server import serve
+from tests.processes import Running, running
 
 CLASSES = ("ant", "bee", "wasp")
 QUICK: dict[str, Any] = {"runtime": "torch", "device": "cpu", "threads": 1, "state": "none"}
@@ -140,7 +143,7 @@ class Reply:
 class Server:
     """A server under way."""
 
-    def __init__(self, process: subprocess.Popen[bytes], printed: Path, port: int) -> None:
+    def __init__(self, process: Running | subprocess.Popen[bytes], printed: Path, port: int) -> None:
         self.process, self.printed, self.port = process, printed, port
         self.host, self.pid = "127.0.0.1", process.pid
         self.url = f"http://127.0.0.1:{port}"
@@ -201,7 +204,8 @@ class Server:
 
     def _facts(self, name: str) -> dict[str, Any]:
         models = self.get("/v1/models").json["models"]
-        return next(model for model in models if model["model_id"] == name)
+        (found,) = [model for model in models if model["model_id"] == name]  # none yet in one that has just begun
+        return dict(found)
 
     def state(self, name: str) -> str:
         """`loading`, `ready` or `failed`."""
@@ -210,7 +214,8 @@ class Server:
     def health(self, arm: str) -> str:
         """`healthy` and so on."""
         arms = self.get("/v1/health").json["arms"]
-        return str(next(each["status"] for each in arms if each["arm"] == arm))
+        (found,) = [each["status"] for each in arms if each["arm"] == arm]
+        return str(found)
 
     def memory(self) -> int:
         """Bytes of all its processes; what they share is counted once."""
@@ -255,7 +260,7 @@ class Server:
 @contextlib.contextmanager
 def serving(
     models: Mapping[str, float], packages: Mapping[str, Path], *, folder: Path, ready: bool = True,
-    files: int | None = None, environment: Mapping[str, str] = {}, **settings: Any,
+    files: int | None = None, **settings: Any,
 ) -> Iterator[Server]:  # fmt: skip
     """A server of these models by weight, which does not outlive the block, nor do its models.
 
@@ -265,30 +270,55 @@ def serving(
         folder: for what it prints.
         ready: wait until all models answer.
         files: that the server may have open at once.
-        environment: beside this process's own.
         settings: as `ServingSettings.gather` takes them; `QUICK` unless told otherwise.
     """
     printed, port = folder / f"server-{time.monotonic_ns()}.txt", _free_port()
-    told = {**QUICK, "port": port, **settings}
     asked = [f"{packages[name]}={weight}" for name, weight in models.items()]
+    with running(serve, asked, {**QUICK, "port": port, **settings}, files, printed=printed) as process:
+        server = Server(process, printed, port)
+        try:
+            server.until(lambda: server.get("/healthz").status == 200)
+            if ready:
+                server.until_ready()
+            yield server
+        finally:
+            _kill_all(process.pid)
+
+
+@contextlib.contextmanager
+def loading_server(
+    package: str | Path, *, folder: Path, environment: Mapping[str, str] | None = None, **settings: Any
+) -> Iterator[Server]:
+    """A server in an interpreter of its own, which answers, and whose nursery imports for seconds before it forks.
+
+    Args:
+        package: or a version.
+        folder: for what it prints.
+        environment: beside this process's own; what an interpreter reads when it begins.
+        settings: as for `serving`.
+    """
+    printed, port = folder / f"server-{time.monotonic_ns()}.txt", _free_port()
+    told = json.dumps({**QUICK, "port": port, **settings})
+    own = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **(environment or {})}
     with printed.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.serving", json.dumps(asked), json.dumps(told)],
+            [sys.executable, "-m", "tests.serving", json.dumps([str(package)]), told],
             stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
-            preexec_fn=None if files is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **environment},
+            env={**os.environ, **own},
         )  # fmt: skip
     server = Server(process, printed, port)
     try:
         server.until(lambda: server.get("/healthz").status == 200)
-        if ready:
-            server.until_ready()
         yield server
     finally:
-        for pid in [process.pid, *children_of(process.pid)]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill_all(process.pid)
         process.wait(20)
+
+
+def _kill_all(front: int) -> None:
+    for pid in [front, *children_of(front)]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def reply_on(connection: http.client.HTTPConnection) -> Reply:
@@ -431,13 +461,5 @@ def _free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def _serve() -> None:
-    """The server itself: `vitrail serve`, without the command line around it."""
-    import vitrail
-
-    packages, settings = (json.loads(each) for each in sys.argv[1:])
-    vitrail.serve(packages, tell=lambda text: print(text, flush=True), **settings)
-
-
 if __name__ == "__main__":
-    _serve()
+    vitrail.serve(json.loads(sys.argv[1]), tell=lambda text: print(text, flush=True), **json.loads(sys.argv[2]))

@@ -17,12 +17,20 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
     from vitrail.workflows.admit import admit
     from vitrail.workflows.check import check
     from vitrail.workflows.compare import compare
-    from vitrail.workflows.decide import decide
+    from vitrail.workflows.decide import decide, decide_by_group
     from vitrail.workflows.evaluate import evaluate
     from vitrail.workflows.features.write import write_features
     from vitrail.workflows.fit.call import fit, plan
     from vitrail.workflows.look import look
     from vitrail.workflows.nodes import nodes
+    from vitrail.workflows.operate.deciding import (
+        approve_proposal,
+        decline_proposal,
+        operate_status,
+        resume_proposal,
+        sign_proposal,
+    )
+    from vitrail.workflows.operate.run import operate
     from vitrail.workflows.pretrain.formula import pretrain_formula
     from vitrail.workflows.register import register
     from vitrail.workflows.rollout import (
@@ -42,22 +50,26 @@ if TYPE_CHECKING:  # to type checkers and editors these names are here; `__getat
 
 __version__ = "0.1.0"
 __all__ = [
-    "abort_rollout", "admit", "attention_map", "check", "compare", "conduct_rollout", "create_feature_extractor",
-    "decide", "evaluate", "fit", "load", "look", "nobody", "nodes", "open_features", "package_of_version",
-    "pause_rollout", "plan", "plan_rollout", "pretrain_formula", "promote_rollout", "register", "replay_rollout",
-    "resume_rollout", "retire", "rollout_status", "serve", "set_alias", "sign", "start_rollout", "table", "versions",
-    "watch", "with_reference", "write_features",
+    "abort_rollout", "admit", "approve_proposal", "attention_map", "check", "compare", "conduct_rollout",
+    "create_feature_extractor", "decide", "decide_by_group", "decline_proposal", "evaluate", "fit", "load", "look",
+    "nobody", "nodes", "open_features", "operate", "operate_status", "package_of_version", "pause_rollout", "plan",
+    "plan_rollout", "pretrain_formula", "promote_rollout", "register", "replay_rollout", "resume_proposal",
+    "resume_rollout", "retire", "rollout_status", "serve", "set_alias", "sign", "sign_proposal", "start_rollout",
+    "table", "versions", "watch", "with_reference", "write_features",
 ]  # fmt: skip
 
 _MODULES = {
     "abort_rollout": "vitrail.workflows.rollout",
     "admit": "vitrail.workflows.admit",
+    "approve_proposal": "vitrail.workflows.operate.deciding",
     "attention_map": "vitrail.features.attention.map",
     "check": "vitrail.workflows.check",
     "compare": "vitrail.workflows.compare",
     "conduct_rollout": "vitrail.workflows.rollout",
     "create_feature_extractor": "vitrail.features.extractor",
     "decide": "vitrail.workflows.decide",
+    "decide_by_group": "vitrail.workflows.decide",
+    "decline_proposal": "vitrail.workflows.operate.deciding",
     "evaluate": "vitrail.workflows.evaluate",
     "fit": "vitrail.workflows.fit.call",
     "load": "vitrail.prediction.predictor",
@@ -65,6 +77,8 @@ _MODULES = {
     "nobody": "vitrail.basics.events",
     "nodes": "vitrail.workflows.nodes",
     "open_features": "vitrail.features.store.reader",
+    "operate": "vitrail.workflows.operate.run",
+    "operate_status": "vitrail.workflows.operate.deciding",
     "package_of_version": "vitrail.rollout.versioned_package",
     "pause_rollout": "vitrail.workflows.rollout",
     "plan": "vitrail.workflows.fit.call",
@@ -73,12 +87,14 @@ _MODULES = {
     "promote_rollout": "vitrail.workflows.rollout",
     "register": "vitrail.workflows.register",
     "replay_rollout": "vitrail.workflows.rollout",
+    "resume_proposal": "vitrail.workflows.operate.deciding",
     "resume_rollout": "vitrail.workflows.rollout",
     "retire": "vitrail.workflows.versions",
     "rollout_status": "vitrail.workflows.rollout",
     "serve": "vitrail.workflows.serve",
     "set_alias": "vitrail.workflows.versions",
     "sign": "vitrail.workflows.versions",
+    "sign_proposal": "vitrail.workflows.operate.deciding",
     "start_rollout": "vitrail.workflows.rollout",
     "table": "vitrail.data.named_columns",
     "versions": "vitrail.workflows.versions",

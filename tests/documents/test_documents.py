@@ -46,7 +46,7 @@ def test_every_file_the_documents_name_exists():
     for document in ("README.md", "ARCHITECTURE.md"):
         text = (ROOT / document).read_text()
         named = re.findall(
-            r"`((?:basics|measures|pages|data|models|prediction|features|training|evaluation|workflows|cli)/[\w/]+\.py)`",
+            r"`((?:basics|measures|pages|data|models|prediction|features|training|evaluation|monitoring|traffic|serving|rollout|workflows|cli)/[\w/]+\.py)`",
             text,
         )
         missing = [name for name in named if not (ROOT / "vitrail" / name).exists()]

@@ -6,10 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.serving import file_of
+from tests.serving import children_of, file_of
 
 
 def said_by(vitrail, *typed):
@@ -44,6 +45,10 @@ def test_what_cannot_be_served_is_said_with_a_way_out(vitrail, small_packages, t
             assert code == 2 and text in stderr, f"{typed}: {stderr}"
 
 
+def imports_torch(pid):
+    return "libtorch" in Path(f"/proc/{pid}/maps").read_text()
+
+
 @pytest.mark.slow
 def test_a_file_is_served_until_ctrl_c_and_figures_are_there_when_it_begins_again(small_packages, tmp_path):
     (tmp_path / "serve.yaml").write_text(
@@ -68,6 +73,8 @@ def test_a_file_is_served_until_ctrl_c_and_figures_are_there_when_it_begins_agai
             assert (answer["status"], answer["model_id"]) == ("success", "ants")
             told = subprocess.run(["curl", "-sS", f"{url}/v1/metrics/ants?window=1h"], capture_output=True, check=True)
             assert json.loads(told.stdout)["total_requests"] == before + 1
+            front, *others = process.pid, *children_of(process.pid)
+            assert list(map(imports_torch, (front, *others))) == [False, True, True]  # the nursery, and the model
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does: models get it, too
             assert process.wait(30) == 0
         finally:

@@ -28,6 +28,7 @@ from tests.serving import (
     children_of,
     file_of,
     is_there,
+    loading_server,
     reply_on,
     serving,
     small_package,
@@ -332,6 +333,10 @@ def replies_to(connections: list[socket.socket]) -> list[bytes]:
 
 
 def test_a_server_whose_nursery_is_killed_begins_its_models_itself_and_says_so(poor: Server) -> None:
+    assert (
+        poor.put_routes([Arm("bees", "bees", weight=1.0).as_json()]).status == 202
+    )  # the broken one would import, too
+    poor.until(lambda: len(poor.model_pids) == 1)
     nursery, bees = poor.nursery_pid, poor.model_pid("bees")
     for pid in (nursery, bees):
         os.kill(pid, signal.SIGKILL)
@@ -377,7 +382,7 @@ def http_error() -> type[Exception]:
 def test_a_server_that_is_still_loading_ends_when_it_is_asked_to(
     small_packages: dict[str, Path], tmp_path: Path, signals: list[signal.Signals]
 ) -> None:
-    with serving({"bees": 1.0}, small_packages, folder=tmp_path, ready=False) as server:
+    with loading_server(small_packages["bees"], folder=tmp_path) as server:
         models = server.until(lambda: children_of(server.pid))  # its nursery, which has not forked one yet
         began = time.monotonic()
         for number in signals:

@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from vitrail.cli.options import AsJson
+from vitrail.basics.errors import InputError
+from vitrail.cli.options import AsJson, Columns, with_columns
 from vitrail.cli.output import tell
 
 
@@ -37,6 +38,13 @@ def decide(
     coverage: Annotated[
         float | None, typer.Option(help="How often the set of classes said of an image must hold the true one.")
     ] = None,
+    by_group: Annotated[
+        str | None, typer.Option(metavar="ATTRIBUTE", help="A threshold for each of its groups: they fare alike.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Labelled images with that attribute, as for `vitrail check`.")
+    ] = None,
+    columns: Columns = None,
     as_json: AsJson = False,
 ) -> None:
     """Choose on validation answers how a package answers: a threshold, when it is not sure, sets of classes.
@@ -45,6 +53,11 @@ def decide(
     """
     import vitrail
 
+    if by_group is not None:
+        given = (sensitivity, specificity, costs, prevalence, least_probability, coverage)
+        result: Any = _by_group(run, out, by_group, data, columns, others=any(each is not None for each in given))
+        typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False)) if as_json else tell(repr(result))
+        return
     result = vitrail.decide(
         run, out=out, sensitivity=sensitivity, specificity=specificity, costs=costs, prevalence=prevalence,
         least_probability=least_probability, coverage=coverage,
@@ -53,3 +66,14 @@ def decide(
         typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
     else:
         tell(repr(result))
+
+
+def _by_group(run: str, out: Path, by_group: str, data: str | None, columns: str | None, *, others: bool) -> Any:
+    import vitrail
+
+    if data is None or others:
+        raise InputError(
+            "--by-group goes with --data, and with no other decision",
+            hint=f"vitrail decide {run} --by-group {by_group} --data TABLE --out {out}",
+        )
+    return vitrail.decide_by_group(run, with_columns(data, columns), by_group=by_group, out=out)

@@ -25,6 +25,7 @@ from vitrail.cli import (
     look,
     mlflow_registry,
     nodes,
+    operate,
     predict,
     pretrain,
     rollout,
@@ -60,7 +61,7 @@ app = typer.Typer(
 )
 for family in (
     check, fit, predict, features, nodes, look, demo, evaluate, compare, decide, study, pretrain,
-    versions, mlflow_registry, serve, watch, admit, rollout,
+    versions, mlflow_registry, serve, watch, admit, rollout, operate,
 ):  # fmt: skip
     family.register(app)
 

@@ -30,7 +30,9 @@ Plan = Annotated[
     typer.Option(metavar="FILE", help="A YAML file with stages and bounds, e.g. `stages: {canary: 5, all: 100}`."),
 ]
 Why = Annotated[str, typer.Option(help="Why, for the record.")]
-Every = Annotated[float, typer.Option(min=0.1, help="Seconds from one look at the servers to the next.")]
+Every = Annotated[
+    float | None, typer.Option(min=0.1, help="Seconds from one look at the servers to the next.", show_default="5")
+]
 Number = Annotated[int | None, typer.Option(help="Of the rollout; default: the one that goes on.")]
 
 rollout = typer.Typer(
@@ -62,7 +64,7 @@ def start(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show the plan, change nothing.")
     ] = False,
-    every: Every = 5.0,
+    every: Every = None,
     by: Person = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -81,13 +83,13 @@ def start(
         "replaces": replaces,
         **parsed(settings or []),
     }
-    if stage_seconds is not None:
-        given["least_stage_seconds"] = stage_seconds
+    timing = {"least_stage_seconds": stage_seconds, "look_seconds": every}
+    given |= {name: value for name, value in timing.items() if value is not None}
     if dry_run:
         _show(vitrail.plan_rollout(version, **given), as_json=as_json)
         return
     with ProgressBars(quiet=quiet) as progress:
-        result = vitrail.start_rollout(version, by=by, conduct=not detach, every=every, emit=progress, **given)
+        result = vitrail.start_rollout(version, by=by, conduct=not detach, emit=progress, **given)
     _end(result, as_json=as_json)
 
 
@@ -149,7 +151,8 @@ def conduct(
     store: Store = None,
     take_over: Annotated[bool, typer.Option("--take-over", help="Also from a conductor that lives.")] = False,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
-    every: Every = 5.0,
+    silent: Annotated[str | None, typer.Option("--silent", hidden=True)] = None,
+    every: Every = None,
     by: Person = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -166,8 +169,9 @@ def conduct(
         end_with_input(ended)
     with ProgressBars(quiet=quiet) as progress:
         result = vitrail.conduct_rollout(
-            number, state=state, store=store, by=by, take_over=take_over, every=every, ended=ended, emit=progress
-        )
+            number, state=state, store=store, by=by, take_over=take_over, silent=silent, every=every, ended=ended,
+            emit=progress,
+        )  # fmt: skip
     _end(result, as_json=as_json)
 
 

@@ -32,9 +32,18 @@ class LearnedHeads:
 
 
 def learn_heads(
-    features: Features, images: SplitImages, settings: ProbeSettings, *, seed: int, emit: Emit = nobody
-) -> LearnedHeads:
+    features: Features, images: SplitImages, settings: ProbeSettings, *, seed: int, emit: Emit = nobody,
+    weights: Float[np.ndarray, "N"] | None = None,
+) -> LearnedHeads:  # fmt: skip
     """Fit probe and neighbours on the training images, and ask them about all others.
+
+    Args:
+        features: by split.
+        images: all images of the run.
+        settings: of the probe.
+        seed: of its folds.
+        emit: receives progress.
+        weights: how much each training image counts for the probe; None: all the same.
 
     Raises:
         InputError: the training images are all of one class.
@@ -42,7 +51,7 @@ def learn_heads(
     training = in_split(images.rows, "train")
     labels = labels_of(training, images.classes)
     groups = training["group"].to_pylist()
-    probe = fit_probe(features["train"], labels, settings, groups=groups, seed=seed, emit=emit)
+    probe = fit_probe(features["train"], labels, settings, groups=groups, seed=seed, emit=emit, weights=weights)
     neighbours = fit_neighbours(features["train"], labels, seed=seed)
     held_out = {split: values for split, values in features.items() if split != "train"}
     return LearnedHeads(

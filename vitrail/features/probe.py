@@ -60,6 +60,7 @@ def fit_probe(
     groups: list[str | None] | None = None,
     seed: int = 0,
     emit: Emit = nobody,
+    weights: Float[np.ndarray, "N"] | None = None,
 ) -> Probe:
     """Fit the probe, its strength chosen by cross-validated log loss inside these images.
 
@@ -69,6 +70,7 @@ def fit_probe(
         groups: images of the same group (patient) never stand on both sides of a fold.
         seed: of the folds.
         emit: receives progress.
+        weights: how much each image counts, in the fit and in the choice of its strength; None: all the same.
 
     Raises:
         InputError: fewer than two classes, or features that are not finite.
@@ -83,9 +85,10 @@ def fit_probe(
     mean, scale = _scaling(features)
     scaled = (features - mean) / scale
     folds = _folds(labels, settings, groups=groups, seed=seed)
-    losses = _cross_validated_losses(scaled, labels, folds, settings.strengths, emit=emit)
+    counted = np.ones(len(labels)) if weights is None else weights
+    losses = _cross_validated_losses(scaled, labels, folds, settings.strengths, emit=emit, counted=counted)
     strength = min(losses, key=lambda each: losses[each]) if losses else 1.0
-    weight, bias = _fitted(scaled, labels, strength)
+    weight, bias = _fitted(scaled, labels, strength, counted=counted)
     folded = weight / scale
     return Probe(folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), strength, losses, len(folds))
 
@@ -125,18 +128,21 @@ def _cross_validated_losses(
     strengths: tuple[float, ...],
     *,
     emit: Emit,
+    counted: Float[np.ndarray, "N"],
 ) -> dict[float, float]:
     """Mean log loss of held-out images by strength; empty where there are no folds."""
     if not folds:
         return {}
     losses = dict.fromkeys(strengths, 0.0)
-    judged = sum(len(held_out) for _, held_out in folds)
+    judged = sum(float(counted[held_out].sum()) for _, held_out in folds)
     tasks = [(strength, fold) for fold in folds for strength in strengths]
     for strength, (train, held_out) in watched(tasks, emit, work="choosing the probe", total=len(tasks), unit="fits"):
-        weight, bias = _fitted(scaled[train], labels[train], strength, classes=int(labels.max()) + 1)
+        weight, bias = _fitted(
+            scaled[train], labels[train], strength, classes=int(labels.max()) + 1, counted=counted[train]
+        )
         logits = scaled[held_out] @ weight.T + bias
         each = np.minimum(log_losses(logits, labels[held_out]), -np.log(_LEAST_PROBABILITY))
-        losses[strength] += float(each.sum()) / judged
+        losses[strength] += float((each * counted[held_out]).sum()) / judged
     return losses
 
 
@@ -147,13 +153,20 @@ def _subset(count: int, most: int, seed: int) -> np.ndarray:
 
 
 def _fitted(
-    scaled: np.ndarray, labels: np.ndarray, strength: float, *, classes: int | None = None
+    scaled: np.ndarray,
+    labels: np.ndarray,
+    strength: float,
+    *,
+    classes: int | None = None,
+    counted: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weight (K, D) and bias (K,); a class without images gets a logit that no other falls below."""
     # At the optimum there is nothing to gain, and a step more or less is far below the choice of strength.
     with quiet(message="Line Search failed"), quiet(ConvergenceWarning), quiet(message=MANY_CLASSES):
         # Newton's method needs some ten steps here where L-BFGS needs a hundred: ten times as fast, measured.
-        regression = LogisticRegression(C=strength, solver="newton-cg", tol=1e-6, max_iter=200).fit(scaled, labels)
+        regression = LogisticRegression(C=strength, solver="newton-cg", tol=1e-6, max_iter=200).fit(
+            scaled, labels, sample_weight=counted
+        )
     weight, bias = regression.coef_, regression.intercept_
     if len(regression.classes_) == 2:
         # One logit z means probabilities sigmoid(z) and 1 - sigmoid(z): the softmax of (-z/2, z/2).

@@ -4,7 +4,7 @@ Thresholds for each group were chosen on other images than those on which they a
 flattered. They need the attribute whenever the model is used.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ class EqualThresholds:
         after: the same with thresholds that were chosen on other images.
         accuracy_change: after minus before, on the same images.
         groups: names, in the order of the thresholds, where somebody gave them.
+        said_after: by image, what is said with thresholds that were chosen on other images.
     """
 
     target: Target
@@ -37,10 +38,11 @@ class EqualThresholds:
     after: float
     accuracy_change: Measure
     groups: tuple[str, ...] = ()
+    said_after: Bool[np.ndarray, "N"] | None = field(default=None, compare=False, repr=False)
 
     def as_json(self) -> dict[str, Any]:
-        """All fields as plain JSON values."""
-        return asdict(self)
+        """All fields as plain JSON values, but for single images."""
+        return asdict(replace(self, said_after=None), dict_factory=_without_images)
 
 
 def equal_thresholds(
@@ -88,8 +90,12 @@ def equal_thresholds(
     gained = (after == positive).astype(np.float64) - (said == positive)
     change = mean(gained, name="accuracy change", groups=patients)
     return EqualThresholds(
-        target, tuple(final.tolist()), _apart(group, about, said), _apart(group, about, after), change
+        target, tuple(final.tolist()), _apart(group, about, said), _apart(group, about, after), change, said_after=after
     )
+
+
+def _without_images(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in fields if name != "said_after"}
 
 
 def _chosen(

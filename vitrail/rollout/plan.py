@@ -138,6 +138,8 @@ class RolloutSettings(Settings):
 
     stages: tuple[Stage, ...] = Field(default=DEFAULT_STAGES, min_length=1, max_length=20)
     """In order: the first is the canary, the last for everybody. Percentages by name will do: {canary: 5, all: 100}."""
+    look_seconds: float = Field(default=5.0, ge=0.1, le=300)
+    """From one look at the servers to the next; what a person orders is obeyed within a second."""
     needs_signature: bool = False
     """Whether a version is rolled out only where a named person has signed for it."""
     timing: StageDefaults = StageDefaults()

@@ -162,6 +162,8 @@ class Service:
             with contextlib.suppress(Exception):  # whatever it is, the next report may be heard
                 await self.state.report(server_standing(self.fleet, self.breakers, self.refused))
                 await self.state.write_exposures(self.exposed.changed())
+                digests = {name: model.order.digest for name, model in self.fleet.models.items()}
+                await self.state.report_shift(dict(self.shift), digests)
             await asyncio.sleep(REPORT_EVERY_SECONDS)
 
     async def _follow(self, routes: Routes, packages: Known) -> None:

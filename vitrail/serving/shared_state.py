@@ -15,6 +15,7 @@ from vitrail.monitoring.exposures import ArmUsers, ExposureStore
 from vitrail.monitoring.keeper import FiguresKeeper
 from vitrail.monitoring.live_figures import LiveFigures
 from vitrail.monitoring.server_reports import ServerReport, ServerReports
+from vitrail.monitoring.shift_reports import ShiftKeeper
 from vitrail.monitoring.truth import Truths
 from vitrail.monitoring.truth_figures import TruthSettings
 from vitrail.serving.feedback import ToldTruth
@@ -98,6 +99,9 @@ class SharedState:
     async def write_exposures(self, users: Sequence[ArmUsers]) -> None:
         """Who came to a canary and its control; told again with the next users where that cannot be written."""
 
+    async def report_shift(self, states: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -> None:
+        """Tell them whether images are like those that models know: the states of their stream tests, by model."""
+
     def answered(self, request_id: str, arm: str, answer: str, attributes: Mapping[str, str]) -> None:
         """An arm answered; its truth may be told later."""
         self._truths.remember(request_id, arm, answer, attributes)
@@ -140,6 +144,7 @@ class KeptState(SharedState):
         self._database, self._server, self._keeping = database, server, settings.keeping
         self._store = RoutesStore(database, clock.wall)
         self._reports, self._exposures = ServerReports(database), ExposureStore(database)
+        self._shift = ShiftKeeper(database)
         self._source, self._beat = f"{server}/{uuid.uuid4().hex[:12]}", 0
         self._keeper: FiguresKeeper | None = None
         self._routes_fault: str | None = None
@@ -202,6 +207,11 @@ class KeptState(SharedState):
             await asyncio.to_thread(self._exposures.write, self._source, users)
         except VitrailError:
             self._exposures = ExposureStore(self._database)
+
+    async def report_shift(self, states: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -> None:
+        """See `SharedState`."""
+        with contextlib.suppress(VitrailError):
+            await asyncio.to_thread(self._shift.write, self._source, states, digests)
 
     def standing(self) -> dict[str, Any]:
         """See `SharedState`."""

@@ -23,7 +23,7 @@ from vitrail.training.stages import Stage
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """The training images, how views of them are drawn, and how much each class's images count."""
+    """The training images, how views of them are drawn, and how much each image counts."""
 
     images: LabelledImages
     preprocessing: Preprocessing
@@ -32,6 +32,8 @@ class TrainingImages:
     images_per_step: int
     seed: int
     workers: int
+    image_weights: Float[Tensor, "N"] | None = None
+    """How much each image counts, where it is not its class that says so."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -93,7 +95,9 @@ def _views(training: TrainingImages, stage: Stage, step: int) -> list[tuple[AnyP
 
 def _batch(training: TrainingImages, inputs: Inputs, images: np.ndarray, views: np.ndarray) -> Batch:
     labels = torch.from_numpy(training.images.labels[images])
-    return Batch((inputs,), images, training.class_weights[labels], labels, views)
+    of_images = training.image_weights
+    weights = training.class_weights[labels] if of_images is None else of_images[torch.from_numpy(images)]
+    return Batch((inputs,), images, weights, labels, views)
 
 
 @functools.lru_cache(maxsize=4)

@@ -13,6 +13,8 @@ from vitrail.basics.errors import DamagedError
 from vitrail.basics.events import Emit
 from vitrail.basics.run_folder import RunFolder, RunPart
 from vitrail.data.augmentation import AugmentationSettings
+from vitrail.data.columns import in_split
+from vitrail.data.group_weights import group_weights
 from vitrail.data.split_images import SplitImages
 from vitrail.features.feature_pass import PassMeans, PassSettings
 from vitrail.measures.calibration import log_losses
@@ -178,6 +180,7 @@ def _images_of_training(
     """What is trained on, what judges epochs, and a sample of the former seen as the latter."""
     labelled, classes = images.labelled("train"), len(images.classes)
     balanced = settings.training.class_weights == "balanced"
+    weights = training_weights(images, settings.training)
     training = TrainingImages(
         images=labelled,
         preprocessing=ready.preprocessing,
@@ -186,11 +189,22 @@ def _images_of_training(
         images_per_step=plan.images_per_step,
         seed=settings.seed,
         workers=images.workers,
+        image_weights=None if weights is None else torch.from_numpy(weights).float(),
     )
     size, held_out = settings.pass_.batch_size_on(ready.device), images.labelled("val")
     sample = images.labelled("train", most=_sample_size(images), seed=settings.seed)
     validation, seen = (Validation(each, ready.preprocessing, size, images.workers) for each in (held_out, sample))
     return training, validation, seen
+
+
+def training_weights(images: SplitImages, settings: TrainingSettings) -> Float[np.ndarray, "N"] | None:
+    """How much each training image counts, where groups are reweighted; None: they are not.
+
+    Raises:
+        InputError: no image has that attribute, or it makes no groups.
+    """
+    by = settings.reweight_by
+    return None if by is None else group_weights(in_split(images.rows, "train"), by)
 
 
 def _portions(place: RunFolder | RunPart, plan: TrainingPlan, settings: TrainingSettings) -> Portions:

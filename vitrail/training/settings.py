@@ -3,8 +3,9 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
+from vitrail.basics.errors import InputError
 from vitrail.training.optimization_settings import OptimizationSettings
 
 STAGE_NAMES = ("head", "top", "all")
@@ -70,12 +71,24 @@ class TrainingSettings(OptimizationSettings):
     """Peak learning rate of the head stage; None: 1e-3 for AdamW, 0.1 for SGD."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced`: images of rare classes count more, so that every class counts the same in all."""
+    reweight_by: str | None = None
+    """An attribute, e.g. `sex`: images of rare groups count more, in probe and training, so that every group of every
+    class counts the same in all; None: none is looked at."""
     views: int | None = Field(default=None, ge=1)
     """Fixed augmented views per image in stages with frozen layers; None: by their epochs."""
     cache: Literal["auto", "on", "off"] = "auto"
     """Whether frozen layers are computed once per view and kept on disk; `auto`: where it pays and fits."""
     cache_gigabytes: float | None = Field(default=None, gt=0)
     """Disk space that the cache may take; None: half of what is free, 64 at most."""
+
+    @model_validator(mode="after")
+    def _refuse_two_weightings(self) -> "TrainingSettings":
+        if self.reweight_by is not None and self.class_weights == "balanced":
+            raise InputError(
+                f"class_weights is balanced and reweight_by {self.reweight_by}: two ways to weigh the same images",
+                hint="reweight_by lets every class count the same, too: leave class_weights out",
+            )
+        return self
 
     @property
     def head_peak_rate(self) -> float:

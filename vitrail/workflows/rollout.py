@@ -14,8 +14,8 @@ from vitrail.pages.progress import sink_or_bars
 from vitrail.rollout.acting_person import acting_person
 from vitrail.rollout.asked_plan import asked_plan
 from vitrail.rollout.live.addresses import opened_state_of_servers
-from vitrail.rollout.live.beginning import Beginning
-from vitrail.rollout.live.claim import waited_claim
+from vitrail.rollout.live.beginning import Beginning, is_the_same
+from vitrail.rollout.live.claim import Claim, waited_claim
 from vitrail.rollout.live.conducting import conducted, holder_text
 from vitrail.rollout.live.conductor import conductor_of
 from vitrail.rollout.live.living_servers import LivingServers
@@ -25,9 +25,6 @@ from vitrail.rollout.live.shown import PlannedRollout, ReplayResult, RolloutResu
 from vitrail.rollout.plan import RolloutSettings
 from vitrail.rollout.version_store import opened_store
 from vitrail.traffic.routes_store import RoutesStore
-
-LOOK_SECONDS = 5.0
-"""From one look at the servers to the next, if nobody says otherwise."""
 
 
 def start_rollout(  # noqa: PLR0913 - what is rolled out where, how, and who conducts it
@@ -39,7 +36,6 @@ def start_rollout(  # noqa: PLR0913 - what is rolled out where, how, and who con
     replaces: str | None = None,
     by: str | None = None,
     conduct: bool = True,
-    every: float = LOOK_SECONDS,
     emit: Emit | None = None,
     **settings: Any,
 ) -> RolloutResult:
@@ -55,7 +51,6 @@ def start_rollout(  # noqa: PLR0913 - what is rolled out where, how, and who con
         replaces: the stable arm whose model it replaces; None: the only one.
         by: who begins it; None: the user of this machine.
         conduct: until it is over. False: leave it to the servers, which take it up within seconds.
-        every: seconds from one look at the servers to the next.
         emit: receives progress events; None: bars on a terminal and in a notebook; `vitrail.nobody`: silence.
         settings: any of `RolloutSettings`' names, e.g. `bake_seconds=600`; they go before those of the file.
 
@@ -66,16 +61,23 @@ def start_rollout(  # noqa: PLR0913 - what is rolled out where, how, and who con
         InputError: the version was not admitted, does not fit what is served, or another rollout goes on.
         SystemFault: the database or the version store cannot be reached.
     """
-    chosen, person = asked_plan(plan, settings), acting_person(by)
+    chosen, person, clock = asked_plan(plan, settings), acting_person(by), SystemClock()
     holder = holder_text(person) if conduct else None
-    with _rollouts(state) as rollouts, contextlib.closing(opened_store(store, time.time)) as versions:
-        current, asked = rollouts.current(), versions.version(version)
-        if current is None or current.is_closed or (current.version, current.plan) != (asked.id, chosen) or not conduct:
-            beginning = Beginning(version, versions, _routes(rollouts.database), chosen, replaces=replaces)
-            current = beginning.begun(rollouts, by=person, versions=versions.shown, holder=holder)
-    if not conduct:
-        return RolloutResult(current)
-    return conduct_rollout(current.number, state=state, store=store, by=by, every=every, emit=emit)
+    with _rollouts(state) as rollouts, sink_or_bars(emit) as emit:
+        with contextlib.closing(opened_store(store, time.time)) as versions:
+            current, asked = rollouts.current(), versions.version(version)
+            if conduct and current is not None and is_the_same(current, asked, chosen):
+                claim = waited_claim(rollouts, current.number, holder=str(holder), clock=clock, wait=time.sleep)
+            else:
+                beginning = Beginning(version, versions, _routes(rollouts.database), chosen, replaces=replaces)
+                current = beginning.begun(rollouts, by=person, versions=versions.shown, holder=holder)
+                claim = Claim(rollouts, current.number, current.fence, clock)
+        if not conduct:
+            return RolloutResult(current)
+        conductor = conductor_of(claim, rollouts.database, LivingServers(clock), clock, store=store)
+        return RolloutResult(
+            conducted(claim, conductor, current, every=chosen.look_seconds, ended=threading.Event(), emit=emit)
+        )  # fmt: skip
 
 
 def plan_rollout(
@@ -104,7 +106,7 @@ def plan_rollout(
 
 def conduct_rollout(  # noqa: PLR0913 - which, where, and who conducts it
     number: int | None = None, *, state: str | Path | None = None, store: str | Path | None = None,
-    by: str | None = None, take_over: bool = False, every: float = LOOK_SECONDS,
+    by: str | None = None, take_over: bool = False, silent: str | None = None, every: float | None = None,
     ended: threading.Event | None = None, emit: Emit | None = None,
 ) -> RolloutResult:  # fmt: skip
     """Conduct the rollout that goes on, after whoever conducted it before.
@@ -115,7 +117,8 @@ def conduct_rollout(  # noqa: PLR0913 - which, where, and who conducts it
         store: as for `register`; only where its address has a password.
         by: who conducts it; None: the user of this machine.
         take_over: also from a conductor that lives; it ends.
-        every: seconds from one look at the servers to the next.
+        silent: what a watcher has heard last of its conductor before it fell silent; None: it is waited for.
+        every: seconds from one look at the servers to the next; None: as the plan says.
         ended: ends this when it is set, and the rollout stays where it is; None: only its own end does.
         emit: receives progress events; None: bars on a terminal and in a notebook; `vitrail.nobody`: silence.
 
@@ -129,10 +132,11 @@ def conduct_rollout(  # noqa: PLR0913 - which, where, and who conducts it
         kept = rollouts.going_on() if number is None else rollouts.rollout(number)
         claim = waited_claim(
             rollouts, kept.number, holder=holder_text(acting_person(by)), clock=clock, take_over=take_over,
-            wait=is_over.wait,
+            silent=silent, wait=time.sleep,
         )  # fmt: skip
         conductor = conductor_of(claim, rollouts.database, LivingServers(clock), clock, store=store)
-        return RolloutResult(conducted(claim, conductor, kept, every=every, ended=is_over, emit=emit))
+        seconds = every or kept.plan.look_seconds
+        return RolloutResult(conducted(claim, conductor, kept, every=seconds, ended=is_over, emit=emit))
 
 
 def rollout_status(number: int | None = None, *, state: str | Path | None = None) -> RolloutResult:

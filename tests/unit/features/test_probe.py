@@ -111,3 +111,19 @@ def test_hundreds_of_classes_of_few_images_are_fitted_without_a_word_about_regre
     )
     few = np.arange(45) % 30
     assert fit_probe(features[:45], few, ProbeSettings(strengths=(1.0,), folds=2)).weight.shape == (30, 4)
+
+
+def test_an_image_of_weight_two_counts_as_two_images_for_the_probe():
+    rng = np.random.default_rng(7)
+    features, labels = rng.normal(size=(60, 4)), rng.integers(0, 2, 60)
+    weights = np.where(np.arange(60) < 20, 2.0, 1.0)
+    settings = ProbeSettings(strengths=(0.5,))
+    # Scaling does not know weights: the same features, scaled beforehand, make both comparable.
+    features = (features - features.mean(0)) / features.std(0)
+    weighted = fit_probe(features, labels, settings, weights=weights)
+    doubled = LogisticRegression(C=0.5, tol=1e-8).fit(
+        np.vstack([features, features[:20]]), np.concatenate([labels, labels[:20]])
+    )
+    assert np.allclose(weighted.weight[1] - weighted.weight[0], doubled.coef_[0], atol=1e-4)
+    plain, ones = fit_probe(features, labels, settings), fit_probe(features, labels, settings, weights=np.ones(60))
+    assert (plain.weight == ones.weight).all() and plain.cross_validated_loss == ones.cross_validated_loss

@@ -90,6 +90,23 @@ def test_forked_processes_draw_different_numbers_and_hold_no_file_of_others() ->
     nursed(work)
 
 
+def test_neither_the_nursery_nor_what_is_forked_knows_a_key_or_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(nursing: Nursery, _said: list[str]) -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            process = await nursing.begun(theirs, "ants")
+            assert nursing._process is not None
+            for pid in (nursing._process.pid, process.pid):
+                known = Path(f"/proc/{pid}/environ").read_text()
+                assert "secret" not in known and "PATH=" in known
+            process.kill()
+            await process.wait()
+
+    for name in ("VITRAIL_PREDICT_KEY", "VITRAIL_ADMIN_KEY", "PGPASSWORD"):
+        monkeypatch.setenv(name, "secret")
+    nursed(work)
+
+
 def test_several_are_forked_at_once() -> None:
     async def work(nursing: Nursery, _said: list[str]) -> None:
         processes = [each[0] for each in await asyncio.gather(*(begun(nursing, "ends") for _ in range(5)))]

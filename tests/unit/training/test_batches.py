@@ -134,3 +134,10 @@ def test_a_cached_stage_resumes_with_the_batches_that_were_left(images, tmp_path
     rest = [batch.inputs[0].values for batch in training.batches(stage, first_step=5, cache=cache)]
     assert len(rest) == 7
     assert all(torch.equal(one, other) for one, other in zip(rest, everything[5:], strict=True))
+
+
+def test_weights_of_images_take_the_place_of_those_of_classes(images):
+    weights = torch.linspace(0.1, 1.9, 10)
+    training = training_images(images, image_weights=weights)
+    for step, batch in enumerate(training.batches(HEAD, first_step=0, cache=None)):
+        assert batch.weights.tolist() == weights[training.step_images(HEAD, step)].tolist()

@@ -191,3 +191,8 @@ def test_a_cached_stage_cannot_change_its_size():
     assert str(caught.value) == (
         "stage top is cached, and so at one size only; 2 sizes were asked for\nhint: --set cache=off"
     )
+
+
+def test_two_ways_to_weigh_the_same_images_are_refused():
+    with pytest.raises(InputError, match="class_weights is balanced and reweight_by sex: two ways to weigh"):
+        TrainingSettings.parse(class_weights="balanced", reweight_by="sex")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from vitrail.basics.events import Emit, nobody
 from vitrail.basics.seeds import derived_seed
+from vitrail.evaluation.before_after import before_after_section
 from vitrail.evaluation.comparison import Candidate, Common, ComparisonSettings, common_images, comparison_section
 from vitrail.evaluation.judged_images import JudgedImages
 from vitrail.evaluation.section import Section
@@ -71,6 +72,14 @@ class Contest:
             margin=self.policy.margin, attributes=self.policy.attributes, seed=self.policy.seed
         )
         return comparison_section(_compared("A", self.stable), _compared("B", self.candidate), settings)
+
+    @functools.cached_property
+    def before_after(self) -> Section | None:
+        """How far groups lie apart with either; None without a predecessor, or groups."""
+        if self.stable is None or self.stable.judged.classes != self.candidate.judged.classes:
+            return None
+        both = self.stable.judged, self.candidate.judged
+        return before_after_section(*both, attributes=self.policy.attributes, seed=self.policy.seed)
 
     @functools.cached_property
     def shift(self) -> Section | str:

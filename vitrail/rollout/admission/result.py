@@ -107,7 +107,7 @@ def write_admission(result: AdmissionResult, contest: Contest | None, command: s
         window = fingerprint(contest.candidate.judged.rows)
         of_candidate = quality_of(contest.subject())
         fairness = usual_fairness(contest.candidate.judged)
-        beside = (contest.comparison, of_candidate, fairness, contest.shift)
+        beside = (contest.comparison, of_candidate, fairness, contest.before_after, contest.shift)
         sections += [each for each in beside if isinstance(each, Section)]
     page = Report(
         title=f"{result.version}: {result.outcome}", created=time.strftime("%Y-%m-%d %H:%M"), command=command,

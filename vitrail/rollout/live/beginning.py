@@ -65,6 +65,11 @@ class Beginning:
         )  # fmt: skip
 
 
+def is_the_same(kept: KeptRollout, version: Version, plan: RolloutSettings) -> bool:
+    """Whether a rollout goes on that is the one that is asked for."""
+    return not kept.is_closed and (kept.version, kept.digest, kept.plan) == (version.id, version.digest, plan)
+
+
 def allowed_version(versions: VersionStore, name: str, plan: RolloutSettings) -> Version:
     """The version, which was admitted, and signed where the plan wants it.
 

@@ -56,8 +56,8 @@ def claimed(
 
 
 def waited_claim(
-    store: RolloutStore, number: int, *, holder: str, clock: Clock, take_over: bool = False,
-    silent_seconds: float = LEASE_SECONDS, wait: Callable[[float], object],
+    store: RolloutStore, number: int, *, holder: str, clock: Clock, wait: Callable[[float], object],
+    take_over: bool = False, silent: str | None = None,
 ) -> "Claim":  # fmt: skip
     """Conduct a rollout as soon as nobody else does.
 
@@ -66,25 +66,30 @@ def waited_claim(
         number: of the rollout.
         holder: who claims it.
         clock: of this machine.
-        take_over: also from a conductor that lives.
-        silent_seconds: after which a conductor is taken for dead.
         wait: some seconds.
+        take_over: also from a conductor that lives.
+        silent: what somebody has seen who watched it until its conductor was silent (`heard_of`): if nothing was heard
+            since, it is not waited for once more.
 
     Raises:
         InputError: it is over, or somebody conducts it.
     """
-    silence = Silence(clock, seconds=silent_seconds)
+    silence = Silence(clock, seconds=LEASE_SECONDS)
     while True:
         kept = store.rollout(number)
         if kept.is_closed:
-            raise InputError(
-                f"rollout {number} is over: {kept.state.result}", hint="start another one: vitrail rollout start NAME@N"
-            )
-        if take_over or kept.holder == holder or silence.is_silent(kept):
+            over = f"rollout {number} is over: {kept.state.result}"
+            raise InputError(over, hint="start another one: vitrail rollout start NAME@N")
+        if take_over or heard_of(kept) == silent or silence.is_silent(kept):
             return claimed(store, kept, holder=holder, clock=clock, take_over=take_over)
         if silence.has_grown:
             raise is_conducted(kept)
         wait(LOOK_SECONDS)
+
+
+def heard_of(kept: KeptRollout) -> str:
+    """What grows as long as a rollout's conductor lives."""
+    return f"{kept.fence}.{kept.beat}"
 
 
 def is_conducted(kept: KeptRollout) -> InputError:

@@ -7,11 +7,12 @@ from pathlib import Path
 from vitrail.basics.clock import Clock
 from vitrail.basics.database import Database
 from vitrail.basics.errors import DamagedError
+from vitrail.monitoring.exposures import ExposureStore
 from vitrail.monitoring.figures_store import PART, VERSION, figures_tables
 from vitrail.monitoring.server_reports import ServerReport, ServerReports
 from vitrail.monitoring.tally import Tally
 from vitrail.rollout.counting import arm_counts
-from vitrail.rollout.evidence import ArmCounts, Evidence, ForeignRoutes, ModelHealth, Pairs, Verification
+from vitrail.rollout.evidence import ArmCounts, Evidence, Exposures, ForeignRoutes, ModelHealth, Pairs, Verification
 from vitrail.rollout.live.arm_sums import ArmSums, watermark_now
 from vitrail.rollout.live.kept_answers import index_answers, judged_now, pairs_now
 from vitrail.rollout.live.kept_rollout import KeptRollout, Memory, Seen
@@ -60,6 +61,7 @@ class Observer:
     def __init__(self, database: Database, servers: LivingServers, clock: Clock, verify: Verify) -> None:
         self._database, self._servers, self._verify = database, servers, verify
         self._reports, self._routes = ServerReports(database), RoutesStore(database, clock.wall)
+        self._users = ExposureStore(database)
         self._verifying: Verifying | None = None
         self._sums: tuple[object, ArmSums] | None = None
         self._is_prepared = False
@@ -74,20 +76,23 @@ class Observer:
             self._database.prepare(PART, VERSION, figures_tables().metadata)
             index_answers(self._database)
             self._is_prepared = True
-        living = self._servers.among(self._reports.latest())
+        try:
+            living = self._servers.among(self._reports.latest())
+        except DamagedError as error:
+            return _unknown(kept, routes, error.message)
         if not self._servers.is_settled:
             return None
         if not living:
-            unknown = ModelHealth("loading", False, "no server reports")
-            evidence = Evidence(unknown, unknown, unreadable="no server reports", foreign=routes.foreign)
-            return Seen(evidence, kept.memory)
+            return _unknown(kept, routes, "no server reports")
         memory, verification = self._verified(kept)
         is_known = kept.state.phase != "verifying"
         memory = replace(memory, ends=ends_after(memory.ends, living, kept.model, is_known=is_known))
         candidate, stable = _healths(kept, memory, living)
         confirmed = routes.are_right and all(each.revision >= routes.revision for each in living)
         evidence = Evidence(candidate, stable, verification, confirmed=confirmed, foreign=routes.foreign)
-        return self._counted(kept, evidence, memory) if is_measured(kept.plan, kept.state) else Seen(evidence, memory)
+        if not is_measured(kept.plan, kept.state):
+            return Seen(evidence, memory)
+        return self._counted(kept, replace(evidence, exposures=self._exposures(kept, routes)), memory)
 
     def _verified(self, kept: KeptRollout) -> tuple[Memory, Verification | None]:
         if kept.state.phase != "verifying":
@@ -127,6 +132,14 @@ class Observer:
         control = counts[1] if len(counts) > 1 else None
         return Seen(replace(evidence, candidate_counts=counts[0], control_counts=control, pairs=pairs), memory)
 
+    def _exposures(self, kept: KeptRollout, routes: RoutesInForce) -> Exposures | None:
+        """Which users came to which arm by the routes of this phase."""
+        if kept.state.phase != "stage" or not is_compared(kept.plan, kept.state):
+            return None
+        arms = kept.arms
+        seen = self._users.seen([routes.revision], candidate=arms.canary, control=arms.control)
+        return None if seen is None else Exposures(seen.candidate, seen.control, seen.seen_in_two)
+
     def _sums_of(self, kept: KeptRollout, memory: Memory, arms: tuple[str, ...]) -> dict[str, Tally]:
         phase = (kept.number, memory.counted)
         if self._sums is None or self._sums[0] != phase:
@@ -139,6 +152,12 @@ class Observer:
         return pairs_now(
             self._database, shadow=kept.arms.shadow, beside=kept.arms.replaces, classes=memory.classes
         )  # fmt: skip
+
+
+def _unknown(kept: KeptRollout, routes: RoutesInForce, why: str) -> Seen:
+    """Nothing can be said of any model: that is a failed check, and no fault of the candidate."""
+    unknown = ModelHealth("loading", False, why)
+    return Seen(Evidence(unknown, unknown, unreadable=why, foreign=routes.foreign), kept.memory)
 
 
 def _healths(kept: KeptRollout, memory: Memory, living: list[ServerReport]) -> tuple[ModelHealth, ModelHealth]:

@@ -1,4 +1,7 @@
-"""The record of a rollout: every tick with what it looked at, and every order; nothing in it is ever changed."""
+"""The record of a rollout: every tick with what it looked at, and every order; nothing in it is ever changed.
+
+A look takes about 1.5 kB; one at a shadow of 100 classes 8 kB. With one every five seconds a day takes 25 MB.
+"""
 
 import json
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ from vitrail.basics.clock import Clock
 from vitrail.basics.database import Database
 from vitrail.basics.errors import InputError, VitrailError
 from vitrail.rollout.live.addresses import STATE
-from vitrail.rollout.live.claim import LEASE_SECONDS, Silence
+from vitrail.rollout.live.claim import LEASE_SECONDS, Silence, heard_of
 from vitrail.rollout.live.kept_rollout import KeptRollout
 from vitrail.rollout.live.rollout_store import RolloutStore
 
@@ -31,8 +31,9 @@ def begun_conductor(address: str, kept: KeptRollout) -> "subprocess.Popen[bytes]
         address: of the servers' database; a password in it is in no command line.
         kept: the rollout.
     """
+    said = ("--number", str(kept.number), "--silent", heard_of(kept))
     return subprocess.Popen(
-        [*_COMMAND, "--number", str(kept.number)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        [*_COMMAND, *said], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
         env={**os.environ, STATE: address, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 

@@ -2,11 +2,13 @@
 
 from vitrail.basics.events import Emit, nobody
 from vitrail.basics.run_folder import RunFolder
+from vitrail.data.group_weights import weights_words
 from vitrail.evaluation.judging import judge_splits
 from vitrail.evaluation.training_section import trained_words, training_section
 from vitrail.features.heads import learn_heads, probe_sentence, probe_words, tell_first_figures
 from vitrail.features.split_features import compute_features
 from vitrail.training.arm import trained_arm
+from vitrail.training.image_stages import training_weights
 from vitrail.training.sinks import Watchers
 from vitrail.workflows.fit.model import ChosenFit
 from vitrail.workflows.fit.outcome import Fitted, fit_sections, pack, report
@@ -45,7 +47,8 @@ def finish_fit(started: StartedFit, chosen: ChosenFit, *, command: str, emit: Em
         watch.lap("check")
         features = compute_features(run, model, images, settings.pass_, emit=emit)
         watch.lap("features")
-        heads = learn_heads(features.by_split, images, settings.probe, seed=settings.seed, emit=emit)
+        weights = training_weights(images, settings.training)
+        heads = learn_heads(features.by_split, images, settings.probe, seed=settings.seed, emit=emit, weights=weights)
         model.set_head(heads.probe.weight, heads.probe.bias)
         tell_first_figures(heads, images, emit)
         watch.lap("probe")
@@ -58,6 +61,7 @@ def finish_fit(started: StartedFit, chosen: ChosenFit, *, command: str, emit: Em
             *(*chosen.sentences, *moved),
             f"Training features in {features.reason}.",
             probe_sentence(heads.probe, settings.probe.folds),
+            *weights_words(weights, settings.training.reweight_by),
             *(() if arm.trained else arm.plan.remarks),
         )
         training, trained = training_section(arm, model, images), trained_words(arm) or probe_words(heads.probe)

@@ -13,6 +13,7 @@ from vitrail.data.split_memory import SplitMemory
 from vitrail.data.usable_images import drawn_split_findings, told_findings, usable_rows
 from vitrail.models.ready import ReadyModel
 from vitrail.models.seeded import seeded_classifier
+from vitrail.training.image_stages import training_weights
 from vitrail.training.stages import planned_stages
 from vitrail.workflows.fit.settings import FitSettings
 from vitrail.workflows.fit.start import StartedFit
@@ -57,7 +58,9 @@ def prepare(started: StartedFit, settings: FitSettings, *, before: SplitMemory |
     findings = (*told_findings(inspection, settings.images), *drawn_split_findings(inspection, rows, emit=emit))
     shown = adapted_preprocessing(model.preprocessing, rows, settings.images, workers=workers)
     model = model.seen_through(shown, chosen_device(settings.device))
-    return Prepared(model, SplitImages.of(rows, workers=workers), findings)
+    images = SplitImages.of(rows, workers=workers)
+    training_weights(images, settings.training)  # refuses an attribute that there is not before anything is computed
+    return Prepared(model, images, findings)
 
 
 def refuse_other_data(run: RunFolder, prepared: Prepared, *, overwrite: bool) -> None:

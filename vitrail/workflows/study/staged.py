@@ -26,6 +26,7 @@ from vitrail.measures.paired import PairedComparison
 from vitrail.models.seeded import seeded_classifier
 from vitrail.pages.shown_as_text import ShownAsText
 from vitrail.training.arm import Arm, trained_arm
+from vitrail.training.image_stages import training_weights
 from vitrail.workflows.check import begin_check
 from vitrail.workflows.fit.preparation import prepare
 from vitrail.workflows.fit.settings import FitSettings
@@ -134,7 +135,8 @@ def _one_seed(source: Any, settings: FitSettings, folder: Path, *, workers: int 
         prepared = prepare(started, settings, emit=emit)
         model, images = prepared.model, prepared.images
         features = compute_features(run, model, images, settings.pass_, emit=emit)
-        heads = learn_heads(features.by_split, images, settings.probe, seed=settings.seed, emit=emit)
+        weights = training_weights(images, settings.training)
+        heads = learn_heads(features.by_split, images, settings.probe, seed=settings.seed, emit=emit, weights=weights)
         model.set_head(heads.probe.weight, heads.probe.bias)
         staged = trained_arm(RunPart(run, "staged"), model, images, settings.arm, runtime=features.runtime, emit=emit)
         _refuse_no_stages(staged)

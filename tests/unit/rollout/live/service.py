@@ -208,6 +208,9 @@ class Service:
         self.clock.go_on(5.0)
         conductor = self.conductor or self.conduct()
         done = conductor.step()
+        verifying = conductor._observer._verifying
+        if verifying is not None and verifying._thread is not None:
+            verifying._thread.join()  # so that the next step has its result
         self.told += done.told
         return self.kept if done.kept is None else done.kept
 

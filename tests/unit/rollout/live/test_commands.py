@@ -70,14 +70,14 @@ def test_a_detached_rollout_takes_orders_and_tells_where_it_stands(running):
 
 def test_a_rollout_is_continued_by_the_same_call_and_taken_over_by_another(running):
     ended, lines = threading.Event(), []
-    vitrail.start_rollout("flowers@2", conduct=False, bake_seconds=60)
+    vitrail.start_rollout("flowers@2", conduct=False, look_seconds=0.2)
     serving = threading.Thread(target=lambda: [running.servers[0].step() for _ in iter(lambda: ended.wait(0.2), True)])
     serving.start()
     first = threading.Thread(target=lambda: lines.append(_overtaken()))
 
     def _overtaken():
         try:
-            return vitrail.start_rollout("flowers@2", every=0.2, emit=vitrail.nobody, bake_seconds=60)
+            return vitrail.start_rollout("flowers@2", emit=vitrail.nobody, look_seconds=0.2)
         except Overtaken as error:
             return error.message
 
@@ -88,9 +88,7 @@ def test_a_rollout_is_continued_by_the_same_call_and_taken_over_by_another(runni
     with pytest.raises(InputError, match="rollout 1 of flowers@2 is conducted by"):
         vitrail.conduct_rollout(emit=vitrail.nobody)
     told = []
-    second = threading.Thread(
-        target=lambda: told.append(vitrail.conduct_rollout(take_over=True, every=0.2, emit=vitrail.nobody))
-    )
+    second = threading.Thread(target=lambda: told.append(vitrail.conduct_rollout(take_over=True, emit=vitrail.nobody)))
     second.start()
     first.join(20)
     vitrail.abort_rollout(by="Ada", why="enough")

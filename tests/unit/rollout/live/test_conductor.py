@@ -44,7 +44,7 @@ STOPS = {
     "half are slow": (Behaviour(slow=2), "canary", "canary_failed", "slow answers: "),
     "permuted": (Behaviour(says=SWAPPED.__getitem__), "shadow", "rejected", "shadow answers: of 80 images with a"),
     "a bad class": (Behaviour(says=lambda _: "ant"), "shadow", "rejected", "shadow answers: "),
-    "leaks": (Behaviour(memory=lambda n: 400_000_000 + n * 100_000_000), "shadow", "rejected", "hard limit: the cand"),
+    "leaks": (Behaviour(memory=lambda n: 400_000_000 + n * 150_000_000), "shadow", "rejected", "hard limit: the cand"),
     "no load": (Behaviour(loads=False), "loading", "rejected", "hard limit: the candidate is down: one could not"),
     "crashes": (Behaviour(ends=lambda n: n // 6), "canary", "canary_failed", "hard limit: the candidate's process"),
 }  # fmt: skip

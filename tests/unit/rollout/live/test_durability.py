@@ -6,10 +6,13 @@ from collections import Counter
 
 import pytest
 
+from tests.serving import at_once
 from tests.unit.rollout.live.service import Behaviour, phases_of, quick_plan
 from tests.unit.rollout.live.test_conductor import EVERY_PHASE, models_of
+from vitrail.basics.database import opened_database
 from vitrail.basics.errors import InputError
-from vitrail.rollout.live.claim import Claim, Overtaken, Silence, claimed, waited_claim
+from vitrail.rollout.live.claim import Claim, Overtaken, Silence, claimed, heard_of, waited_claim
+from vitrail.rollout.live.rollout_store import RolloutStore
 from vitrail.rollout.version_store import VersionStore
 from vitrail.traffic.routes import COMMAND_LINE
 from vitrail.traffic.routes_store import RoutesStore
@@ -127,10 +130,20 @@ def test_a_conductor_that_lives_is_not_replaced_one_that_is_silent_is_and_who_ta
     lives = True
     with pytest.raises(InputError, match="rollout 1 of flowers@2 is conducted by here"):
         waited_claim(running.store, 1, holder="there", clock=running.clock, wait=wait)
+    last = running.kept
+    again = waited_claim(
+        running.store,
+        1,
+        holder="there",
+        clock=running.clock,
+        silent=heard_of(last),
+        wait=lambda _: pytest.fail("waits"),
+    )
+    assert again.read().fence == last.fence + 1
     lives, began = False, running.clock.monotonic()
     waited_claim(running.store, 1, holder="there", clock=running.clock, wait=wait).beat()
     assert 10 <= running.clock.monotonic() - began <= 11
-    waited_claim(running.store, 1, holder="elsewhere", clock=running.clock, take_over=True, wait=pytest.fail).release()
+    waited_claim(running.store, 1, holder="elsewhere", clock=running.clock, take_over=True, wait=wait).release()
     assert running.kept.holder is None and Silence(running.clock, seconds=10.0).is_silent(running.kept)
 
 
@@ -148,6 +161,20 @@ def test_one_rollout_at_a_time_is_begun(service):
     running.begin()
     with pytest.raises(InputError, match=r"rollout 1 of flowers@2 goes on: one candidate is tried at a time\nhint: "):
         running.begin()
+
+
+@pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
+def test_of_two_that_are_begun_at_once_one_is_refused_in_words(service, address):
+    running = service()
+    version, base = running.versions.version("flowers@2"), running.routes.latest()
+    databases = [opened_database(address) for _ in range(4)]
+    stores = [RolloutStore(each, running.clock.wall) for each in databases]
+    found = at_once(lambda n: stores[n].begin(version, base, plan=quick_plan(), by="Ada", versions=""), 4)
+    for each in databases:
+        each.close()
+    refused = [each for each in found if isinstance(each, InputError)]
+    assert len(refused) == 3 and all("goes on: one candidate is tried at a time" in each.message for each in refused)
+    assert [each.number for each in running.store.rollouts(9)] == [1]
 
 
 def test_while_the_database_is_away_nothing_moves_and_then_it_goes_on(service, tmp_path):
@@ -175,11 +202,8 @@ def test_while_the_version_store_is_away_users_have_the_result_and_it_is_told_la
     running = service({"flowers-2": Behaviour(slow=2)})
     running.begin()
     running.run(until=lambda kept: kept.state.phase == "stage")
-    place, version, base = (
-        tmp_path / "versions" / "versions.sqlite",
-        versions.version("flowers@2"),
-        running.routes.latest(),
-    )
+    place, version = tmp_path / "versions" / "versions.sqlite", versions.version("flowers@2")
+    base = running.routes.latest()
     place.rename(tmp_path / "elsewhere")
     place.mkdir()  # nothing is made anew there
     for _ in range(20):

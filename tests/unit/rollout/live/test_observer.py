@@ -5,8 +5,10 @@ import sqlalchemy as sql
 
 from tests.unit.monitoring.false_clock import FalseClock
 from tests.unit.rollout.live.service import Behaviour, HandServer
+from vitrail.monitoring.exposures import ArmUsers, ExposureStore, hashed_user
 from vitrail.monitoring.server_reports import ModelReport, ServerReport
 from vitrail.monitoring.tally import Tally
+from vitrail.rollout.evidence import Exposures
 from vitrail.rollout.live.arm_sums import ArmSums, watermark_now
 from vitrail.rollout.live.kept_answers import index_answers, judged_now, pairs_now
 from vitrail.rollout.live.living_servers import LivingServers, crashes_of, ends_after, health_of, held_memory
@@ -178,3 +180,43 @@ def test_a_server_that_has_not_taken_up_the_routes_holds_it(service):
     assert kept.state.waiting == ("routes: not every server serves by the new routes yet",)
     del running.servers[1].follow
     assert running.run().state.result == "success"
+
+
+def test_a_damaged_report_is_a_failed_check_and_no_fault_of_the_candidate(service):
+    running = service()
+    running.begin()
+    running.run(until=lambda kept: kept.state.phase == "stage")
+    with running.database.writing() as connection:
+        connection.execute(sql.text("INSERT INTO server_reports VALUES ('two/x', 'two', 1, 0.0, '{')"))
+    kept = running.step()
+    assert kept.evidence.unreadable.startswith("the report of two/x cannot be read: ") and kept.state.unmeasured == 1
+    with running.database.writing() as connection:
+        connection.execute(sql.text("DELETE FROM server_reports WHERE source = 'two/x'"))
+    assert running.run().state.result == "success"
+
+
+def test_users_who_do_not_come_in_equal_shares_pause_a_stage_and_those_of_other_routes_do_not(service):
+    running = service()
+    running.begin()
+    running.run(until=lambda kept: kept.state.phase == "stage")
+    arms, revision = running.kept.arms, running.routes.latest_revision()
+    users = ExposureStore(running.database)
+
+    def come(revision: int, canary: int, control: int) -> None:
+        told = [(arms.canary, range(canary)), (arms.control, range(canary, canary + control))]
+        users.write(
+            "one",
+            [
+                ArmUsers(revision, arm, 0, tuple(sorted(hashed_user(str(n), "vitrail") for n in numbers)))
+                for arm, numbers in told
+            ],
+        )
+
+    come(revision - 1, 300, 100)
+    come(revision, 205, 195)
+    fine = running.step()
+    assert fine.state.pause is None and fine.evidence.exposures == Exposures(205, 195, 0)
+    come(revision, 300, 100)
+    paused = running.step().state.pause
+    assert paused is not None and (paused.kind, paused.gate) == ("integrity", "sample ratio")
+    assert "candidate 300 (expected 200.0), control 100 (expected 200.0)" in paused.sentence

@@ -64,7 +64,7 @@ def test_one_that_had_to_give_up_is_begun_again_only_after_a_minute_and_a_killed
     running, children = service(), Children("import sys; sys.exit(2)")
     watcher = watcher_of(running, children)
     running.begin()
-    for seconds, begun in ((0.0, 1), (2.0, 1), (50.0, 1), (9.0, 2)):
+    for seconds, begun in ((0.0, 1), (2.0, 1), (50.0, 1), (11.0, 2)):
         running.clock.go_on(seconds)
         watcher.look_once()
         assert len(children.begun) == begun
