@@ -25,7 +25,7 @@ from vitrail.serving.model_batches import Decoded, ModelBatches
 from vitrail.serving.model_order import ModelOrder
 from vitrail.serving.open_questions import OpenQuestions
 from vitrail.serving.reasons import reason_of, without_folders
-from vitrail.serving.shift_watch import ShiftWatch
+from vitrail.serving.shift_watch import ShiftWatch, content_hash
 
 
 class LoadedModel:
@@ -117,7 +117,8 @@ class LoadedModel:
                 return
             self._admitted.refuse(message.content)
             pixels = self._predictor.pixels(message.content)
-            self._batches.add(Decoded(number, deadline, pixels, time.monotonic() - began))
+            decoding = time.monotonic() - began
+            self._batches.add(Decoded(number, deadline, pixels, decoding, content=content_hash(message.content)))
 
     def _look(self, message: Message) -> None:
         with self._faults_told(message.said["id"]):

@@ -24,6 +24,7 @@ class Decoded:
         pixels: as the predictor wants them.
         decoding: seconds that it took.
         is_probe: whether it was made from formulas, and says nothing of the images that come.
+        content: a hash of the file: an image that comes again has the same.
     """
 
     number: int
@@ -31,6 +32,7 @@ class Decoded:
     pixels: np.ndarray
     decoding: float
     is_probe: bool = False
+    content: bytes = b""
 
 
 Answered = Callable[[np.ndarray], Answers]
@@ -49,12 +51,12 @@ class ModelBatches:
         most: images of a batch.
         wait: seconds for which a batch that is not full waits for more; 0.0: what is there is computed.
         tell: receives one reply for every image: `answer`, `failed` or `expired`.
-        after: receives the answers of every batch that succeeded, and the rows that are no probes.
+        after: receives the answers of every batch that succeeded, and of the rows that are no probes their `content`.
     """
 
     def __init__(
         self, answered: Answered, open_questions: OpenQuestions, *, most: int, wait: float, tell: Tell,
-        after: Callable[[Answers, list[int]], None],
+        after: Callable[[Answers, dict[int, bytes]], None],
     ) -> None:  # fmt: skip
         self._answered, self._open, self._most, self._wait = answered, open_questions, most, wait
         self._tell, self._after = tell, after
@@ -129,4 +131,4 @@ class ModelBatches:
                 for image, prediction in zip(batch, predictions, strict=True)
             )
         )  # fmt: skip
-        self._after(answers, [row for row, image in enumerate(batch) if not image.is_probe])
+        self._after(answers, {row: image.content for row, image in enumerate(batch) if not image.is_probe})

@@ -105,9 +105,11 @@ def shift_trigger(
         if more < settings.least_seen or _log_capital(worse, more - worse, null=null) < -math.log(alpha):
             return None
     share, p_value = wilson(unlike, seen, name="unlike images"), min(each.p_value for each in changed)
+    otherwise = "" if (share.low or 0.0) > UNLIKE else "most are not, but their likeness is distributed otherwise; "
     sentence = (
         f"The images that come are not those that {live.version} knows: of {seen:,}, {share.text()} are unlike, where "
-        f"{UNLIKE:.0%} would be; by chance a test that is looked at all the time says so with p = {p_value:.2g}."
+        f"{UNLIKE:.0%} would be; {otherwise}"
+        f"by chance a test that is looked at all the time says so with p = {p_value:.2g}."
     )
     figures = {"seen": seen, "unlike": unlike, "share": share.as_json(), "p_value": p_value, "streams": len(changed)}
     return Trigger("shift", "", unlike / seen, sentence, figures)
