@@ -111,10 +111,12 @@ class RolloutStore:
         table = rollout_tables().rollouts
         try:
             with self.database.writing() as connection:
-                open_one = connection.execute(sql.select(table).where(sql.not_(table.c.is_closed))).first()
-                if open_one is not None:
-                    raise _goes_on(open_one.number, open_one.version)
-                number = 1 + int(connection.execute(sql.select(sql.func.max(table.c.number))).scalar() or 0)
+                # In one statement: each sees its own moment in PostgreSQL, and another one may begin between two.
+                latest = sql.select(table).order_by(table.c.is_closed, table.c.number.desc()).limit(1)
+                before = connection.execute(latest).first()
+                if before is not None and not before.is_closed:
+                    raise _goes_on(before.number, before.version)
+                number = 1 if before is None else before.number + 1
                 model = version.id.replace("@", "-")
                 arms = rollout_arms(base, model, replaces=replaces, number=number)
                 now = self.clock()
