@@ -52,13 +52,17 @@ class RoutesStore:
         with self._database.reading() as connection:
             return connection.execute(sql.select(sql.func.max(route_tables().revisions.c.revision))).scalar()
 
-    def write(self, routes: Routes, *, expected: int | None, models: Sequence[KnownModel] = ()) -> None:
+    def write(
+        self, routes: Routes, *, expected: int | None, models: Sequence[KnownModel] = (),
+        still: Callable[[Connection], object] = lambda _: None,
+    ) -> None:  # fmt: skip
         """Write the next revision, unless somebody else was quicker.
 
         Args:
             routes: its revision is the one after `expected`.
             expected: the revision that this one was made from; None: there is none yet.
             models: those among its models that are new, or have another package.
+            still: raises, in the same transaction, if whoever writes may not do so any more.
 
         Raises:
             DatabaseConflict: another revision than `expected` holds by now; nothing was written.
@@ -78,6 +82,7 @@ class RoutesStore:
         }  # fmt: skip
         try:
             with self._database.writing() as connection:
+                still(connection)
                 found = connection.execute(sql.select(sql.func.max(revisions.c.revision))).scalar()
                 if found != expected:
                     raise self._overtaken(routes, found)

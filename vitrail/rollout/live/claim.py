@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from vitrail.basics.clock import Clock
+from vitrail.basics.database import Connection
 from vitrail.basics.errors import InputError, VitrailError
 from vitrail.rollout.decision import Decision, Moment
 from vitrail.rollout.live.kept_rollout import KeptRollout, Seen
@@ -116,6 +117,11 @@ class Claim:
         """How it stands."""
         with self._store.database.reading() as connection:
             return self._checked(read_row(connection, self.number))
+
+    def refuse_overtaken(self, connection: Connection) -> None:
+        """Raise `Overtaken` unless this conductor has its say until the end of a transaction, which writes something
+        that belongs to the rollout."""
+        self._checked(locked_row(connection, self.number))
 
     def tick(self, seen: Seen) -> tuple[KeptRollout, Decision]:
         """What it does now: the state that is there now (an order may have come), the decision and what it looked at.

@@ -77,7 +77,7 @@ class Conductor:
 
     def _pass(self) -> Pass:
         kept = self._claim.read()
-        routes = settled_routes(kept, self._routes)
+        routes = settled_routes(kept, self._routes, self._claim)
         if kept.state.is_over:
             return self._end(kept, may_close=routes.are_right or are_of_nobody_here(kept, routes))
         seen = self._observer.look(kept, routes)
@@ -86,7 +86,7 @@ class Conductor:
         kept, decision = self._claim.tick(seen)
         if decision.outcome in ("wait", "none"):
             return Pass(kept)
-        routes = settled_routes(kept, self._routes)
+        routes = settled_routes(kept, self._routes, self._claim)
         said = tuple(f"{decision.outcome}: {each}" for each in decision.sentences)
         if kept.state.is_over:
             ended = self._end(kept, may_close=routes.are_right or are_of_nobody_here(kept, routes))

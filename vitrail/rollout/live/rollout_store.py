@@ -16,6 +16,7 @@ from vitrail.rollout.plan import RolloutSettings
 from vitrail.rollout.routes_of import rollout_arms
 from vitrail.rollout.state import RolloutState, begun_state, title_of
 from vitrail.rollout.version_records import Version
+from vitrail.traffic.route_records import route_tables
 from vitrail.traffic.routes import Routes
 
 Told = Literal["pause", "resume", "promote", "abort"]
@@ -103,7 +104,7 @@ class RolloutStore:
             holder: who conducts it from its beginning on; None: whoever claims it.
 
         Raises:
-            InputError: another one goes on, or these routes do not allow it.
+            InputError: another one goes on, other routes hold by now, or these do not allow it.
         """
         import sqlalchemy as sql
 
@@ -111,10 +112,13 @@ class RolloutStore:
         table = rollout_tables().rollouts
         try:
             with self.database.writing() as connection:
-                open_one = connection.execute(sql.select(table).where(sql.not_(table.c.is_closed))).first()
-                if open_one is not None:
-                    raise _goes_on(open_one.number, open_one.version)
-                number = 1 + int(connection.execute(sql.select(sql.func.max(table.c.number))).scalar() or 0)
+                # In one statement: each sees its own moment in PostgreSQL, and another one may begin between two.
+                latest = sql.select(table).order_by(table.c.is_closed, table.c.number.desc()).limit(1)
+                before = connection.execute(latest).first()
+                if before is not None and not before.is_closed:
+                    raise _goes_on(before.number, before.version)
+                _refuse_other_routes(connection, base)
+                number = 1 if before is None else before.number + 1
                 model = version.id.replace("@", "-")
                 arms = rollout_arms(base, model, replaces=replaces, number=number)
                 now = self.clock()
@@ -205,6 +209,18 @@ def ordered_state(
             return with_resume(plan, state, by=by, why=why, wall=wall)
         case _:
             return with_order(plan, state, kind, by=by, why=why, wall=wall)
+
+
+def _refuse_other_routes(connection: Connection, base: Routes) -> None:
+    """Those that were looked at may be of a rollout that went on then, and has sent its users back since."""
+    import sqlalchemy as sql
+
+    found = connection.execute(sql.select(sql.func.max(route_tables().revisions.c.revision))).scalar()
+    if found != base.revision:
+        raise InputError(
+            f"revision {found} of the routes was written while this began on revision {base.revision}",
+            hint="start it again",
+        )
 
 
 def _goes_on(number: int, version: str) -> InputError:

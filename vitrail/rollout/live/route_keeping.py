@@ -5,6 +5,7 @@ from pathlib import Path
 from vitrail.basics.database import DatabaseConflict
 from vitrail.rollout.decision import route_step
 from vitrail.rollout.evidence import ForeignRoutes
+from vitrail.rollout.live.claim import Claim
 from vitrail.rollout.live.kept_rollout import KeptRollout
 from vitrail.rollout.live.observer import RoutesInForce
 from vitrail.rollout.routes_of import WRITER, routes_of
@@ -17,13 +18,15 @@ _TRIES = 5
 _MOST_NOTE = 300
 
 
-def settled_routes(kept: KeptRollout, store: RoutesStore) -> RoutesInForce:
+def settled_routes(kept: KeptRollout, store: RoutesStore, claim: Claim) -> RoutesInForce:
     """Write the routes of the state, unless they are in force, or somebody else has written others meanwhile.
 
     It may be called as often as one likes, and by whoever conducts the rollout after one that ended half-way: what is
-    in force is compared, and the next revision is written only over the one that was compared.
+    in force is compared, and the next revision is written only over the one that was compared. A conductor that slept
+    since then writes nothing: another one may have sent the users back.
 
     Raises:
+        Overtaken: another conductor has taken over.
         DatabaseConflict: others write all the time.
         SystemFault: the database is gone.
     """
@@ -37,7 +40,7 @@ def settled_routes(kept: KeptRollout, store: RoutesStore) -> RoutesInForce:
         if latest is not None and foreign is not None and not _may_be_replaced(kept, latest, foreign):
             return RoutesInForce(revision, are_right=False, foreign=foreign)
         try:
-            store.write(wanted, expected=revision or None, models=_known(kept, wanted))
+            store.write(wanted, expected=revision or None, models=_known(kept, wanted), still=claim.refuse_overtaken)
         except DatabaseConflict:
             if not left:
                 raise

@@ -1,0 +1,44 @@
+"""A conductor that was stopped in the middle of a pass, and goes on when another one has ended its rollout."""
+
+import pytest
+
+from tests.unit.rollout.live.service import quick_plan
+from tests.unit.rollout.live.test_conductor import models_of
+from vitrail.basics.errors import InputError
+from vitrail.rollout.live.claim import Overtaken
+from vitrail.traffic.routes_store import RoutesStore
+
+
+@pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
+def test_routes_of_a_conductor_that_was_overtaken_in_the_middle_of_a_pass_are_refused(service, monkeypatch):
+    running = service()
+    running.begin()
+    running.run(until=lambda kept: kept.state.phase == "stage")
+    old, latest = running.conductor, RoutesStore.latest
+    monkeypatch.setattr(RoutesStore, "latest", lambda self: stopped(self))
+
+    def stopped(self):
+        """The old conductor sleeps here, as after SIGSTOP; meanwhile another one takes over, and aborts."""
+        monkeypatch.setattr(RoutesStore, "latest", latest)
+        running.store.order(1, "abort", by="Ada", why="wrong ward")
+        running.conduct()
+        assert running.run().state.result == "canary_failed"
+        return self.latest()
+
+    with pytest.raises(Overtaken):
+        old.step()
+    assert models_of(running) == {"flowers-1": 1.0}
+
+
+@pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
+def test_a_rollout_that_looked_at_routes_of_another_one_is_not_begun_when_that_was_stopped(service):
+    running = service()
+    running.begin()
+    running.run(until=lambda kept: kept.state.phase == "bake")
+    looked_at = running.routes.latest()
+    running.store.order(1, "abort", by="Ada", why="wrong ward")
+    assert running.run().state.result == "rollout_failed_at_bake"
+    version = running.versions.version("flowers@2")
+    with pytest.raises(InputError, match="of the routes was written while this began on revision 6\nhint: start it a"):
+        running.store.begin(version, looked_at, plan=quick_plan(), by="Ada", versions="")
+    assert models_of(running) == {"flowers-1": 1.0} and [each.number for each in running.store.rollouts(9)] == [1]
