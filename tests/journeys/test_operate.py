@@ -145,7 +145,8 @@ def test_shift_a_group_that_fails_and_permuted_feedback_each_open_a_proposal_and
 
     # Nobody is served by it before somebody signs; then it is rolled out, and is the new stable.
     assert RolloutStore(world.database, time.time).rollouts(5) == []
-    assert vitrail("operate", "sign", "2", *AS_BOB).code == 0
+    signed = vitrail("operate", "sign", "2", *AS_BOB)
+    assert signed.code == 0 and "colours@2 is signed by Bob: `vitrail operate run` begins its rollout" in signed.out
     passes()
     assert len(RolloutStore(world.database, time.time).rollouts(5)) == 1
     assert conducted(world).state.result == "success"

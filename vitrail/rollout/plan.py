@@ -156,7 +156,10 @@ class RolloutSettings(Settings):
     def _stages_by_name(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             return given
-        return tuple({"name": str(name), "percent": percent} for name, percent in given.items())
+        stages = [{"name": str(name), "percent": percent} for name, percent in given.items()]
+        if all(isinstance(each, int | float) for each in given.values()):  # a mapping has no order of its own
+            stages.sort(key=lambda stage: stage["percent"])
+        return tuple(stages)
 
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> "RolloutSettings":

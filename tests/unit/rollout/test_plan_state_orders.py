@@ -44,7 +44,7 @@ def test_a_plan_that_compares_nothing_or_contradicts_itself_is_refused(values: d
 
 
 def test_stages_may_be_given_as_percentages_by_name_as_a_file_has_them() -> None:
-    plan = RolloutSettings.gather(stages={"canary": 1, 10: 10, "all": 100})
+    plan = RolloutSettings.gather(stages={"all": 100, "canary": 1, 10: 10})  # a mapping has no order of its own
     assert [(stage.name, stage.percent) for stage in plan.stages] == [("canary", 1), ("10", 10), ("all", 100)]
     with pytest.raises(InputError, match=r"stages: Input should be a valid number.*, got .few."):
         RolloutSettings.gather(stages={"canary": "few", "all": 100})

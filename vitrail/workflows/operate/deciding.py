@@ -19,9 +19,11 @@ class ShownProposals(ShownAsText):
 
     Attributes:
         proposals: oldest first.
+        after: what was done, and what comes of it; empty: nothing was.
     """
 
     proposals: tuple[Proposal, ...]
+    after: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `--json`."""
@@ -30,6 +32,8 @@ class ShownProposals(ShownAsText):
     def lines(self) -> list[str]:
         """A paragraph each."""
         told = [line for each in self.proposals for line in ("", *each.words())]
+        if self.after:
+            return [*told[1:-1], self.after]
         return told[1:] or ["nothing was proposed yet"]
 
 
@@ -136,8 +140,9 @@ def sign_proposal(policy: str | Path, number: int, *, by: str, note: str) -> Sho
                 f"proposal {number} is {proposal.state}: there is no admitted version to sign",
                 hint=f"vitrail operate status {number}",
             )
-        operation.versions.sign(proposal.fact("registered", "version"), by=who, note=note)
-        return ShownProposals((proposal,))
+        version = proposal.fact("registered", "version")
+        operation.versions.sign(version, by=who, note=note)
+        return ShownProposals((proposal,), f"  {version} is signed by {who}: `vitrail operate run` begins its rollout")
 
 
 def _asked(operation: Operation, number: int, by: str, said: str) -> tuple[Proposal, str]:
