@@ -47,9 +47,11 @@ def with_order(
     """The next tick aborts, or goes on to the next phase if no check is against it.
 
     Raises:
-        InputError: the rollout is over, or there is nothing to promote yet.
+        InputError: the rollout is over, an abort was ordered, or there is nothing to promote yet.
     """
     _refuse_over(state)
+    if state.order is not None and _is_aborted(state):
+        raise InputError(f"{state.order.by} has ordered to abort it, which comes first", hint="`status` tells its end")
     if kind == "promote" and state.phase in ("verifying", "loading"):
         raise InputError(
             f"the rollout is {state.phase}: nothing is to be promoted yet", hint="wait until the candidate answers"
@@ -65,7 +67,14 @@ def possible_orders(state: RolloutState) -> tuple[Literal["pause", "resume", "pr
     first: tuple[Literal["pause", "resume"], ...] = ("pause",)
     if state.pause is not None:
         first = () if state.pause.kind == "approval" else ("resume",)
+    if _is_aborted(state):
+        return first
     return (*first, "abort") if state.phase in ("verifying", "loading") else (*first, "promote", "abort")
+
+
+def _is_aborted(state: RolloutState) -> bool:
+    """Whether the next tick ends it: whatever else somebody wants meanwhile, users return."""
+    return state.order is not None and state.order.kind == "abort"
 
 
 def _refuse_over(state: RolloutState) -> None:

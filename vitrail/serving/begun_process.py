@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-SECRETS = ("VITRAIL_PREDICT_KEY", "VITRAIL_ADMIN_KEY", "PGPASSWORD")
-"""Which whoever decodes strangers' files need not know."""
+SECRETS = ("VITRAIL_PREDICT_KEY", "VITRAIL_ADMIN_KEY", "PGPASSWORD", "VITRAIL_STATE", "VITRAIL_VERSIONS")
+"""Keys, and addresses of databases, which may have a password: whoever decodes strangers' files need not know them."""
 
 
 class BegunProcess(Protocol):

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.rollout.looks import begun, in_phase, look, small_plan, ticked, warmed
 from vitrail.basics.errors import DamagedError, InputError, SettingsError
 from vitrail.rollout.evidence import ModelHealth
-from vitrail.rollout.orders import with_order, with_pause, with_resume
+from vitrail.rollout.orders import possible_orders, with_order, with_pause, with_resume
 from vitrail.rollout.plan import RolloutSettings, Stage
 from vitrail.rollout.state import RolloutState
 
@@ -101,3 +101,12 @@ def test_orders_that_make_no_sense_are_refused_in_words() -> None:
         state = ticked(asking, state, look(n)).state
     with pytest.raises(InputError, match=r"^stage all waits until somebody agrees\nhint: agree with `promote`"):
         with_resume(asking, state, by="ada", why="", wall=1.0)
+
+
+def test_an_abort_that_waits_for_the_next_look_is_not_taken_back_by_a_promotion() -> None:
+    state = with_order(PLAN, in_phase(PLAN, "stage"), "abort", by="Ada", why="wrong ward", wall=1.0)
+    said = "Ada has ordered to abort it, which comes first\nhint: `status` tells its end"
+    for kind in ("promote", "abort"):
+        with pytest.raises(InputError, match=said):
+            with_order(PLAN, state, kind, by="Bob", why="looks fine", wall=2.0)
+    assert possible_orders(state) == ("pause",)

@@ -17,7 +17,7 @@ import uvloop
 
 from tests.serving import children_of
 from vitrail.serving import nursery as nurseries
-from vitrail.serving.begun_process import BegunProcess
+from vitrail.serving.begun_process import SECRETS, BegunProcess
 from vitrail.serving.nursery import Nursery, nursery
 
 Work = Callable[[Nursery, list[str]], Awaitable[None]]
@@ -102,7 +102,7 @@ def test_neither_the_nursery_nor_what_is_forked_knows_a_key_or_a_password(monkey
             process.kill()
             await process.wait()
 
-    for name in ("VITRAIL_PREDICT_KEY", "VITRAIL_ADMIN_KEY", "PGPASSWORD"):
+    for name in SECRETS:
         monkeypatch.setenv(name, "secret")
     nursed(work)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vitrail.basics.clock import Clock
 from vitrail.basics.database import Database
-from vitrail.basics.errors import DamagedError
+from vitrail.basics.errors import DamagedError, SystemFault
 from vitrail.monitoring.exposures import ExposureStore
 from vitrail.monitoring.figures_store import PART, VERSION, figures_tables
 from vitrail.monitoring.server_reports import ServerReport, ServerReports
@@ -109,7 +109,16 @@ class Observer:
         return self._routes.models()[kept.arms.replaced.model].folder
 
     def _counted(self, kept: KeptRollout, evidence: Evidence, memory: Memory) -> Seen:
-        """The figures of the phase; it begins to count when every server serves by its routes."""
+        """The same with the figures of the phase. Where they cannot be read, or not within the time that a statement
+        may take, that is a failed check, and what a person has ordered is obeyed all the same."""
+        try:
+            return self._with_figures(kept, evidence, memory)
+        except (DamagedError, SystemFault) as error:
+            self._sums = None
+            return Seen(replace(evidence, unreadable=error.message), memory)
+
+    def _with_figures(self, kept: KeptRollout, evidence: Evidence, memory: Memory) -> Seen:
+        """It begins to count when every server serves by the routes of the phase."""
         arms, phase = _arms(kept), (kept.state.phase, kept.state.stage)
         if memory.counted != phase:
             if not evidence.confirmed:
@@ -118,11 +127,7 @@ class Observer:
                 memory, counted=phase, slots=watermark_now(self._database, arms),
                 judged=judged_now(self._database, arms),
             )  # fmt: skip
-        try:
-            sums, pairs = self._sums_of(kept, memory, arms), self._pairs(kept, memory)
-        except DamagedError as error:
-            self._sums = None
-            return Seen(replace(evidence, unreadable=error.message), memory)
+        sums, pairs = self._sums_of(kept, memory, arms), self._pairs(kept, memory)
         judged = judged_now(self._database, arms)
         looked = (kept.state.looked.candidate, kept.state.looked.control)
         counts = [

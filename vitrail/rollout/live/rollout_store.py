@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from vitrail.basics.database import Connection, Database, DatabaseConflict
 from vitrail.basics.errors import InputError
+from vitrail.basics.printable import printable
 from vitrail.rollout.live.kept_rollout import KeptRollout, Memory
 from vitrail.rollout.live.record import RecordLine, add_line, recorded
 from vitrail.rollout.live.rollout_tables import PART, VERSION, rollout_of, rollout_tables, row_of
@@ -139,6 +140,7 @@ class RolloutStore:
             InputError: it is over, or this cannot be told to it now; in words.
         """
         self.prepare()
+        by, why = printable(by), printable(why)
         with self.database.writing() as connection:
             kept = self._one(connection, number, lock=True)
             state = ordered_state(kept.plan, kept.state, kind, by=by, why=why, wall=self.clock())

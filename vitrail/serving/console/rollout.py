@@ -34,6 +34,8 @@ ORDERS = {"pause": "Pause", "resume": "Resume", "promote": "Go on now", "abort":
 
 SHOWN_DECISIONS = 12
 MOST_ORDER_BYTES = 16_384
+MOST_NUMBER = 2**31 - 1
+"""Of a rollout: what a database has room for."""
 _HINT = '{"number": 3, "order": "pause", "by": "Ada Lovelace", "why": "the ward round"}'
 
 
@@ -128,7 +130,9 @@ class RolloutConsole:
 def _understood(content: bytes, *, is_form: bool) -> tuple[int, str, str, str]:
     try:
         told = dict(parse_qsl(content.decode(), max_num_fields=8)) if is_form else json.loads(content)
-        number, order = int(told["number"]), str(told["order"])
+        number, order = int(str(told["number"])), str(told["order"])
+        if not 1 <= number <= MOST_NUMBER:
+            raise ValueError("no rollout has this number")
         by, why = (str(told.get(name) or "").strip() for name in ("by", "why"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Refusal("bad_request", "this is no order", hint=_HINT) from None

@@ -42,3 +42,28 @@ def test_a_rollout_that_looked_at_routes_of_another_one_is_not_begun_when_that_w
     with pytest.raises(InputError, match="of the routes was written while this began on revision 6\nhint: start it a"):
         running.store.begin(version, looked_at, plan=quick_plan(), by="Ada", versions="")
     assert models_of(running) == {"flowers-1": 1.0} and [each.number for each in running.store.rollouts(9)] == [1]
+
+
+def test_an_abort_is_obeyed_although_figures_cannot_be_counted(service):
+    running = service()
+    running.begin()
+    running.run(until=lambda kept: kept.state.phase == "stage" and kept.state.looks)
+    with running.database.writing() as connection:  # as a statement that takes longer than it may
+        connection.exec_driver_sql("DROP TABLE figures_answers")
+    running.conductor.step()
+    running.store.order(1, "abort", by="Ada", why="wrong ward")
+    assert running.conductor.step().kept.state.result == "canary_failed"
+    assert models_of(running) == {"flowers-1": 1.0}
+
+
+def test_figures_that_cannot_be_counted_are_failed_checks_and_pause_it(service):
+    running = service()
+    running.begin()
+    running.run(until=lambda kept: kept.state.phase == "stage" and kept.state.looks)
+    with running.database.writing() as connection:
+        connection.exec_driver_sql("DROP TABLE figures_answers")
+    for _ in range(4):
+        running.servers[0].report()
+        running.clock.go_on(5.0)
+        kept = running.conductor.step().kept
+    assert kept.state.pause.kind == "cannot measure" and "no such table" in kept.state.pause.sentence
