@@ -74,20 +74,18 @@ class Observer:
             self._database.prepare(PART, VERSION, figures_tables().metadata)
             index_answers(self._database)
             self._is_prepared = True
-        try:
-            living = self._servers.among(self._reports.latest())
-        except DamagedError as error:
-            return _unknown(kept, routes, error.message)
+        reports, damage = self._reports.readable()
+        living, unreadable = self._servers.among(reports), None if damage is None else damage.message
         if not self._servers.is_settled:
             return None
         if not living:
-            return _unknown(kept, routes, "no server reports")
+            return _unknown(kept, routes, unreadable or "no server reports")
         memory, verification = self._verified(kept)
         is_known = kept.state.phase != "verifying"
         memory = replace(memory, ends=ends_after(memory.ends, living, kept.model, is_known=is_known))
         candidate, stable = _healths(kept, memory, living)
         confirmed = routes.are_right and all(each.revision >= routes.revision for each in living)
-        evidence = Evidence(candidate, stable, verification, confirmed=confirmed, foreign=routes.foreign)
+        evidence = Evidence(candidate, stable, verification, confirmed, unreadable, foreign=routes.foreign)
         return self._counted(kept, evidence, memory) if is_measured(kept.plan, kept.state) else Seen(evidence, memory)
 
     def _verified(self, kept: KeptRollout) -> tuple[Memory, Verification | None]:

@@ -67,3 +67,14 @@ def test_figures_that_cannot_be_counted_are_failed_checks_and_pause_it(service):
         running.clock.go_on(5.0)
         kept = running.conductor.step().kept
     assert kept.state.pause.kind == "cannot measure" and "no such table" in kept.state.pause.sentence
+
+
+def test_users_return_although_the_report_of_another_server_cannot_be_read(service):
+    running = service()
+    running.begin()
+    running.run(until=lambda kept: kept.state.phase == "stage" and kept.state.looks)
+    with running.database.writing() as connection:
+        connection.exec_driver_sql("INSERT INTO server_reports VALUES ('two/1', 'two', 3, 1.0, '{\"a newer\": 1}')")
+    assert running.step().state.waiting[0].startswith("cannot measure: figures cannot be read: the report of two/1")
+    running.store.order(1, "abort", by="Ada", why="wrong ward")
+    assert running.step().state.result == "canary_failed" and models_of(running) == {"flowers-1": 1.0}
