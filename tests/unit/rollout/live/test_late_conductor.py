@@ -5,6 +5,7 @@ import pytest
 from tests.unit.rollout.live.service import quick_plan
 from tests.unit.rollout.live.test_conductor import models_of
 from vitrail.basics.errors import InputError
+from vitrail.monitoring.server_reports import ModelReport, ServerReport
 from vitrail.rollout.live.claim import Overtaken
 from vitrail.traffic.routes_store import RoutesStore
 
@@ -78,3 +79,20 @@ def test_users_return_although_the_report_of_another_server_cannot_be_read(servi
     assert running.step().state.waiting[0].startswith("cannot measure: figures cannot be read: the report of two/1")
     running.store.order(1, "abort", by="Ada", why="wrong ward")
     assert running.step().state.result == "canary_failed" and models_of(running) == {"flowers-1": 1.0}
+
+
+def test_a_server_that_joins_and_loads_the_candidate_for_minutes_holds_the_rollout_and_does_not_stop_it(service):
+    running = service()
+    running.begin()
+    running.run(until=lambda kept: kept.state.phase == "stage" and kept.state.looks)
+    one = running.servers[0]
+    for beat in range(1, 30):
+        models = (
+            ModelReport("flowers-1", "", "ready", True, "answers", 0, None),
+            ModelReport("flowers-2", "", "loading", False, "is being loaded", 0, None),
+        )
+        one.reports.write(ServerReport("two", "two/1", beat, one.revision, None, "", models))
+        kept = running.step()
+    assert kept.state.waiting == ("candidate: the candidate does not answer everywhere yet: is being loaded (on two)",)
+    one.reports.write(ServerReport("two", "two/1", 40, one.revision, None, "", (), ended=True))
+    assert running.run().state.result == "success"
