@@ -117,7 +117,7 @@ class RolloutStore:
                 latest = sql.select(table).order_by(table.c.is_closed, table.c.number.desc()).limit(1)
                 before = connection.execute(latest).first()
                 if before is not None and not before.is_closed:
-                    raise _goes_on(before.number, before.version)
+                    raise _is_open(rollout_of(before))
                 _refuse_other_routes(connection, base)
                 number = 1 if before is None else before.number + 1
                 model = version.id.replace("@", "-")
@@ -223,6 +223,15 @@ def _refuse_other_routes(connection: Connection, base: Routes) -> None:
             f"revision {found} of the routes was written while this began on revision {base.revision}",
             hint="start it again",
         )
+
+
+def _is_open(kept: KeptRollout) -> InputError:
+    if not kept.state.is_over:
+        return _goes_on(kept.number, kept.version)
+    return InputError(
+        f"rollout {kept.number} of {kept.version} is over ({kept.state.result}), and its version store is not told yet",
+        hint="vitrail rollout conduct says what it waits for",
+    )
 
 
 def _goes_on(number: int, version: str) -> InputError:
