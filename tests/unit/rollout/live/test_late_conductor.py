@@ -96,3 +96,16 @@ def test_a_server_that_joins_and_loads_the_candidate_for_minutes_holds_the_rollo
     assert kept.state.waiting == ("candidate: the candidate does not answer everywhere yet: is being loaded (on two)",)
     one.reports.write(ServerReport("two", "two/1", 40, one.revision, None, "", (), ended=True))
     assert running.run().state.result == "success"
+
+
+def test_a_promotion_that_is_clicked_twice_passes_one_stage_and_an_abort_is_always_taken(service):
+    running = service()
+    running.begin()
+    running.run(until=lambda kept: kept.state.phase == "stage" and kept.state.looks)
+    running.store.order(1, "promote", by="Ada", why="looked at it", place="canary")
+    running.step()
+    with pytest.raises(InputError, match="the rollout has gone on to stage half meanwhile\nhint: look at it, and prom"):
+        running.store.order(1, "promote", by="Ada", why="looked at it", place="canary")
+    assert running.kept.state.stage == 1 and running.kept.state.order is None
+    running.store.order(1, "abort", by="Ada", why="wrong ward", place="canary")
+    assert running.step().state.result == "rollout_failed_at_half"
