@@ -1,4 +1,4 @@
-"""A conductor that was stopped in the middle of a pass, and goes on when another one has ended its rollout."""
+"""The worst moments: a conductor that slept, an abort when figures or reports fail, a server that joins, a double click."""
 
 import pytest
 
