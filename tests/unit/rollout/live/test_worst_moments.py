@@ -1,4 +1,4 @@
-"""The worst moments: a conductor that slept, an abort when figures or reports fail, a server that joins, a double click."""
+"""The worst moments: a conductor that slept, an abort while figures fail, a server that joins, a double click."""
 
 import pytest
 
