@@ -108,13 +108,25 @@ class ServerReports:
         Raises:
             DamagedError: one of them cannot be read.
         """
+        found, damage = self.readable()
+        if damage is not None:
+            raise damage
+        return found
+
+    def readable(self) -> tuple[list[ServerReport], DamagedError | None]:
+        """Those of `latest` that can be read, and why one of the others cannot; None: all can."""
         import sqlalchemy as sql
 
         self._prepare_once()
-        table = _table()
+        table, found, damage = _table(), list[ServerReport](), None
         with self._database.reading() as connection:
             rows = connection.execute(sql.select(table).order_by(table.c.server, table.c.source)).all()
-        return [_read(row) for row in rows]
+        for row in rows:
+            try:
+                found.append(_read(row))
+            except DamagedError as error:
+                damage = error
+        return found, damage
 
     def _prepare_once(self) -> None:
         if not self._is_prepared:

@@ -100,6 +100,8 @@ class ModelHealth:
         why: what there is to say, for a sentence.
         crashes: how often its process ended since the candidate was loaded for this rollout.
         memory_bytes: that its process holds, where both models are compared on one server; None: not known.
+        is_new: whether it is loaded for the first time wherever it is not well, as on a server that joins: it has let
+            nobody down.
     """
 
     state: ModelState
@@ -107,6 +109,7 @@ class ModelHealth:
     why: str = ""
     crashes: int = 0
     memory_bytes: int | None = None
+    is_new: bool = False
 
 
 @dataclass(frozen=True)

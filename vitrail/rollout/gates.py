@@ -177,7 +177,8 @@ def _exposure(plan: RolloutSettings, state: RolloutState, evidence: Evidence) ->
 def signals(plan: RolloutSettings, state: RolloutState, evidence: Evidence) -> Finding | None:
     """What holds a rollout for as long as it is so."""
     if is_measured(plan, state) and evidence.candidate.state == "loading":
-        return Finding("hold", "candidate", f"the candidate is begun anew: {evidence.candidate.why}")
+        said = "does not answer everywhere yet" if evidence.candidate.is_new else "is begun anew"
+        return Finding("hold", "candidate", f"the candidate {said}: {evidence.candidate.why}")
     if is_measured(plan, state) and not evidence.candidate.healthy:
         return Finding("hold", "candidate", f"the candidate is not well: {evidence.candidate.why}")
     if is_measured(plan, state) and not evidence.stable.healthy:

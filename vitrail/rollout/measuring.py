@@ -42,7 +42,7 @@ def after_look(plan: RolloutSettings, state: RolloutState, evidence: Evidence, *
     is_well = health.state == "ready" and health.healthy
     before = state.unwell_seconds
     unwell = None if is_well or not is_measured(plan, state) else 0.0 if before is None else before + elapsed
-    if evidence.unreadable is not None:  # that nothing is known of it is no fault of the candidate
+    if evidence.unreadable is not None or health.is_new:  # which is no fault of the candidate
         unwell = before
     state = replace(state, unwell_seconds=unwell, came=Look())
     if evidence.unreadable is not None or (is_measured(plan, state) and not evidence.confirmed):

@@ -117,6 +117,8 @@ def test_the_leak_grows_with_every_image_of_that_model_alone(tmp_path: Path) -> 
     assert float(grown["colours-7"].stdout) < 1
 
 
-def test_the_process_of_that_model_alone_dies_before_it_does_anything(tmp_path: Path) -> None:
-    environment = dict(made.dying(tmp_path, "colours-8"))
-    assert (ended("colours-8", environment).returncode, ended("colours-7", environment).returncode) == (-11, 0)
+def test_the_process_of_that_model_alone_dies_when_it_opens_weights(tmp_path: Path) -> None:
+    environment, weights = dict(made.dying(tmp_path, "colours-8")), tmp_path / "model.safetensors"
+    weights.touch()
+    codes = [ended(name, environment, f"open({str(weights)!r})").returncode for name in ("colours-8", "colours-7")]
+    assert codes == [-11, 0]

@@ -30,7 +30,7 @@ class Source:
 
     def __init__(self, shown: Mapping[str, Any] | None) -> None:
         self._shown = shown
-        self.ordered: list[tuple[int, str, str, str]] = []
+        self.ordered: list[tuple[Any, ...]] = []
 
     def shown(self) -> Mapping[str, Any] | None:
         return self._shown
@@ -39,8 +39,8 @@ class Source:
 
     def stop(self) -> None: ...
 
-    def order(self, number: int, order: str, *, by: str, why: str) -> None:
-        self.ordered.append((number, order, by, why))
+    def order(self, number: int, order: str, *, by: str, why: str, place: str | None = None) -> None:
+        self.ordered.append((number, order, by, why, place))
 
 
 def shown(state: RolloutState, evidence: Evidence | None = None, **told: Any) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def test_a_candidate_whose_package_is_another_one_failed_while_it_was_verified()
     assert '<li class="failed">verify</li>' in standing and "the package was changed" in text_of(standing)
 
 
-def sent(content: bytes, kind: str = "application/json") -> tuple[Any, list[tuple[int, str, str, str]]]:
+def sent(content: bytes, kind: str = "application/json") -> tuple[Any, list[tuple[Any, ...]]]:
     """The answer to an order, or why it was refused; and what the rollout was told."""
     source = Source(None)
 
@@ -166,11 +166,13 @@ def sent(content: bytes, kind: str = "application/json") -> tuple[Any, list[tupl
 
 
 def test_an_order_reaches_the_rollout_from_a_program_and_from_a_page_without_scripts() -> None:
-    told = {"number": 3, "order": "abort", "by": " Ada ", "why": "wrong ward"}
+    told = {"number": 3, "order": "abort", "by": " Ada ", "why": "wrong ward", "place": "stage 25"}
     by_program, ordered = sent(json.dumps(told).encode())
-    by_form, also = sent(b"number=3&order=abort&by=+Ada+&why=wrong+ward", "application/x-www-form-urlencoded")
+    by_form, also = sent(
+        b"number=3&order=abort&by=+Ada+&why=wrong+ward&place=stage+25", "application/x-www-form-urlencoded"
+    )
 
-    assert ordered == also == [(3, "abort", "Ada", "wrong ward")]
+    assert ordered == also == [(3, "abort", "Ada", "wrong ward", "stage 25")]
     assert by_program.status_code == 202
     assert by_form.status_code == 303 and by_form.headers["location"] == "../#rollout"
 

@@ -20,6 +20,8 @@ from vitrail.rollout.tick import tick
 LEASE_SECONDS = 10.0
 """A conductor that is silent for so long is taken for dead."""
 LOOK_SECONDS = 0.5
+UNSEEN_LOOKS, UNSEEN_SECONDS = 4, 30.0
+"""Time in which nobody looked is none of a stage, nor one of a candidate that is unwell: no more than this counts."""
 
 
 class Overtaken(VitrailError):
@@ -133,6 +135,7 @@ class Claim:
             kept = self._checked(locked_row(connection, self.number))
             before = kept.memory
             elapsed = elapsed_since(self._clock, boot=before.boot, ticked_at=before.ticked_at, now_boot=self._boot)
+            elapsed = min(elapsed, max(UNSEEN_SECONDS, UNSEEN_LOOKS * kept.plan.look_seconds))
             now = Moment(self._store.clock(), elapsed)
             decision = tick(kept.plan, kept.state, seen.evidence, now)
             if decision.outcome == "none":

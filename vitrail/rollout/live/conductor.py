@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.basics.clock import Clock
-from vitrail.basics.database import Database
+from vitrail.basics.database import Database, opened_database
 from vitrail.basics.errors import InputError, SystemFault
 from vitrail.rollout.live.addresses import address_of_versions
 from vitrail.rollout.live.claim import Claim
@@ -156,6 +156,9 @@ def conductor_of(
     place = address_of_versions(claim.read().versions, store)
 
     def versions(kept: KeptRollout) -> VersionStore:
+        path = opened_database(place).address.path
+        if path is not None and not path.exists():  # an empty one that is made anew would know no version
+            raise SystemFault(f"{kept.versions}: the version store is not there", hint="put its file back")
         return opened_store(place, clock.wall)
 
     def verify(kept: KeptRollout, stable: Path) -> VerifiedPackage:

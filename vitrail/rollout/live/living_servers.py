@@ -72,7 +72,9 @@ def health_of(reports: Mapping[str, ModelReport | None], *, crashes: int = 0) ->
     server = min(told, key=lambda each: (_WORST.index(told[each][0]), told[each][1]))
     state, healthy, why = told[server]
     where = f" (on {server})" if len(told) > 1 else ""
-    return ModelHealth(state, healthy, f"{why}{where}" if why else "", crashes)
+    unwell = [reports[each] for each, (_, is_well, _) in told.items() if not is_well]
+    is_new = bool(unwell) and all(each is None or (each.state == "loading" and not each.ends) for each in unwell)
+    return ModelHealth(state, healthy, f"{why}{where}" if why else "", crashes, is_new=is_new)
 
 
 def ends_after(

@@ -76,23 +76,21 @@ class Observer:
             self._database.prepare(PART, VERSION, figures_tables().metadata)
             index_answers(self._database)
             self._is_prepared = True
-        try:
-            living = self._servers.among(self._reports.latest())
-        except DamagedError as error:
-            return _unknown(kept, routes, error.message)
+        reports, damage = self._reports.readable()
+        living, unreadable = self._servers.among(reports), None if damage is None else damage.message
         if not self._servers.is_settled:
             return None
         if not living:
-            return _unknown(kept, routes, "no server reports")
+            return _unknown(kept, routes, unreadable or "no server reports")
         memory, verification = self._verified(kept)
         is_known = kept.state.phase != "verifying"
         memory = replace(memory, ends=ends_after(memory.ends, living, kept.model, is_known=is_known))
         candidate, stable = _healths(kept, memory, living)
         confirmed = routes.are_right and all(each.revision >= routes.revision for each in living)
-        evidence = Evidence(candidate, stable, verification, confirmed=confirmed, foreign=routes.foreign)
+        evidence = Evidence(candidate, stable, verification, confirmed, unreadable, foreign=routes.foreign)
         if not is_measured(kept.plan, kept.state):
             return Seen(evidence, memory)
-        return self._counted(kept, replace(evidence, exposures=self._exposures(kept, routes)), memory)
+        return self._counted(kept, evidence, memory, revision=routes.revision)
 
     def _verified(self, kept: KeptRollout) -> tuple[Memory, Verification | None]:
         if kept.state.phase != "verifying":
@@ -108,11 +106,12 @@ class Observer:
     def _folder_of_stable(self, kept: KeptRollout) -> Path:
         return self._routes.models()[kept.arms.replaced.model].folder
 
-    def _counted(self, kept: KeptRollout, evidence: Evidence, memory: Memory) -> Seen:
+    def _counted(self, kept: KeptRollout, evidence: Evidence, memory: Memory, *, revision: int) -> Seen:
         """The same with the figures of the phase. Where they cannot be read, or not within the time that a statement
         may take, that is a failed check, and what a person has ordered is obeyed all the same."""
         try:
-            return self._with_figures(kept, evidence, memory)
+            seen = self._with_figures(kept, evidence, memory)
+            return replace(seen, evidence=replace(seen.evidence, exposures=self._exposures(kept, revision)))
         except (DamagedError, SystemFault) as error:
             self._sums = None
             return Seen(replace(evidence, unreadable=error.message), memory)
@@ -137,12 +136,12 @@ class Observer:
         control = counts[1] if len(counts) > 1 else None
         return Seen(replace(evidence, candidate_counts=counts[0], control_counts=control, pairs=pairs), memory)
 
-    def _exposures(self, kept: KeptRollout, routes: RoutesInForce) -> Exposures | None:
+    def _exposures(self, kept: KeptRollout, revision: int) -> Exposures | None:
         """Which users came to which arm by the routes of this phase."""
         if kept.state.phase != "stage" or not is_compared(kept.plan, kept.state):
             return None
         arms = kept.arms
-        seen = self._users.seen([routes.revision], candidate=arms.canary, control=arms.control)
+        seen = self._users.seen([revision], candidate=arms.canary, control=arms.control)
         return None if seen is None else Exposures(seen.candidate, seen.control, seen.seen_in_two)
 
     def _sums_of(self, kept: KeptRollout, memory: Memory, arms: tuple[str, ...]) -> dict[str, Tally]:

@@ -117,7 +117,7 @@ class RolloutStore:
                 latest = sql.select(table).order_by(table.c.is_closed, table.c.number.desc()).limit(1)
                 before = connection.execute(latest).first()
                 if before is not None and not before.is_closed:
-                    raise _goes_on(before.number, before.version)
+                    raise _is_open(rollout_of(before))
                 _refuse_other_routes(connection, base)
                 number = 1 if before is None else before.number + 1
                 model = version.id.replace("@", "-")
@@ -133,8 +133,16 @@ class RolloutStore:
             raise _goes_on(number, "another version") from conflict
         return kept
 
-    def order(self, number: int, kind: Told, *, by: str, why: str) -> KeptRollout:
+    def order(self, number: int, kind: Told, *, by: str, why: str, place: str | None = None) -> KeptRollout:
         """Tell a rollout something: it stands in its record, and the next tick obeys.
+
+        Args:
+            number: of the rollout.
+            kind: what.
+            by: who.
+            why: in their words.
+            place: title of the phase that they saw: a promotion is meant for that one, and not, when it is clicked
+                twice or the rollout went on meanwhile, for the next. None: they did not say.
 
         Raises:
             InputError: it is over, or this cannot be told to it now; in words.
@@ -143,6 +151,8 @@ class RolloutStore:
         by, why = printable(by), printable(why)
         with self.database.writing() as connection:
             kept = self._one(connection, number, lock=True)
+            if kind == "promote" and place not in (None, now := title_of(kept.plan, kept.state)):
+                raise InputError(f"the rollout has gone on to {now} meanwhile", hint="look at it, and promote it again")
             state = ordered_state(kept.plan, kept.state, kind, by=by, why=why, wall=self.clock())
             self.write_state(connection, replace(kept, state=state))
             line = RecordLine(
@@ -223,6 +233,15 @@ def _refuse_other_routes(connection: Connection, base: Routes) -> None:
             f"revision {found} of the routes was written while this began on revision {base.revision}",
             hint="start it again",
         )
+
+
+def _is_open(kept: KeptRollout) -> InputError:
+    if not kept.state.is_over:
+        return _goes_on(kept.number, kept.version)
+    return InputError(
+        f"rollout {kept.number} of {kept.version} is over ({kept.state.result}), and its version store is not told yet",
+        hint="vitrail rollout conduct says what it waits for",
+    )
 
 
 def _goes_on(number: int, version: str) -> InputError:

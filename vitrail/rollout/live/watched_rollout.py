@@ -31,7 +31,7 @@ class WatchedRollout:
         """How the rollout stood at the last look; None: there was none yet. `trouble` says why it may be old."""
         return self._shown
 
-    def order(self, number: int, order: str, *, by: str, why: str) -> None:
+    def order(self, number: int, order: str, *, by: str, why: str, place: str | None = None) -> None:
         """Give an order; it stands in the record.
 
         Raises:
@@ -40,7 +40,7 @@ class WatchedRollout:
         """
         if order not in _TOLD:
             raise InputError(f"there is no order {order!r}", hint=", ".join(_TOLD))
-        kept = self._store.order(number, _TOLD[order], by=by, why=why)
+        kept = self._store.order(number, _TOLD[order], by=by, why=why, place=place)
         self._seen(kept, None)
 
     def start(self) -> None:

@@ -53,8 +53,8 @@ class RolloutSource(Protocol):
     def stop(self) -> None:
         """Look no more; what was begun for it ends."""
 
-    def order(self, number: int, order: str, *, by: str, why: str) -> None:
-        """Give an order; may wait for a database.
+    def order(self, number: int, order: str, *, by: str, why: str, place: str | None = None) -> None:
+        """Give an order; may wait for a database. `place` is the title of the phase that whoever gives it saw.
 
         Raises:
             VitrailError: it cannot be obeyed.
@@ -120,20 +120,20 @@ class RolloutConsole:
         """An order of a person, from the form of the page (with scripts or without) or from a program."""
         content = await capped_body(request, most_bytes=MOST_ORDER_BYTES, seconds=10.0, take=lambda _: None)
         is_form = "json" not in request.headers.get("content-type", "")
-        number, order, by, why = _understood(content, is_form=is_form)
-        await asyncio.to_thread(self._source.order, number, order, by=by, why=why)
+        number, order, by, why, place = _understood(content, is_form=is_form)
+        await asyncio.to_thread(self._source.order, number, order, by=by, why=why, place=place)
         if is_form:
             return RedirectResponse("../#rollout", status_code=303)
         return as_json({"ordered": order, "number": number, "by": by}, status=202)
 
 
-def _understood(content: bytes, *, is_form: bool) -> tuple[int, str, str, str]:
+def _understood(content: bytes, *, is_form: bool) -> tuple[int, str, str, str, str | None]:
     try:
         told = dict(parse_qsl(content.decode(), max_num_fields=8)) if is_form else json.loads(content)
         number, order = int(str(told["number"])), str(told["order"])
         if not 1 <= number <= MOST_NUMBER:
             raise ValueError("no rollout has this number")
-        by, why = (str(told.get(name) or "").strip() for name in ("by", "why"))
+        by, why, place = (str(told.get(name) or "").strip() for name in ("by", "why", "place"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Refusal("bad_request", "this is no order", hint=_HINT) from None
     if order not in ORDERS:
@@ -141,7 +141,7 @@ def _understood(content: bytes, *, is_form: bool) -> tuple[int, str, str, str]:
     if not by or (order in ("promote", "abort") and not why):
         missing = "who orders it" if not by else "why"
         raise Refusal("bad_request", f"an order says who gives it, and one that moves users why; {missing} is missing")
-    return number, order, by[:200], why[:1000]
+    return number, order, by[:200], why[:1000], place or None
 
 
 def _steps(shown: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -209,9 +209,12 @@ def test_while_the_version_store_is_away_users_have_the_result_and_it_is_told_la
     for _ in range(20):
         running.step()
     assert models_of(running) == {"flowers-1": 1.0} and not running.kept.is_closed
-    with pytest.raises(InputError, match="rollout 1 of flowers@2 goes on"):
+    said = r"rollout 1 of flowers@2 is over \(canary_failed\), and its version store is not told yet\nhint: "
+    with pytest.raises(InputError, match=said):
         running.store.begin(version, base, plan=quick_plan(), by="Ada", versions="")
     place.rmdir()
+    running.step()
+    assert running.told[-1] == f"waits: {place}: the version store is not there" and not place.exists()
     (tmp_path / "elsewhere").rename(place)
     running.run()
     assert versions.version("flowers@2").state == "rejected"

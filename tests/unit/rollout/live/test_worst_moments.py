@@ -1,10 +1,11 @@
-"""A conductor that was stopped in the middle of a pass, and goes on when another one has ended its rollout."""
+"""The worst moments: a conductor that slept, an abort while figures fail, a server that joins, a double click."""
 
 import pytest
 
 from tests.unit.rollout.live.service import quick_plan
 from tests.unit.rollout.live.test_conductor import models_of
 from vitrail.basics.errors import InputError
+from vitrail.monitoring.server_reports import ModelReport, ServerReport
 from vitrail.rollout.live.claim import Overtaken
 from vitrail.traffic.routes_store import RoutesStore
 
@@ -67,3 +68,44 @@ def test_figures_that_cannot_be_counted_are_failed_checks_and_pause_it(service):
         running.clock.go_on(5.0)
         kept = running.conductor.step().kept
     assert kept.state.pause.kind == "cannot measure" and "no such table" in kept.state.pause.sentence
+
+
+def test_users_return_although_the_report_of_another_server_cannot_be_read(service):
+    running = service()
+    running.begin()
+    running.run(until=lambda kept: kept.state.phase == "stage" and kept.state.looks)
+    with running.database.writing() as connection:
+        connection.exec_driver_sql("INSERT INTO server_reports VALUES ('two/1', 'two', 3, 1.0, '{\"a newer\": 1}')")
+    assert running.step().state.waiting[0].startswith("cannot measure: figures cannot be read: the report of two/1")
+    running.store.order(1, "abort", by="Ada", why="wrong ward")
+    assert running.step().state.result == "canary_failed" and models_of(running) == {"flowers-1": 1.0}
+
+
+def test_a_server_that_joins_and_loads_the_candidate_for_minutes_holds_the_rollout_and_does_not_stop_it(service):
+    running = service()
+    running.begin()
+    running.run(until=lambda kept: kept.state.phase == "stage" and kept.state.looks)
+    one = running.servers[0]
+    for beat in range(1, 30):
+        models = (
+            ModelReport("flowers-1", "", "ready", True, "answers", 0, None),
+            ModelReport("flowers-2", "", "loading", False, "is being loaded", 0, None),
+        )
+        one.reports.write(ServerReport("two", "two/1", beat, one.revision, None, "", models))
+        kept = running.step()
+    assert kept.state.waiting == ("candidate: the candidate does not answer everywhere yet: is being loaded (on two)",)
+    one.reports.write(ServerReport("two", "two/1", 40, one.revision, None, "", (), ended=True))
+    assert running.run().state.result == "success"
+
+
+def test_a_promotion_that_is_clicked_twice_passes_one_stage_and_an_abort_is_always_taken(service):
+    running = service()
+    running.begin()
+    running.run(until=lambda kept: kept.state.phase == "stage" and kept.state.looks)
+    running.store.order(1, "promote", by="Ada", why="looked at it", place="canary")
+    running.step()
+    with pytest.raises(InputError, match="the rollout has gone on to stage half meanwhile\nhint: look at it, and prom"):
+        running.store.order(1, "promote", by="Ada", why="looked at it", place="canary")
+    assert running.kept.state.stage == 1 and running.kept.state.order is None
+    running.store.order(1, "abort", by="Ada", why="wrong ward", place="canary")
+    assert running.step().state.result == "rollout_failed_at_half"
