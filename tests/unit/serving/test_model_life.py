@@ -141,14 +141,14 @@ def test_a_model_that_never_answers_is_ended_though_nobody_waits_any_more(stands
 
 
 def test_a_process_that_does_not_notice_that_its_line_is_closed_is_killed(stands_in: Any) -> None:
-    stands_in("say({'kind': 'ready'})\ntime.sleep(8)")
+    stands_in("say({'kind': 'ready'})\ntime.sleep(60)")
 
     async def work(model: ServedModel, _said: list[str]) -> None:
         assert model.pid in children_of(os.getpid()) and model.state == "ready"
 
     began = time.monotonic()
     lived(work)  # and nothing is left
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
 
 
 def test_who_is_cancelled_costs_nothing_and_what_is_asked_when_it_is_stopped_is_answered(stands_in: Any) -> None:
