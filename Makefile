@@ -30,10 +30,11 @@ check: install
 
 # A file's tests share a process: one trained run, one browser, one conversion serve all that only look.
 # One thread per process: four that wait for each other on two cores take many times as long as two that do not.
+# One process more than there are cores: tests of servers and rollouts wait for most of their time.
 # A process of tests that dies ends the run: pytest-xdist puts another in its place, and may then wait for ever.
 # Compiled bytecode is kept: without it every process of every test would compile the libraries again.
 test: check
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --max-worker-restart=0
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses=5 --dist=loadfile --max-worker-restart=0
 
 quick: install
 	$(BIN)/ruff check .
